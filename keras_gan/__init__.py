@@ -1,1 +1,17 @@
-"""Generative adversarial nets for Keras."""
+"""Generative adversarial nets for Keras: any two networks, trained by `fit`.
+
+Example:
+
+>>> generator = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])
+>>> discriminator = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+>>> gan = kg.GAN(generator, discriminator, prior="uniform", seed=0)
+>>> gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), loss="non_saturating")
+>>> history = gan.fit(np.zeros((64, 2), "float32"), epochs=1, verbose=0)
+"""
+
+from keras_gan import losses, priors, terms, updates
+from keras_gan.models.gan import GAN
+
+__version__ = "0.1.0"
+
+__all__ = ["GAN", "losses", "priors", "terms", "updates"]

@@ -1,0 +1,28 @@
+"""Functions that return networks: plain Keras models."""
+
+from keras_gan.architectures.dcgan import dcgan_discriminator, dcgan_generator
+from keras_gan.architectures.mlp import (
+    cifar10_conv_discriminator,
+    cifar10_conv_generator,
+    cifar10_discriminator,
+    cifar10_generator,
+    mnist_discriminator,
+    mnist_generator,
+    tfd_discriminator,
+    tfd_generator,
+    tfd_stacked_generator,
+)
+
+__all__ = [
+    "cifar10_conv_discriminator",
+    "cifar10_conv_generator",
+    "cifar10_discriminator",
+    "cifar10_generator",
+    "dcgan_discriminator",
+    "dcgan_generator",
+    "mnist_discriminator",
+    "mnist_generator",
+    "tfd_discriminator",
+    "tfd_generator",
+    "tfd_stacked_generator",
+]

@@ -1,0 +1,51 @@
+"""Terms: what adds to one player's loss, such as gradient penalties."""
+
+from keras_gan import registry
+from keras_gan.terms.feature_matching import FeatureMatching
+from keras_gan.terms.historical_averaging import HistoricalAveraging
+from keras_gan.terms.penalties import (
+    DRAGAN,
+    R1,
+    R2,
+    GradientPenalty,
+    squared_norms,
+    twice_differentiable,
+)
+from keras_gan.terms.term import Term
+
+__all__ = [
+    "DRAGAN",
+    "R1",
+    "R2",
+    "TERMS",
+    "FeatureMatching",
+    "GradientPenalty",
+    "HistoricalAveraging",
+    "Term",
+    "get",
+    "squared_norms",
+    "twice_differentiable",
+]
+
+TERMS = {"gradient_penalty": GradientPenalty, "dragan": DRAGAN, "r1": R1, "r2": R2}
+
+
+def get(identifier):
+    """Return a term by name, by configuration or as it is.
+
+    Args:
+        identifier: one of the names in `TERMS`, a serialized term, or a `Term`.
+
+    Returns:
+        A `Term`.
+
+    Raises:
+        ValueError: unknown name; the message gives the nearest one.
+        TypeError: neither name, nor configuration, nor term.
+
+    Example:
+
+    >>> kg.terms.get("gradient_penalty").weight
+    10.0
+    """
+    return registry.get(identifier, Term, TERMS)

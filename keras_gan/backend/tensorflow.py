@@ -1,0 +1,82 @@
+"""Gradients, optimizer steps, random bits and run-time checks on TensorFlow."""
+
+import tensorflow as tf
+from keras import ops
+
+
+def gradients(objective, groups, optimizers=None):
+    """Differentiate several losses in one pass, each with respect to its own variables.
+
+    Args:
+        objective: function without arguments that returns `(losses, extras)`: a scalar for every
+            group, and anything else that the caller wants back.
+        groups: list of lists of Keras variables; loss i is differentiated for group i.
+        optimizers: one optimizer a group, whose loss scale multiplies the gradients that are
+            returned (its `apply` divides by it again). Without it the gradients are unscaled.
+
+    Returns:
+        `(gradients, losses, extras)`: a list of gradients for every group (`None` where a loss does
+        not depend on a variable), and what `objective` returned.
+    """
+    sources = [[variable.value for variable in group] for group in groups]
+    with tf.GradientTape(persistent=len(groups) > 1, watch_accessed_variables=False) as tape:
+        tape.watch(sources)
+        losses, extras = objective()
+        scaled = losses
+        if optimizers is not None:
+            scaled = [o.scale_loss(loss) for o, loss in zip(optimizers, losses, strict=True)]
+    grads = [tape.gradient(loss, group) for loss, group in zip(scaled, sources, strict=True)]
+    return grads, losses, extras
+
+
+def apply(optimizer, grads, variables):
+    """Take one step of `optimizer`."""
+    optimizer.apply(grads, variables)
+
+
+def input_gradient(function, inputs):
+    """Return the gradient of `sum(function(inputs))` with respect to `inputs`.
+
+    Raises:
+        LookupError: an operation of `function` has a gradient that cannot be differentiated again
+            (raised by TensorFlow when an outer tape needs it).
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        total = ops.sum(function(inputs))
+    return tape.gradient(total, inputs)
+
+
+def random_bits(shape, seed):
+    """Return 23 random bits per entry, as exact float32 integers in [0, 2²³).
+
+    They are the same with and without XLA, which draws other floats than TensorFlow from one seed.
+
+    Args:
+        shape: tuple of integers or scalar tensors.
+        seed: integer tensor of shape (2,).
+    """
+    bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg="philox")
+    return tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32)
+
+
+def seed_tensor(seed):
+    """Return the seed tensor of the first draw of `keras.random.SeedGenerator(seed)`."""
+    return tf.constant([seed, 0], tf.int64)
+
+
+def check_rows(inputs, least, message):
+    """Return `inputs`, failing with `message` if it has fewer than `least` rows.
+
+    Raises:
+        ValueError: while tracing, if the number of rows is known.
+        tf.errors.InvalidArgumentError: while running, otherwise.
+    """
+    rows = inputs.shape[0]
+    if rows is not None:
+        if rows < least:
+            raise ValueError(f"{message} Received: {rows}")
+        return inputs
+    check = tf.debugging.assert_greater_equal(tf.shape(inputs)[0], least, message=message)
+    with tf.control_dependencies([check] if check is not None else []):
+        return tf.identity(inputs)

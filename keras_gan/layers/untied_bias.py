@@ -1,0 +1,62 @@
+"""A bias of its own at each position."""
+
+import keras
+
+_register = keras.saving.register_keras_serializable(package="keras_gan")
+
+
+@_register
+class UntiedBias(keras.layers.Layer):
+    """Add a learned bias for each position and channel.
+
+    A convolution shares one bias a channel over all positions. After one with `use_bias=False`,
+    this layer lets every pixel have its own, as in the deconvolutional CIFAR-10 generator of
+    Goodfellow et al. 2014, arXiv 1406.2661.
+
+    Args:
+        initializer: initializer of the bias.
+        **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
+
+    Shapes:
+        inputs and outputs `(batch, ...)`; the axes after the first have known sizes, which are the
+        shape of the bias.
+
+    Raises:
+        ValueError: an axis after the first has no known size.
+
+    Example:
+
+    >>> layer = kg.layers.UntiedBias("ones")
+    >>> layer(ops.zeros((1, 2, 2, 3))).shape, layer.count_params()
+    (TensorShape([1, 2, 2, 3]), 12)
+    """
+
+    def __init__(self, initializer="zeros", **kwargs):
+        super().__init__(**kwargs)
+        self.initializer = keras.initializers.get(initializer)
+
+    def build(self, input_shape):
+        """Make the bias."""
+        shape = tuple(input_shape[1:])
+        if None in shape:
+            raise ValueError(
+                f"Layer {self.name!r} keeps a bias for each position, so it needs inputs of known "
+                f"size. Received inputs of shape {tuple(input_shape)}: give `keras.Input` a full "
+                "shape."
+            )
+        self.bias = self.add_weight(name="bias", shape=shape, initializer=self.initializer)
+
+    def call(self, inputs):
+        """Return `inputs` plus the bias."""
+        return inputs + self.bias
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape of the outputs."""
+        return input_shape
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "initializer": keras.initializers.serialize(self.initializer),
+        }

@@ -1,0 +1,308 @@
+"""The game of two networks."""
+
+import functools
+import random
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_gan import backend, losses, networks, priors, updates
+from keras_gan.models.objectives import Objectives
+from keras_gan.models.pair_optimizer import PairOptimizer
+from keras_gan.models.saving import Saving
+from keras_gan.models.supervisor import Supervisor
+from keras_gan.terms import get as get_term
+
+_LOGS = ("d_loss", "g_loss", "d_real", "d_fake")
+
+
+class Player(NamedTuple):
+    """A network and the optimizer that moves it."""
+
+    network: keras.Model
+    optimizer: keras.optimizers.Optimizer
+
+    @property
+    def variables(self):
+        """The weights that the player owns."""
+        return self.network.trainable_variables
+
+
+@keras.saving.register_keras_serializable(package="keras_gan")
+class GAN(Objectives, Saving, keras.Model):
+    """Generative adversarial nets of any two Keras networks.
+
+    The generator turns latents into samples; the discriminator tells samples from data. Each learns
+    from the other, as Algorithm 1 of Goodfellow et al., 2014, arXiv 1406.2661 says.
+
+    A GAN is conditional if its networks take two inputs, `[latents, condition]` and
+    `[samples, condition]`: it trains on `(x, condition)`, with a label, an image or a vector for each
+    row as condition. Labels in the data of an unconditional GAN are ignored.
+
+    Args:
+        generator: `keras.Model` from latents `(batch, ...)` to samples `(batch, ...)`.
+        discriminator: `keras.Model` from samples to logits (no sigmoid) of any shape `(batch, ...)`.
+        prior: where latents come from: a name (`"uniform"` is U(−√3, √3), `"normal"`, `"spherical"`),
+            a `kg.priors.Prior`, or a distribution of TensorFlow Probability.
+        seed: integer that makes the noise of training reproducible; random by default.
+        **kwargs: `name`, as in `keras.Model`.
+
+    Raises:
+        ValueError: the networks do not fit together, or the discriminator ends in probabilities.
+
+    Example:
+
+    >>> generator = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])
+    >>> discriminator = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> gan = kg.GAN(generator, discriminator, prior="normal", seed=0)
+    >>> gan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3))
+    >>> history = gan.fit(np.zeros((64, 2), "float32"), batch_size=32, epochs=1, verbose=0)
+    >>> sorted(history.history)
+    ['d_fake', 'd_loss', 'd_real', 'g_loss']
+    >>> gan.generate(5, seed=1).shape
+    (5, 2)
+    """
+
+    def __init__(self, generator, discriminator, prior="uniform", seed=None, **kwargs):
+        super().__init__(**kwargs)
+        networks.check_logits(discriminator)
+        fit = networks.fit_together(generator, discriminator, priors.get(prior))
+        self.prior, self.sample_shape, self.condition_shape = fit
+        self.generator, self.discriminator = generator, discriminator
+        self.seed = random.randrange(2**31) if seed is None else int(seed)
+        self.noise = keras.random.SeedGenerator(self.child_seed(0))
+        self.validation_noise = keras.random.SeedGenerator(self.child_seed(1))
+        self.built = True
+
+    @property
+    def conditional(self):
+        """Whether the networks take a condition beside latents and samples."""
+        return self.condition_shape is not None
+
+    @property
+    def d_optimizer(self):
+        """The discriminator's optimizer; its `iterations` count the discriminator's steps."""
+        return self.optimizer.d
+
+    @property
+    def g_optimizer(self):
+        """The generator's optimizer; its `iterations` count the generator's steps."""
+        return self.optimizer.g
+
+    @property
+    def players(self):
+        """The two players, discriminator first."""
+        return [
+            Player(self.discriminator, self.d_optimizer),
+            Player(self.generator, self.g_optimizer),
+        ]
+
+    @property
+    def metrics(self):
+        """The epoch means that are logged."""
+        return list(self._trackers.values())
+
+    def compile(
+        self,
+        d_optimizer,
+        g_optimizer,
+        loss="non_saturating",
+        terms=(),
+        update="alternating",
+        discriminator_steps=1,
+        joint=False,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile="auto",
+    ):
+        """Say how the players learn.
+
+        Args:
+            d_optimizer: the discriminator's `keras.optimizers.Optimizer`, or its name.
+            g_optimizer: the generator's.
+            loss: what each player minimises: a name (see `kg.losses.LOSSES`) or a `kg.losses.Loss`.
+            terms: what adds to one player's loss: list of names or `kg.terms.Term`s.
+            update: how gradients become steps: a name (see `kg.updates.UPDATES`) or a rule.
+            discriminator_steps: k, the discriminator's steps for each step of the generator. A batch
+                of k·m rows is cut into k minibatches of m; a remainder is left out.
+            joint: judge real and fake examples in one pass of the discriminator instead of two. It is
+                faster, and mixes their batch-norm statistics.
+            run_eagerly: as in `keras.Model.compile`.
+            steps_per_execution: as in `keras.Model.compile`.
+            jit_compile: as in `keras.Model.compile`.
+
+        Raises:
+            ValueError: a name is unknown (the nearest is suggested), a number is out of range, an
+                optimizer is given twice, or a term does not suit the networks.
+        """
+        self.loss, self.update = losses.get(loss), updates.get(update)
+        self.terms = [get_term(term) for term in terms]
+        self.discriminator_steps = networks.check_steps(discriminator_steps)
+        self.joint = bool(joint)
+        names = [*_LOGS, *(term.name for term in self.terms)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Terms need different names. Received, with the losses': {names}")
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        super().compile(
+            optimizer=self._pair(d_optimizer, g_optimizer),
+            # Keras would scale the loss of the pair as one.
+            auto_scale_loss=False,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+        )
+
+    def _pair(self, d_optimizer, g_optimizer):
+        d, g = keras.optimizers.get(d_optimizer), keras.optimizers.get(g_optimizer)
+        if d is g:
+            raise ValueError(
+                "Each player needs an optimizer of its own, since an optimizer keeps state for the "
+                f"weights that it moves. Received the same {type(d).__name__} twice."
+            )
+        d, g = _scaled(d, self.discriminator), _scaled(g, self.generator)
+        owned = [self.discriminator.trainable_variables, self.generator.trainable_variables]
+        state = [variable for term in self.terms for variable in term.build(self)]
+        pair = PairOptimizer(d, g, [*self.update.build([*owned[0], *owned[1]]), *state])
+        pair.build(owned)
+        return pair
+
+    def train_step(self, data):
+        """Algorithm 1: k steps of the discriminator, then one of the generator."""
+        d, g = self.players
+        minibatches = self.read_batch(data)  # k of m examples each
+        for term in self.terms:
+            term.observe()
+        with networks.undone_unless(self._finite, self.discriminator, self.generator):
+            rounds = minibatches if self.update.alternates else minibatches[:-1]
+            for real, fake, condition in self.with_fakes(rounds):
+                objective = functools.partial(self.discriminator_objective, real, fake, condition)
+                self._log(updates.descend(objective, [d]), real)
+            real, condition = minibatches[-1]
+            latents = self.prior.sample(ops.shape(real)[0], self.noise)
+            if self.update.alternates:
+                objective = functools.partial(self.generator_objective, real, latents, condition)
+                with networks.frozen(self.discriminator):
+                    self._log(self.update.step(objective, [g]), real)
+            else:
+                objective = functools.partial(self.game_objective, real, latents, condition)
+                self._log(self.update.step(objective, [d, g]), real)
+        self.optimizer.iterations.assign_add(1)
+        return self.get_metrics_result()
+
+    def test_step(self, data):
+        """Both losses on validation data, with fresh latents, dropout off, and nothing updated."""
+        ((real, condition),) = self.read_batch(data, minibatches=1)
+        latents = self.prior.sample(ops.shape(real)[0], self.validation_noise)
+        _, logs = self.game_objective(real, latents, condition, training=False)
+        self._log(logs, real)
+        return self.get_metrics_result()
+
+    def read_batch(self, data, minibatches=None):
+        """Check a batch and cut it into k pairs of examples and condition (None if there is none)."""
+        k = minibatches or self.discriminator_steps
+        real, condition, weight = keras.utils.unpack_x_y_sample_weight(data)
+        networks.check_batch(real, condition, weight, self.sample_shape, self.conditional)
+        real = backend.check_rows(
+            ops.cast(real, "float32"),
+            k,
+            f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs "
+            f"at least {k} rows. Make the batch larger, or leave out the last one of an epoch with "
+            "`drop_remainder=True`.",
+        )
+        condition = condition if self.conditional else None
+        rows = ops.shape(real)[0] // k
+        slices = [slice(i * rows, (i + 1) * rows) for i in range(k)]
+        return [(real[s], None if condition is None else condition[s]) for s in slices]
+
+    def with_fakes(self, minibatches):
+        """Add m fakes to each minibatch, all from one pass of the generator, which does not move."""
+        if not minibatches:
+            return []
+        rows = ops.shape(minibatches[0][0])[0]
+        latents = self.prior.sample(rows * len(minibatches), self.noise)
+        condition = None
+        if self.conditional:
+            condition = ops.concatenate([condition for _, condition in minibatches], axis=0)
+        with networks.frozen(self.generator):
+            fakes = ops.stop_gradient(self.make(latents, condition, training=True))
+        return [
+            (real, fakes[i * rows : (i + 1) * rows], condition)
+            for i, (real, condition) in enumerate(minibatches)
+        ]
+
+    def _log(self, logs, real):
+        rows = ops.shape(real)[0]
+        for name, value in logs.items():
+            self._trackers[name].update_state(value, sample_weight=rows)
+
+    def _finite(self):
+        """Whether both losses have been finite so far in this epoch."""
+        return ops.isfinite(self._trackers["d_loss"].result() + self._trackers["g_loss"].result())
+
+    def call(self, inputs, training=False):
+        """Turn latents (or `[latents, condition]`) into samples."""
+        return self.generator(inputs, training=training)
+
+    def generate(self, n, seed=None, condition=None, batch_size=500):
+        """Draw samples from the generator, as after training: no dropout, moving statistics.
+
+        Args:
+            n: how many, at least 1.
+            seed: integer; the same seed gives the same latents, and the first rows of a larger draw.
+                By default a new one each time, from Keras' global generator, so that the noise of
+                training stays as it was.
+            condition: for a conditional GAN, one condition for each sample, or one for all.
+            batch_size: how many samples to make at a time, which bounds the memory.
+
+        Returns:
+            Float32 NumPy array of shape `(n, ...)`.
+
+        Raises:
+            ValueError: `n` or `batch_size` is not positive; the condition is missing, not wanted, or
+                of another shape.
+        """
+        for name, value in {"n": n, "batch_size": batch_size}.items():
+            if int(value) != value or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {value}")
+        if seed is None:
+            seed = int(keras.random.randint((), 0, 2**31 - 1))
+        condition = networks.as_conditions(condition, n, self.condition_shape)
+        latents = self.prior.sample(n, int(seed))
+        batches = [slice(start, start + batch_size) for start in range(0, n, batch_size)]
+        samples = [self.make(latents[b], None if condition is None else condition[b]) for b in batches]
+        return np.concatenate([ops.convert_to_numpy(batch) for batch in samples])
+
+    def fit(self, x=None, y=None, *args, callbacks=None, **kwargs):
+        """Train as `keras.Model.fit` does, on `x`, `(x, condition)` or a dataset of them.
+
+        A dataset of `kg.datasets.load` is told each epoch's number, so that its order depends on the
+        seed and the epoch alone, and `keras.callbacks.TerminateOnNaN` sees both players' losses.
+        """
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = [Supervisor(x), *keras.tree.flatten(callbacks or [])]
+        return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
+
+    def child_seed(self, number):
+        """Return an integer seed of its own for part `number` of this GAN's randomness."""
+        return int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+
+    def probe(self, function):
+        """Return `function(critic, samples)` for two random samples, with nothing left behind."""
+        rng = np.random.default_rng(0)
+        # An axis of free length, as in sequences, is tried with 8 entries.
+        shape = [2, *(size or 8 for size in self.sample_shape)]
+        samples = ops.convert_to_tensor(rng.uniform(size=shape), "float32")
+        condition = None
+        if self.conditional:
+            condition = ops.zeros([2, *(size or 8 for size in self.condition_shape)])
+        with networks.frozen(self.discriminator):
+            return function(functools.partial(self.judge, condition=condition), samples)
+
+
+def _scaled(optimizer, network):
+    """Give the optimizer of a float16 network a loss scale of its own."""
+    scaler = keras.optimizers.LossScaleOptimizer
+    wanted = network.dtype_policy.name == "mixed_float16" and not isinstance(optimizer, scaler)
+    return scaler(optimizer) if wanted else optimizer

@@ -1,0 +1,83 @@
+"""What the two players of a GAN minimise on a batch."""
+
+import functools
+
+from keras import ops
+
+
+class Objectives:
+    """The part of `GAN` that makes fakes, judges, and adds up each player's loss.
+
+    Every objective returns `(losses, logs)`: a list with one loss for each player that it is for, and a
+    dict of scalars. These methods are the seams that a variant of the game overrides.
+    """
+
+    def make(self, latents, condition=None, training=False):
+        """Turn latents into float32 samples."""
+        inputs = latents if condition is None else [latents, condition]
+        return ops.cast(self.generator(inputs, training=training), "float32")
+
+    def judge(self, samples, condition=None, training=False, network=None):
+        """Turn samples into float32 logits, or into what another network makes of the same inputs."""
+        inputs = samples if condition is None else [samples, condition]
+        return ops.cast((network or self.discriminator)(inputs, training=training), "float32")
+
+    def judge_both(self, real, fake, condition, training):
+        """Return the logits of real and of fake examples, and the discriminator's regularization."""
+        if self.joint:
+            samples = ops.concatenate([real, fake], axis=0)
+            if condition is not None:
+                condition = ops.concatenate([condition, condition], axis=0)
+            logits = self.judge(samples, condition, training)
+            rows = ops.shape(real)[0]
+            return logits[:rows], logits[rows:], sum(self.discriminator.losses)
+        logits, regularization = [], []
+        for samples in (real, fake):
+            logits.append(self.judge(samples, condition, training))
+            regularization.append(sum(self.discriminator.losses))
+        return *logits, 0.5 * sum(regularization)
+
+    def discriminator_objective(self, real, fake, condition, training=True):
+        """Return `([d_loss], logs)` on given fakes."""
+        *logits, regularization = self.judge_both(real, fake, condition, training)
+        batch = (real, fake, condition, training)
+        loss, logs = self._whole_loss("discriminator", logits, regularization, batch)
+        return [loss], {**logs, **self._decisions(logits)}
+
+    def generator_objective(self, real, latents, condition, training=True):
+        """Return `([g_loss], logs)`; real examples are judged only if the loss asks for them."""
+        fake = self.make(latents, condition, training)
+        regularization = sum(self.generator.losses)
+        real_logits = self.judge(real, condition, training) if self.loss.needs_real else None
+        logits = (real_logits, self.judge(fake, condition, training))
+        batch = (real, fake, condition, training)
+        loss, logs = self._whole_loss("generator", logits, regularization, batch)
+        return [loss], logs
+
+    def game_objective(self, real, latents, condition, training=True):
+        """Return `([d_loss, g_loss], logs)` from one pass through both networks."""
+        fake = self.make(latents, condition, training)
+        g_regularization = sum(self.generator.losses)
+        *logits, d_regularization = self.judge_both(real, fake, condition, training)
+        batch = (real, fake, condition, training)
+        d_loss, d_logs = self._whole_loss("discriminator", logits, d_regularization, batch)
+        g_loss, g_logs = self._whole_loss("generator", logits, g_regularization, batch)
+        return [d_loss, g_loss], {**d_logs, **g_logs, **self._decisions(logits)}
+
+    def _whole_loss(self, player, logits, regularization, batch):
+        """Return one player's loss of the game, with its network's regularization and its terms."""
+        real, fake, condition, training = batch
+        loss = getattr(self.loss, player)(*logits) + regularization
+        critic = functools.partial(self.judge, condition=condition, training=training)
+        logs = {}
+        for term in [term for term in self.terms if term.player == player]:
+            if training:
+                logs[term.name] = term(critic, real, fake, self.optimizer.iterations)
+            else:
+                logs[term.name] = term.call(critic, real, fake)
+            loss = loss + term.weight * logs[term.name]
+        return loss, {f"{player[0]}_loss": loss, **logs}
+
+    def _decisions(self, logits):
+        d_real, d_fake = self.loss.decisions(*logits)
+        return {"d_real": ops.mean(d_real), "d_fake": ops.mean(d_fake)}

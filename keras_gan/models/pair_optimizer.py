@@ -1,0 +1,66 @@
+"""The two optimizers of a GAN as the one that Keras expects of a model."""
+
+import keras
+
+
+class PairOptimizer(keras.optimizers.Optimizer):
+    """Holds the discriminator's optimizer `d`, the generator's `g`, and what else training keeps.
+
+    Its own `iterations` count training steps, whatever k is.
+
+    Keras saves, restores and (on JAX) carries through the compiled step just what belongs to
+    `model.optimizer`; an optimizer in another attribute is lost without a word.
+
+    Args:
+        d: the discriminator's optimizer.
+        g: the generator's optimizer.
+        state: other variables that change during training, such as those of terms.
+    """
+
+    def __init__(self, d, g, state=()):
+        super().__init__(learning_rate=0.0, name="pair_optimizer")
+        self.d, self.g, self.state = d, g, list(state)
+
+    def build(self, variables):
+        """Make the slots of both optimizers, for `[d_variables, g_variables]`."""
+        if not self.built:
+            for optimizer, own in zip((self.d, self.g), variables, strict=True):
+                optimizer.build(own)
+            self.built = True
+
+    @property
+    def variables(self):
+        """The variables of both optimizers, the number of steps, and the other state."""
+        return [*self.d.variables, *self.g.variables, *self._own()]
+
+    def _own(self):
+        return [self.iterations, *self.state]
+
+    @property
+    def learning_rate(self):
+        """The generator's learning rate, for callbacks that report one."""
+        return self.g.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        raise ValueError(
+            "A GAN has two optimizers, so that `LearningRateScheduler` and `ReduceLROnPlateau` cannot "
+            "know whose learning rate to set. Pass a `keras.optimizers.schedules` schedule to either "
+            "optimizer, or assign `gan.d_optimizer.learning_rate` and `gan.g_optimizer.learning_rate`. "
+            f"Received: learning_rate={value}"
+        )
+
+    def save_own_variables(self, store):
+        """Save the rest: `d` and `g` are saved as objects of their own."""
+        for i, variable in enumerate(self._own()):
+            store[str(i)] = keras.ops.convert_to_numpy(variable)
+
+    def load_own_variables(self, store):
+        """Load what `save_own_variables` saved."""
+        for i, variable in enumerate(self._own()):
+            variable.assign(store[str(i)])
+
+    def finalize_variable_values(self, var_list):
+        """Let both optimizers set their final values, at the end of `fit`."""
+        for optimizer in (self.d, self.g):
+            optimizer.finalize_variable_values(optimizer._trainable_variables)

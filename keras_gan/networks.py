@@ -1,0 +1,252 @@
+"""What a GAN needs to know about, and do with, the two Keras networks handed to it."""
+
+import contextlib
+
+import keras
+import numpy as np
+from keras import ops
+
+# Activations that turn logits into probabilities: the losses would apply them a second time.
+_PROBABILITIES = {"sigmoid", "hard_sigmoid", "softmax", "sparse_sigmoid", "log_softmax"}
+
+
+def input_shapes(network):
+    """Return the shapes that a network takes, batch axis included, or None if it is not built.
+
+    Returns:
+        List of one shape, or of two for a conditional network.
+    """
+    if getattr(network, "inputs", None):
+        return [tuple(tensor.shape) for tensor in network.inputs]
+    shape = (network.get_build_config() or {}).get("input_shape")
+    if shape is None:
+        return None
+    shapes = shape if isinstance(shape[0], (list, tuple)) else [shape]
+    # A subclassed network remembers the batch that it was built with.
+    return [(None, *shape[1:]) for shape in shapes]
+
+
+def output_shape(network, name, shapes):
+    """Build a network for inputs of `shapes` and return the shape of what it gives.
+
+    Raises:
+        ValueError: the network does not take such inputs.
+    """
+    dtypes = [tensor.dtype for tensor in getattr(network, "inputs", None) or []]
+    dtypes = dtypes or [keras.config.floatx()] * len(shapes)
+    inputs = [keras.KerasTensor(*spec) for spec in zip(shapes, dtypes, strict=True)]
+    try:
+        outputs = network(inputs if len(inputs) > 1 else inputs[0])
+    except Exception as error:
+        raise ValueError(
+            f"The {name} {network.name!r} cannot be called on inputs of shape "
+            f"{' and '.join(map(str, shapes))} (batch axis first): {error}"
+        ) from error
+    if not hasattr(outputs, "shape"):
+        raise ValueError(
+            f"The {name} {network.name!r} must return one tensor. Received: {type(outputs).__name__}"
+        )
+    return tuple(outputs.shape)
+
+
+def compatible(shape, other):
+    """Whether two shapes agree wherever both are known."""
+    return len(shape) == len(other) and all(
+        a is None or b is None or a == b for a, b in zip(shape, other, strict=True)
+    )
+
+
+def last_layer(network):
+    """Return the layer that gives a functional or sequential network's output, else None."""
+    if not getattr(network, "outputs", None):
+        return None
+    layer = network.outputs[0]._keras_history.operation
+    return last_layer(layer) or layer if isinstance(layer, keras.Model) else layer
+
+
+def final_activation(network):
+    """Return the name of the last layer's activation: None if unknown, "linear" if there is none."""
+    layer = last_layer(network)
+    if isinstance(layer, (keras.layers.Reshape, keras.layers.Flatten)):
+        layer = layer.input._keras_history.operation
+    if layer is None:
+        return None
+    activation = getattr(layer, "activation", None) or keras.activations.linear
+    if isinstance(layer, keras.layers.Softmax):
+        activation = keras.activations.softmax
+    return getattr(activation, "__name__", type(activation).__name__)
+
+
+def check_logits(discriminator):
+    """Refuse a discriminator that ends in probabilities.
+
+    Raises:
+        ValueError: its last layer applies a sigmoid or a softmax.
+    """
+    activation = final_activation(discriminator)
+    if activation in _PROBABILITIES:
+        raise ValueError(
+            f"The discriminator must return logits, on which the losses are exact and stable, but its "
+            f"last layer {last_layer(discriminator).name!r} applies {activation!r}. "
+            "Expected a layer without activation, such as `Dense(1)`: the losses take the sigmoid "
+            "themselves."
+        )
+
+
+def state(*networks):
+    """Return the variables that a network moves by itself, such as batch-norm statistics."""
+    return [variable for network in networks for variable in network.non_trainable_weights]
+
+
+@contextlib.contextmanager
+def frozen(*networks):
+    """Undo what the calls inside do to the networks' own state.
+
+    A player's statistics move in its own step only, once, however often the other player's steps call
+    it. Dropout's seeds go on: they are no weights.
+    """
+    variables = state(*networks)
+    before = [ops.copy(variable) for variable in variables]
+    yield
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(value)
+
+
+@contextlib.contextmanager
+def undone_unless(finite, *networks):
+    """Undo what the calls inside do to the networks' own state unless `finite()` is true after them.
+
+    A batch with a NaN would otherwise stay in the batch-norm statistics for good.
+    """
+    variables = state(*networks)
+    before = [ops.copy(variable) for variable in variables]
+    yield
+    if variables:
+        sound = finite()
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(ops.where(sound, variable, value))
+
+
+def fit_together(generator, discriminator, prior):
+    """Check that two networks and a prior fit, and build the networks where they are not built.
+
+    Returns:
+        `(prior, sample_shape, condition_shape)`: the prior with the generator's latent shape, and the
+        shapes of one sample and of one condition (None if the networks take none).
+
+    Raises:
+        ValueError: they do not fit; the message says which shapes met.
+    """
+    if generator is discriminator:
+        raise ValueError("The generator and the discriminator must be two networks. Received one twice.")
+    g_inputs, d_inputs = input_shapes(generator), input_shapes(discriminator)
+    prior = _shaped_prior(prior, generator, g_inputs)
+    if g_inputs and d_inputs and len(g_inputs) != len(d_inputs):
+        raise ValueError(
+            "A conditional GAN needs two networks that take a condition as second input. Received a "
+            f"generator with inputs {g_inputs} and a discriminator with inputs {d_inputs}."
+        )
+    *_, condition = [None, *(g_inputs or d_inputs or [None])[1:]]
+    conditions = [] if condition is None else [condition]
+    samples = output_shape(generator, "generator", [(None, *prior.shape), *conditions])
+    if d_inputs and not compatible(samples[1:], d_inputs[0][1:]):
+        raise ValueError(
+            "The generator's samples must have the shape that the discriminator takes. Expected "
+            f"{d_inputs[0][1:]}, as {discriminator.name!r} does. Received {samples[1:]} from "
+            f"{generator.name!r} (batch axis left out). Change the last layer of the generator or the "
+            "input of the discriminator."
+        )
+    if d_inputs and conditions and not compatible(condition[1:], d_inputs[1][1:]):
+        raise ValueError(
+            "Both networks must take the same condition. Received conditions of shape "
+            f"{condition[1:]} for the generator and {d_inputs[1][1:]} for the discriminator."
+        )
+    output_shape(discriminator, "discriminator", [samples, *conditions])
+    return prior, samples[1:], condition[1:] if conditions else None
+
+
+def _shaped_prior(prior, generator, g_inputs):
+    latents = g_inputs[0][1:] if g_inputs else None
+    if latents and None not in latents:
+        return prior.with_shape(latents)
+    if prior.shape is None:
+        raise ValueError(
+            f"The shape of the latents is unknown: the generator {generator.name!r} does not say which "
+            f"inputs it takes (found: {latents}). Give the prior a shape, such as "
+            f"`prior=kg.priors.{type(prior).__name__}(shape=100)`, or call the generator once first."
+        )
+    return prior
+
+
+def check_steps(discriminator_steps):
+    """Return k.
+
+    Raises:
+        ValueError: it is no positive integer.
+    """
+    if not isinstance(discriminator_steps, int) or discriminator_steps < 1:
+        raise ValueError(
+            "`discriminator_steps` is the number of discriminator steps for each generator step, an "
+            f"integer of at least 1. Received: {discriminator_steps!r}"
+        )
+    return discriminator_steps
+
+
+def check_batch(real, condition, weight, sample_shape, conditional):
+    """Check a batch against the networks, as far as it is known while the step is traced.
+
+    Raises:
+        ValueError: it does not fit; the message says what was expected.
+    """
+    if weight is not None:
+        raise ValueError("A GAN has no use for `sample_weight`. Leave it out of the data.")
+    if not hasattr(real, "shape"):
+        raise ValueError(
+            f"The data must be one array of examples, or `(examples, condition)`. Received: {real!r}"
+        )
+    if "float" not in keras.backend.standardize_dtype(real.dtype):
+        raise ValueError(
+            f"Examples must be floating-point numbers in the range of the generator's output: [0, 1] "
+            "for a sigmoid, [-1, 1] for a tanh. Received dtype "
+            f"{keras.backend.standardize_dtype(real.dtype)}. Scale integers first, for instance with "
+            "`kg.datasets.load(images, value_range=(0, 1))`."
+        )
+    if not compatible(tuple(real.shape[1:]), sample_shape):
+        raise ValueError(
+            "The data must have the shape of the generator's samples. Expected "
+            f"{sample_shape}, received {tuple(real.shape[1:])} (batch axis left out)."
+        )
+    if conditional and condition is None:
+        raise ValueError(
+            "The networks take a condition as second input, but the data have none. Expected "
+            "`(examples, condition)` for each batch, or `fit(examples, condition)`."
+        )
+
+
+def as_conditions(condition, n, shape):
+    """Return `n` conditions of `shape` as an array, or None for a network without condition.
+
+    Raises:
+        ValueError: the condition is missing, not wanted, or of another shape.
+    """
+    if shape is None:
+        if condition is not None:
+            raise ValueError("This GAN is not conditional. Leave `condition` out.")
+        return None
+    if condition is None:
+        raise ValueError(
+            f"This GAN is conditional. Pass `condition=`: an array of shape {(n, *shape)}, or one "
+            f"condition of shape {shape} for all samples."
+        )
+    condition = np.asarray(condition)
+    if condition.ndim == len(shape) and compatible(condition.shape, shape):
+        return np.broadcast_to(condition, (n, *condition.shape))
+    # Labels are often kept without the axis of length 1 that a network declares.
+    if shape == (1,) and condition.shape in [(), (n,)]:
+        return np.broadcast_to(condition.reshape(-1, 1), (n, 1))
+    if not compatible(condition.shape, (n, *shape)):
+        raise ValueError(
+            f"`condition` must have the shape {(n, *shape)}, or {shape} for all samples. Received: "
+            f"{condition.shape}"
+        )
+    return condition

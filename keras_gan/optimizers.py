@@ -1,0 +1,186 @@
+"""Optimizers and schedules that the papers use and Keras lacks."""
+
+import math
+
+import keras
+from keras import ops
+from keras.optimizers import schedules
+
+_register = keras.saving.register_keras_serializable(package="keras_gan")
+
+
+@_register
+class GeometricDecay(schedules.LearningRateSchedule):
+    """Divide by the same factor after every step, down to a minimum.
+
+    `max(initial / factor**step, minimum)`, computed through the logarithm of the factor: a factor
+    as near to 1 as 1.000004 would lose most of its digits in float32.
+
+    Goodfellow et al. 2014, arXiv 1406.2661, train with `GeometricDecay(0.1, 1.000004, 1e-6)`.
+
+    Args:
+        initial: value at step 0.
+        factor: what the value is divided by after each step, greater than 1.
+        minimum: the value never falls below it.
+
+    Raises:
+        ValueError: `factor` is not greater than 1.
+
+    Example:
+
+    >>> rate = kg.optimizers.GeometricDecay(0.1, factor=1.000004, minimum=1e-6)
+    >>> [round(float(rate(step)), 6) for step in (0, 125_000, 10_000_000)]
+    [0.1, 0.060653, 1e-06]
+    """
+
+    def __init__(self, initial, factor, minimum=0.0):
+        if not factor > 1:
+            raise ValueError(
+                "`factor` divides the value after every step, so it must be greater than 1. "
+                f"Received: factor={factor!r}"
+            )
+        self.initial = initial
+        self.factor = factor
+        self.minimum = minimum
+
+    def __call__(self, step):
+        """Return the value at `step`."""
+        exponent = -math.log(self.factor) * ops.cast(step, "float32")
+        return ops.maximum(self.initial * ops.exp(exponent), self.minimum)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {"initial": self.initial, "factor": self.factor, "minimum": self.minimum}
+
+
+@_register
+class EpochRamp(schedules.LearningRateSchedule):
+    """Go linearly from one value to another between two epochs; constant within an epoch.
+
+    The momentum of Goodfellow et al. 2014, arXiv 1406.2661, is
+    `EpochRamp(0.5, 0.7, first_epoch=1, last_epoch=250, steps_per_epoch=500)`.
+
+    Args:
+        initial: value up to the end of `first_epoch`.
+        final: value from `last_epoch` on.
+        first_epoch: epoch after which the value begins to change; epochs count from 1.
+        last_epoch: epoch that reaches `final`, after `first_epoch`.
+        steps_per_epoch: number of the optimizer's steps in an epoch, a positive integer.
+
+    Raises:
+        ValueError: epochs in the wrong order, or `steps_per_epoch` is not a positive integer.
+
+    Example:
+
+    >>> momentum = kg.optimizers.EpochRamp(0.5, 0.7, 1, 250, steps_per_epoch=500)
+    >>> [round(float(momentum(500 * epoch)), 4) for epoch in (0, 1, 249, 1000)]
+    [0.5, 0.5008, 0.7, 0.7]
+    """
+
+    def __init__(self, initial, final, first_epoch, last_epoch, steps_per_epoch):
+        if not first_epoch < last_epoch:
+            raise ValueError(
+                "`last_epoch` must come after `first_epoch`. "
+                f"Received: first_epoch={first_epoch!r}, last_epoch={last_epoch!r}"
+            )
+        if not isinstance(steps_per_epoch, int) or steps_per_epoch < 1:
+            raise ValueError(
+                "`steps_per_epoch` must be a positive integer: the number of steps that the "
+                "optimizer makes in an epoch (examples // batch size). "
+                f"Received: steps_per_epoch={steps_per_epoch!r}"
+            )
+        self.initial = initial
+        self.final = final
+        self.first_epoch = first_epoch
+        self.last_epoch = last_epoch
+        self.steps_per_epoch = steps_per_epoch
+
+    def __call__(self, step):
+        """Return the value at `step`."""
+        epoch = 1.0 + ops.cast(ops.floor_divide(step, self.steps_per_epoch), "float32")
+        progress = (epoch - self.first_epoch) / (self.last_epoch - self.first_epoch)
+        return self.initial + (self.final - self.initial) * ops.clip(progress, 0.0, 1.0)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {
+            "initial": self.initial,
+            "final": self.final,
+            "first_epoch": self.first_epoch,
+            "last_epoch": self.last_epoch,
+            "steps_per_epoch": self.steps_per_epoch,
+        }
+
+
+@_register
+class MomentumSGD(keras.optimizers.Optimizer):
+    """Gradient descent with a classical momentum that may follow a schedule.
+
+    `velocity = momentum * velocity - learning_rate * gradient`, then `weight += velocity`, as
+    `keras.optimizers.SGD(momentum=...)`, whose momentum is fixed when the step is compiled. Here it
+    may be a schedule of the optimizer's own iterations, like the learning rate.
+
+    Sutskever, Martens, Dahl, Hinton 2013, "On the importance of initialization and momentum in
+    deep learning", equations 1 and 2.
+
+    Args:
+        learning_rate: a number, or a schedule from `keras.optimizers.schedules`.
+        momentum: a number in [0, 1), or a schedule that gives such numbers.
+        name: name of the optimizer, or None.
+        **kwargs: what every Keras optimizer takes: `clipnorm`, `weight_decay`, `use_ema`, ...
+
+    Raises:
+        ValueError: `momentum` is a number outside [0, 1).
+
+    Example:
+
+    >>> optimizer = kg.optimizers.MomentumSGD(0.5, momentum=0.5)
+    >>> weight = keras.Variable(1.0)
+    >>> for gradient in (1.0, 1.0):
+    ...     optimizer.apply([ops.convert_to_tensor(gradient)], [weight])
+    >>> float(weight)
+    -0.25
+    """
+
+    def __init__(self, learning_rate=0.01, momentum=0.9, name=None, **kwargs):
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        if not isinstance(momentum, schedules.LearningRateSchedule) and not 0 <= momentum < 1:
+            raise ValueError(
+                "`momentum` must be a number in [0, 1) or a schedule of such numbers. "
+                f"Received: momentum={momentum!r}"
+            )
+        self.momentum = momentum
+
+    def build(self, variables):
+        """Make a velocity for each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self._velocities = self.add_optimizer_variables(variables, "velocity")
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Move one variable."""
+        velocity = self._velocities[self._get_variable_index(variable)]
+        momentum = self.momentum
+        if isinstance(momentum, schedules.LearningRateSchedule):
+            momentum = momentum(self.iterations)
+        momentum, learning_rate, gradient = (
+            ops.cast(value, variable.dtype) for value in (momentum, learning_rate, gradient)
+        )
+        self.assign(velocity, momentum * velocity - learning_rate * gradient)
+        self.assign_add(variable, velocity)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        momentum = self.momentum
+        if isinstance(momentum, schedules.LearningRateSchedule):
+            momentum = schedules.serialize(momentum)
+        return {**super().get_config(), "momentum": momentum}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Make the optimizer from what `get_config` returned."""
+        config = dict(config)
+        if isinstance(config["momentum"], dict):
+            config["momentum"] = schedules.deserialize(config["momentum"], custom_objects)
+        return super().from_config(config, custom_objects)

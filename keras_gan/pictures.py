@@ -1,0 +1,257 @@
+"""Pictures of samples and of training, written to disk whole or not at all."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+
+from keras_gan.optional import require
+
+SEPARATOR = 2
+SMALLEST_SIDE = 56
+WHITE = 255
+
+PANELS = (
+    ("Losses", ("d_loss", "g_loss")),
+    ("Mean decisions of the discriminator", ("d_real", "d_fake")),
+)
+
+
+def limits(value_range):
+    """Return the two ends of a value range as floats, or say what is wrong with it."""
+    values = np.asarray(value_range, dtype="float64")
+    if values.shape != (2,) or not np.isfinite(values).all() or values[0] >= values[1]:
+        raise ValueError(
+            "`value_range` is a pair (lowest, highest) of finite numbers, such as (0, 1) for a "
+            f"generator that ends in a sigmoid and (-1, 1) for tanh. Received: {value_range!r}"
+        )
+    return float(values[0]), float(values[1])
+
+
+def to_uint8(images, value_range):
+    """Turn numbers of a value range into the 256 levels of a picture.
+
+    For looking only: values outside the range are shown as its nearest end, and values that are
+    not finite as mid-grey, so that a run that diverged can still be drawn.
+
+    Args:
+        images: array of any shape.
+        value_range: pair (lowest, highest), shown as 0 and 255.
+
+    Returns:
+        Array of the same shape, uint8.
+
+    Raises:
+        ValueError: `value_range` is no increasing pair of finite numbers.
+
+    Example:
+
+    >>> from keras_gan.pictures import to_uint8
+    >>> to_uint8([-1.0, 0.0, 1.0, 7.0, float("nan")], value_range=(-1, 1)).tolist()
+    [0, 128, 255, 255, 128]
+    """
+    low, high = limits(value_range)
+    images = np.asarray(images, dtype="float64")
+    levels = np.where(np.isfinite(images), (images - low) / (high - low), 0.5)
+    return np.rint(255 * np.clip(levels, 0, 1)).astype("uint8")
+
+
+def tile(images, rows, columns):
+    """Lay images out as one picture, row after row, parted by thin white lines.
+
+    Images smaller than 56 pixels are enlarged by a whole factor, each pixel becoming a square.
+
+    Args:
+        images: uint8 array `(rows * columns, height, width, channels)`. One channel is grey,
+            three are RGB, four RGBA; with any other number the channels of an image are laid side
+            by side in grey.
+        rows: int, images from top to bottom.
+        columns: int, images from left to right.
+
+    Returns:
+        One picture: uint8 array `(height, width)` if grey, else `(height, width, 3 or 4)`.
+
+    Raises:
+        ValueError: `images` has another shape or dtype.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_gan.pictures import tile
+    >>> tile(np.zeros((6, 28, 28, 3), "uint8"), rows=2, columns=3).shape
+    (118, 176, 3)
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or len(images) != rows * columns or 0 in images.shape:
+        raise ValueError(
+            f"A picture of {rows} rows and {columns} columns is made of images of shape "
+            f"({rows * columns}, height, width, channels). Received shape: {images.shape}"
+        )
+    if images.dtype != np.uint8:
+        raise ValueError(
+            f"A picture is made of images of dtype uint8. Received: {images.dtype}. "
+            "Convert them with `keras_gan.pictures.to_uint8(images, value_range)`."
+        )
+    _, height, width, channels = images.shape
+    factor = -(-SMALLEST_SIDE // max(height, width))
+    if channels not in (1, 3, 4):
+        images = images.transpose(0, 1, 3, 2).reshape(len(images), height, channels * width, 1)
+    images = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    line = (SEPARATOR, 0)
+    images = np.pad(images, ((0, 0), line, line, (0, 0)), constant_values=WHITE)
+    _, height, width, channels = images.shape
+    cells = images.reshape(rows, columns, height, width, channels)
+    picture = cells.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
+    line = (0, SEPARATOR)
+    picture = np.pad(picture, (line, line, (0, 0)), constant_values=WHITE)
+    return picture[..., 0] if channels == 1 else picture
+
+
+def write_whole(path, content):
+    """Write bytes to a file that appears whole or not at all.
+
+    The bytes go to a temporary name in the same folder (made if missing), reach the disk, and only
+    then take the place of `path`: a reader, or a crash at any moment, sees the old file or the new.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def encode_png(picture):
+    """Return the bytes of a PNG file that holds a picture."""
+    buffer = io.BytesIO()
+    require("PIL.Image").fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def save_png(path, picture):
+    """Write a picture as a PNG file, whole or not at all.
+
+    Args:
+        path: the file to write; missing folders are made.
+        picture: uint8 array `(height, width)`, or `(height, width, 3 or 4)` for RGB and RGBA.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from keras_gan.pictures import save_png
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "black.png"
+    >>> save_png(path, np.zeros((8, 8), "uint8"))
+    >>> path.read_bytes()[1:4]
+    b'PNG'
+    """
+    write_whole(path, encode_png(picture))
+
+
+def save_gif(path, frames, duration=200):
+    """Write pictures as an endless animation, whole or not at all.
+
+    A GIF has 256 colours a frame and no half transparency: RGBA frames are laid on white.
+
+    Args:
+        path: the file to write; missing folders are made.
+        frames: sequence of pictures of one shape, as `save_png` takes them.
+        duration: int, milliseconds that each frame stays. Defaults to 200.
+
+    Raises:
+        ValueError: no frames, or frames of several shapes.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from keras_gan.pictures import save_gif
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "brighter.gif"
+    >>> save_gif(path, [np.full((8, 8), level, "uint8") for level in (0, 90, 180)])
+    >>> path.read_bytes()[:3]
+    b'GIF'
+    """
+    shapes = sorted({np.shape(frame) for frame in frames})
+    if len(shapes) != 1:
+        raise ValueError(
+            "An animation is made of one or more pictures of one shape. "
+            f"Received {len(frames)} pictures of shapes: {shapes}"
+        )
+    image = require("PIL.Image")
+    first, *others = [image.fromarray(_on_white(np.asarray(frame))) for frame in frames]
+    buffer = io.BytesIO()
+    first.save(buffer, format="GIF", save_all=True, append_images=others, duration=duration, loop=0)
+    write_whole(path, buffer.getvalue())
+
+
+def _on_white(picture):
+    if picture.shape[2:] != (4,):
+        return picture
+    opacity = picture[..., 3:] / 255
+    return np.rint(opacity * picture[..., :3] + (1 - opacity) * WHITE).astype("uint8")
+
+
+def training_curves(history, path):
+    """Draw how a GAN trained: both losses, and what the discriminator made of reals and fakes.
+
+    At the equilibrium both decisions are ½, the dotted line. Validation curves, where there are
+    any, are dashed; with `validation_freq` they are spread evenly over the epochs.
+
+    Args:
+        history: what `fit` returned, or its `history`, a dict from names to one number an epoch.
+        path: the PNG file to write, whole or not at all; missing folders are made.
+
+    Raises:
+        ValueError: `d_loss`, `g_loss`, `d_real` or `d_fake` is not in the history.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> from keras_gan.pictures import training_curves
+    >>> history = {"d_loss": [1.2, 1.3], "g_loss": [0.9, 0.8], "d_real": [0.6, 0.5],
+    ...            "d_fake": [0.4, 0.5]}
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "curves.png"
+    >>> training_curves(history, path)
+    >>> path.read_bytes()[1:4]
+    b'PNG'
+    """
+    curves = getattr(history, "history", history)
+    missing = [name for _, names in PANELS for name in names if name not in curves]
+    if missing:
+        raise ValueError(
+            "The training curves are those of a GAN: d_loss, g_loss, d_real and d_fake. "
+            f"Missing: {', '.join(missing)}. Received: {', '.join(curves) or 'nothing'}. "
+            "Pass what `gan.fit(...)` returned, after one epoch or more."
+        )
+    epochs = np.add(getattr(history, "epoch", range(len(curves["d_loss"]))), 1)
+    figure = require("matplotlib.figure").Figure(figsize=(10, 3.6), dpi=120, layout="constrained")
+    for axes, (title, names) in zip(figure.subplots(1, 2), PANELS, strict=True):
+        axes.set(title=title, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        for name in names:
+            (line,) = axes.plot(epochs, curves[name], marker=".", label=name)
+            validation = curves.get(f"val_{name}", [])
+            axes.plot(
+                *(_spread(epochs, len(validation)), validation),
+                linestyle="--",
+                color=line.get_color(),
+                label=f"val_{name}" if validation else None,
+            )
+    axes.axhline(0.5, color="grey", linestyle=":", label="½")
+    axes.set_ylim(0, 1)
+    for axes in figure.axes:
+        axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_whole(path, buffer.getvalue())
+
+
+def _spread(epochs, count):
+    positions = np.ceil(np.arange(1, count + 1) * len(epochs) / max(count, 1)).astype(int)
+    return epochs[positions - 1]

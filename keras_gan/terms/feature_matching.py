@@ -1,0 +1,62 @@
+"""Feature matching."""
+
+import keras
+from keras import ops
+
+from keras_gan.registry import unknown
+from keras_gan.terms.term import Term
+
+
+@keras.saving.register_keras_serializable(package="keras_gan")
+class FeatureMatching(Term):
+    """The generator matches the mean of a discriminator's layer: ‖E f(x) − E f(G(z))‖² / size of f.
+
+    Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, 2016, arXiv 1606.03498, section 3.1, with
+    the mean over features of its authors' code, so that the weight does not depend on the layer's
+    width. It comes in addition to the generator's own loss.
+
+    Args:
+        layer: name of a layer of the discriminator, a functional or sequential model.
+        weight: factor, positive.
+        interval: compute it every that many steps (see `Term`).
+        name: name in the logs.
+
+    Raises:
+        ValueError: when the GAN is compiled: the discriminator has no such layer, or is subclassed.
+
+    Example:
+
+    >>> kg.terms.FeatureMatching("dense_1").player
+    'generator'
+    """
+
+    player = "generator"
+
+    def __init__(self, layer, weight=1.0, interval=1, name=None):
+        super().__init__(weight, interval, name)
+        self.layer = layer
+
+    def build(self, gan):
+        """See base class."""
+        discriminator = gan.discriminator
+        if not getattr(discriminator, "inputs", None):
+            raise ValueError(
+                f"`FeatureMatching` needs a functional or sequential discriminator, whose layers can "
+                f"be read. Received: {type(discriminator).__name__} {discriminator.name!r}"
+            )
+        names = [layer.name for layer in discriminator.layers]
+        if self.layer not in names:
+            raise ValueError(unknown("layer of the discriminator", self.layer, names))
+        output = discriminator.get_layer(self.layer).output
+        self._features = keras.Model(discriminator.inputs, output)
+        return []
+
+    def call(self, critic, real, fake):
+        """See base class."""
+        of_real = ops.mean(critic(real, network=self._features), axis=0)
+        of_fake = ops.mean(critic(fake, network=self._features), axis=0)
+        return ops.mean(ops.square(of_real - of_fake))
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {"layer": self.layer, **super().get_config()}

@@ -1,0 +1,60 @@
+"""Historical averaging."""
+
+import keras
+from keras import ops
+
+from keras_gan.terms.term import Term
+
+
+@keras.saving.register_keras_serializable(package="keras_gan")
+class HistoricalAveraging(Term):
+    """Draw a player's weights θ to their average so far: ‖θ − (1/t)Σθ_i‖².
+
+    Ends orbits in games such as V = (f(x) − 1)(y − 1). Salimans, Goodfellow, Zaremba, Cheung,
+    Radford, Chen, 2016, arXiv 1606.03498, section 3.3. Takes as much memory as the weights.
+
+    Args:
+        player: `"discriminator"` or `"generator"`; give one term for each.
+        weight: factor, positive.
+        interval: compute it every that many steps (see `Term`).
+        name: name in the logs; by default with the player's initial in front.
+
+    Raises:
+        ValueError: unknown player.
+
+    Example:
+
+    >>> kg.terms.HistoricalAveraging("generator", weight=0.1).name
+    'g_historical_averaging'
+    """
+
+    def __init__(self, player, weight=1.0, interval=1, name=None):
+        if player not in ("discriminator", "generator"):
+            raise ValueError(f"`player` must be 'discriminator' or 'generator'. Received: {player!r}")
+        super().__init__(weight, interval, name or f"{player[0]}_historical_averaging")
+        self.player = player
+
+    def build(self, gan):
+        """See base class."""
+        self._weights = getattr(gan, self.player).trainable_variables
+        self._averages = [
+            keras.Variable(ops.zeros_like(v), trainable=False, dtype=v.dtype, name="average")
+            for v in self._weights
+        ]
+        self._count = keras.Variable(0.0, trainable=False, dtype="float32", name="count")
+        return [*self._averages, self._count]
+
+    def observe(self):
+        """See base class."""
+        self._count.assign_add(1.0)
+        for weight, average in zip(self._weights, self._averages, strict=True):
+            average.assign_add((ops.convert_to_tensor(weight) - average) / self._count)
+
+    def call(self, critic, real, fake):
+        """See base class."""
+        pairs = zip(self._weights, self._averages, strict=True)
+        return sum(ops.sum(ops.square(w - ops.stop_gradient(a))) for w, a in pairs)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {"player": self.player, **super().get_config()}

@@ -1,0 +1,233 @@
+"""Penalties on the gradient of the discriminator's logits with respect to its input, in float32."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_gan import backend
+from keras_gan.terms.term import Term
+
+_register = keras.saving.register_keras_serializable(package="keras_gan")
+
+
+def squared_norms(critic, samples):
+    """Return ‖∇ critic‖² at every sample: the gradient's squares summed over all axes but the first.
+
+    Args:
+        critic: function from samples to logits.
+        samples: float32 tensor of any rank, batch axis first.
+
+    Returns:
+        Float32 tensor of shape (batch,).
+
+    Example:
+
+    >>> squared = kg.terms.squared_norms(lambda x: 3.0 * ops.sum(x, axis=(1, 2)), ops.ones((2, 4, 5)))
+    >>> [float(value) for value in squared]  # 9 · 20
+    [180.0, 180.0]
+    """
+    samples = ops.cast(samples, "float32")
+    gradient = ops.cast(backend.input_gradient(critic, samples), "float32")
+    return ops.sum(ops.square(gradient), axis=tuple(range(1, len(samples.shape))))
+
+
+def _norms(critic, samples):
+    # The root has no gradient at 0, which a critic that is flat somewhere reaches.
+    return ops.sqrt(squared_norms(critic, samples) + 1e-12)
+
+
+def twice_differentiable(function, inputs):
+    """Whether the gradient of `function` with respect to `inputs` can itself be differentiated.
+
+    ∇(u·f) is linear in the multiplier u of f, so that u times its derivative for u gives it back. The
+    backward operations of some layers have no gradient, and TensorFlow then drops their share without
+    a word: the identity fails by that share.
+
+    Example:
+
+    >>> upsample = keras.layers.UpSampling2D(interpolation="bilinear")
+    >>> bool(kg.terms.twice_differentiable(upsample, ops.ones((1, 4, 4, 1))))
+    False
+    """
+    gradient = backend.input_gradient(function, inputs)
+    try:
+        again = backend.input_gradient(
+            lambda u: gradient * backend.input_gradient(lambda x: u * function(x), inputs),
+            ops.ones_like(function(inputs)),
+        )
+    except LookupError:
+        return False
+    expected = ops.sum(ops.square(gradient))
+    return again is not None and ops.abs(ops.sum(again) - expected) <= 1e-2 * expected
+
+
+def _leaves(network):
+    for layer in getattr(network, "layers", []):
+        yield from _leaves(layer) if getattr(layer, "layers", None) else [layer]
+
+
+def _culprits(network):
+    """Name the layers of a network whose gradients cannot be differentiated again."""
+    names = []
+    for layer in _leaves(network):
+        tensor = getattr(layer, "input", None) if layer._inbound_nodes else None
+        if hasattr(tensor, "shape") and "float" in str(tensor.dtype):
+            shape = [2] + [size or 8 for size in tensor.shape[1:]]
+            inputs = ops.convert_to_tensor(np.random.default_rng(0).normal(size=shape), tensor.dtype)
+            if not twice_differentiable(layer, inputs):
+                names.append(f"{layer.name} ({type(layer).__name__})")
+    return ", ".join(names) or "not found: the network's layers cannot be looked at one by one"
+
+
+class _GradientTerm(Term):
+    """A term that differentiates the discriminator's gradient."""
+
+    def build(self, gan):
+        """Check that the discriminator's gradient can be differentiated again.
+
+        Raises:
+            ValueError: it cannot; the message names the layers.
+        """
+        if not gan.probe(twice_differentiable):
+            raise ValueError(
+                f"The term {self.name!r} needs the gradient of the discriminator's gradient, which "
+                f"the backend {keras.backend.backend()!r} does not have for: "
+                f"{_culprits(gan.discriminator)}. The penalty would train nothing. Expected layers "
+                "that can be differentiated twice, such as Conv2DTranspose or "
+                "UpSampling2D(interpolation='nearest') instead of bilinear or bicubic resizing."
+            )
+        self._seed = keras.random.SeedGenerator(gan.child_seed(2 + gan.terms.index(self)))
+        return [self._seed.state]
+
+    def _uniform(self, shape):
+        return backend.random_bits(shape, self._seed.next()) * 2.0**-23
+
+
+class _NormTerm(_GradientTerm):
+    """(‖∇D‖ − target)² at points near the data, or its part above the target."""
+
+    def __init__(self, weight=10.0, target=1.0, one_sided=False, interval=1, name=None):
+        super().__init__(weight, interval, name)
+        if not target >= 0:
+            raise ValueError(f"`target` must not be negative. Received: {target}")
+        self.target, self.one_sided = float(target), bool(one_sided)
+
+    def points(self, real, fake):
+        """Return the points at which the gradient is penalized."""
+        raise NotImplementedError
+
+    def call(self, critic, real, fake):
+        """See base class."""
+        excess = _norms(critic, self.points(real, fake)) - self.target
+        return ops.mean(ops.square(ops.relu(excess) if self.one_sided else excess))
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        own = {"target": self.target, "one_sided": self.one_sided}
+        return {**super().get_config(), **own}
+
+
+def _per_sample(batch):
+    """Return the shape of one number per sample that broadcasts over the sample's axes."""
+    return (ops.shape(batch)[0],) + (1,) * (len(batch.shape) - 1)
+
+
+@_register
+class GradientPenalty(_NormTerm):
+    """E[(‖∇D(x̂)‖ − 1)²] at random points x̂ between real and fake examples.
+
+    x̂ = εx + (1 − ε)G(z), with one ε ~ U(0, 1) a sample, whatever its rank. Keeps a Wasserstein critic
+    close to 1-Lipschitz. Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville, 2017, arXiv 1704.00028,
+    equation 3; `one_sided` penalizes norms above the target only (Petzka, Fischer, Lukovnikov, 2017,
+    arXiv 1709.08894). Use a discriminator without batch normalization.
+
+    Args:
+        weight: factor λ, positive.
+        target: norm that is not penalized.
+        one_sided: penalize only norms above the target.
+        interval: compute it every that many steps (see `Term`).
+        name: name in the logs.
+
+    Example:
+
+    >>> kg.terms.GradientPenalty(one_sided=True).weight
+    10.0
+    """
+
+    def points(self, real, fake):
+        """See base class."""
+        epsilon = self._uniform(_per_sample(real))
+        return epsilon * real + (1.0 - epsilon) * fake
+
+
+@_register
+class DRAGAN(_NormTerm):
+    """E[(‖∇D(x̂)‖ − 1)²] at random points x̂ near real examples.
+
+    x̂ = x + ½ασ·u with σ the batch's standard deviation, one α ~ U(0, 1) a sample and u ~ U(0, 1) an
+    entry: Kodali, Abernethy, Hays, Kira, 2017, arXiv 1705.07215, with the noise of its authors' code.
+
+    Args:
+        weight: factor λ, positive.
+        target: norm that is not penalized.
+        one_sided: penalize only norms above the target.
+        interval: compute it every that many steps (see `Term`).
+        name: name in the logs.
+
+    Example:
+
+    >>> kg.terms.DRAGAN().name
+    'dragan'
+    """
+
+    def points(self, real, fake):
+        """See base class."""
+        alpha, noise = self._uniform(_per_sample(real)), self._uniform(ops.shape(real))
+        return real + 0.5 * alpha * ops.std(real) * noise
+
+
+@_register
+class R1(_GradientTerm):
+    """½E‖∇D(x)‖² at real examples: makes training converge near the equilibrium.
+
+    Mescheder, Geiger, Nowozin, 2018, arXiv 1801.04406, equation 9.
+
+    Args:
+        weight: factor γ, positive.
+        interval: compute it every that many steps (see `Term`); 16 in StyleGAN2.
+        name: name in the logs.
+
+    Example:
+
+    >>> kg.terms.R1(weight=1.0, interval=16).interval
+    16
+    """
+
+    def __init__(self, weight=10.0, interval=1, name=None):
+        super().__init__(weight, interval, name)
+
+    def call(self, critic, real, fake):
+        """See base class."""
+        return 0.5 * ops.mean(squared_norms(critic, real))
+
+
+@_register
+class R2(R1):
+    """½E‖∇D(G(z))‖² at generated examples.
+
+    Mescheder, Geiger, Nowozin, 2018, arXiv 1801.04406, equation 10.
+
+    Args:
+        weight: factor γ, positive.
+        interval: compute it every that many steps (see `Term`).
+        name: name in the logs.
+
+    Example:
+
+    >>> kg.terms.R2().name
+    'r2'
+    """
+
+    def call(self, critic, real, fake):
+        """See base class."""
+        return 0.5 * ops.mean(squared_norms(critic, fake))

@@ -1,0 +1,254 @@
+"""Update rules: how the two players' gradients become steps.
+
+v = (∇_D L_D, ∇_G L_G) is the gradient of both players' losses, each for its own weights w.
+"""
+
+import keras
+from keras import ops
+
+from keras_gan import backend, networks, registry
+
+_register = keras.saving.register_keras_serializable(package="keras_gan")
+
+
+class UpdateRule:
+    """Base class of update rules. A member writes `step`.
+
+    Attributes:
+        alternates: whether the discriminator's k steps are over when `step` is called, which then
+            moves the generator alone. If not, `step` makes the k-th step of the discriminator and
+            the generator's together.
+
+    Example:
+
+    >>> [rule for rule in kg.updates.UPDATES]
+    ['alternating', 'simultaneous', 'extragradient', 'optimistic', 'consensus']
+    """
+
+    alternates = False
+
+    def build(self, variables):
+        """Make the state that the rule keeps between steps, for the weights of both players.
+
+        Returns:
+            List of `keras.Variable`, which are saved with the optimizers.
+        """
+        return []
+
+    def step(self, objective, players):
+        """Move the players.
+
+        Args:
+            objective: function without arguments that returns `(losses, logs)`, one loss a player.
+            players: list of players (each with `network`, `variables` and `optimizer`): the generator alone
+                if the rule alternates, otherwise the discriminator and the generator.
+
+        Returns:
+            The `logs` of `objective`, evaluated before the step.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `step`.")
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the rule from what `get_config` returned."""
+        return cls(**config)
+
+
+def descend(objective, players):
+    """Let every player take a step along the gradient of its loss, all from the same point.
+
+    Args:
+        objective: function without arguments that returns `(losses, logs)`, one loss a player.
+        players: list of players, each with `network`, `variables` and `optimizer`.
+
+    Returns:
+        The logs.
+    """
+    groups = [player.variables for player in players]
+    optimizers = [player.optimizer for player in players]
+    grads, _, logs = backend.gradients(objective, groups, optimizers)
+    for step in zip(optimizers, grads, groups, strict=True):
+        backend.apply(*step)
+    return logs
+
+
+def _both(players):
+    return [variable for player in players for variable in player.variables]
+
+
+@_register
+class Alternating(UpdateRule):
+    """Algorithm 1 of the paper: k steps of the discriminator, then one of the generator.
+
+    The generator's step sees the discriminator that the k steps have left, and fresh latents.
+    Goodfellow et al., 2014, arXiv 1406.2661.
+
+    Example:
+
+    >>> kg.updates.get("alternating").alternates
+    True
+    """
+
+    alternates = True
+
+    def step(self, objective, players):
+        """See base class."""
+        return descend(objective, players)
+
+
+@_register
+class Simultaneous(UpdateRule):
+    """Both players step from the same point: w ← w − ηv(w).
+
+    One pass through both networks serves both gradients: the same fakes, the same dropout masks. It
+    is what the code of Goodfellow et al. (2014) does, and diverges on V(x, y) = xy.
+
+    Example:
+
+    >>> kg.updates.get("simultaneous").alternates
+    False
+    """
+
+    def step(self, objective, players):
+        """See base class."""
+        return descend(objective, players)
+
+
+@_register
+class Extragradient(UpdateRule):
+    """Look ahead, then step from here with the gradient found there: w ← w − ηv(w − ηv(w)).
+
+    Korpelevich, 1976; for GANs: Gidel, Berard, Vignoud, Vincent, Lacoste-Julien, 2018,
+    arXiv 1802.10551. Both moves go through the optimizers, whose moments see both gradients: with Adam
+    this is their algorithm 4 (ExtraAdam). So a step counts as two iterations of each optimizer.
+    Examples and latents are the same in both moves.
+
+    Example:
+
+    >>> kg.updates.get("extragradient").get_config()
+    {}
+    """
+
+    def step(self, objective, players):
+        """See base class."""
+        variables = _both(players)
+        here = [ops.copy(variable) for variable in variables]
+        # The networks' own statistics move with the second look alone.
+        with networks.frozen(*[player.network for player in players]):
+            logs = descend(objective, players)
+        grads, _, _ = backend.gradients(
+            objective, [p.variables for p in players], [p.optimizer for p in players]
+        )
+        for variable, value in zip(variables, here, strict=True):
+            variable.assign(value)
+        for player, player_grads in zip(players, grads, strict=True):
+            backend.apply(player.optimizer, player_grads, player.variables)
+        return logs
+
+
+@_register
+class Optimistic(UpdateRule):
+    """Take each step twice and take the previous one back: w ← w − 2ηv(w_t) + ηv(w_{t−1}).
+
+    Daskalakis, Ilyas, Syrgkanis, Zeng, 2017, arXiv 1711.00141, equation 8. The steps are those of the
+    optimizer: with Adam this is their Optimistic Adam (algorithm 1).
+
+    Example:
+
+    >>> kg.updates.get("optimistic").alternates
+    False
+    """
+
+    def build(self, variables):
+        """See base class."""
+        self._last_steps = [
+            keras.Variable(ops.zeros_like(v), trainable=False, dtype=v.dtype, name="last_step")
+            for v in variables
+        ]
+        return self._last_steps
+
+    def step(self, objective, players):
+        """See base class."""
+        variables = _both(players)
+        before = [ops.copy(variable) for variable in variables]
+        logs = descend(objective, players)
+        first = ops.less_equal(players[0].optimizer.iterations, 1)
+        for variable, start, last in zip(variables, before, self._last_steps, strict=True):
+            step = ops.subtract(variable, start)
+            # There is no previous step to take back at first: v(w_{−1}) = v(w_0).
+            moved = ops.add(variable, ops.subtract(step, ops.where(first, step, last)))
+            variable.assign(variable.constraint(moved) if variable.constraint else moved)
+            last.assign(step)
+        return logs
+
+
+@_register
+class Consensus(UpdateRule):
+    """Descend along v + γ∇½‖v‖²: both players also seek a point where the gradients vanish.
+
+    Mescheder, Nowozin, Geiger, 2017, arXiv 1705.10461, algorithm 2. Needs networks whose gradients
+    can be differentiated again.
+
+    Args:
+        gamma: weight γ of ½‖v‖², positive.
+
+    Example:
+
+    >>> kg.updates.Consensus(gamma=0.1).gamma
+    0.1
+    """
+
+    def __init__(self, gamma=10.0):
+        if not gamma > 0:
+            raise ValueError(f"`gamma` must be positive. Received: {gamma}")
+        self.gamma = float(gamma)
+
+    def step(self, objective, players):
+        """See base class."""
+        groups = [player.variables for player in players]
+
+        def regularized():
+            grads, losses, logs = backend.gradients(objective, groups)
+            squares = [ops.sum(ops.square(g)) for group in grads for g in group if g is not None]
+            regularizer = 0.5 * self.gamma * sum(squares)
+            return [loss + regularizer for loss in losses], logs
+
+        return descend(regularized, players)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {"gamma": self.gamma}
+
+
+UPDATES = {
+    "alternating": Alternating,
+    "simultaneous": Simultaneous,
+    "extragradient": Extragradient,
+    "optimistic": Optimistic,
+    "consensus": Consensus,
+}
+
+
+def get(identifier):
+    """Return an update rule by name, by configuration or as it is.
+
+    Args:
+        identifier: one of the names in `UPDATES`, a serialized rule, or an `UpdateRule`.
+
+    Returns:
+        An `UpdateRule`.
+
+    Raises:
+        ValueError: unknown name; the message gives the nearest one.
+        TypeError: neither name, nor configuration, nor rule.
+
+    Example:
+
+    >>> type(kg.updates.get("consensus")).__name__
+    'Consensus'
+    """
+    return registry.get(identifier, UpdateRule, UPDATES)

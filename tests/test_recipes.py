@@ -1,0 +1,204 @@
+"""Optimizers, schedules and recipes: against NumPy in float64 and the numbers of the 2014 code."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_gan.recipes as recipes
+from keras_gan.optimizers import EpochRamp, GeometricDecay, MomentumSGD
+
+
+def momentum_2014(step, steps_per_epoch):
+    """Linear from .5 in epoch 1 to .7 in epoch 250, epochs counted from 1."""
+    epoch = step // steps_per_epoch + 1
+    return np.interp(epoch, [1, 250], [0.5, 0.7])
+
+
+def descend(gradients, learning_rate, momentum, weight=1.0):
+    """Classical momentum in float64; learning rate and momentum are functions of the step."""
+    velocity, path = 0.0, []
+    for step, gradient in enumerate(gradients):
+        velocity = momentum(step) * velocity - learning_rate(step) * gradient(weight)
+        weight += velocity
+        path.append(weight)
+    return path
+
+
+def test_the_learning_rate_of_2014():
+    rate = GeometricDecay(0.1, 1.000004, 1e-6)
+    steps = np.array([0, 1, 1000, 125_000, 250_000, 2_000_000])
+    expected = [0.1 / 1.000004 ** float(step) for step in steps]
+    np.testing.assert_allclose([float(rate(step)) for step in steps], expected, rtol=2e-6)
+    np.testing.assert_allclose(float(rate(125_000)), 0.1 * np.exp(-0.5), rtol=2e-6)
+    # 250 epochs of 500 steps multiply it by .61.
+    assert round(float(rate(250 * 500)) / 0.1, 2) == 0.61
+
+
+def test_the_learning_rate_stops_at_its_minimum():
+    rate = GeometricDecay(0.1, 1.000004, 1e-6)
+    reached = int(np.ceil(np.log(1e5) / np.log(1.000004)))
+    assert float(rate(reached - 1000)) > 1e-6
+    assert float(rate(reached + 1000)) == np.float32(1e-6)
+    assert float(GeometricDecay(0.1, 2.0)(4)) == np.float32(0.00625)
+
+
+def test_the_momentum_of_2014():
+    momentum = EpochRamp(0.5, 0.7, 1, 250, steps_per_epoch=500)
+    values = {step: float(momentum(step)) for step in (0, 499, 500, 999, 249 * 500, 10**6)}
+    np.testing.assert_allclose(
+        [values[0], values[499], values[500], values[249 * 500], values[10**6]],
+        [0.5, 0.5, 0.5 + 0.2 / 249, 0.7, 0.7],
+        rtol=1e-6,
+    )
+    assert values[500] == values[999]
+    for step in (124 * 500 + 7, 248 * 500):
+        np.testing.assert_allclose(float(momentum(step)), momentum_2014(step, 500), rtol=1e-6)
+
+
+@pytest.mark.parametrize("jit_compile", [None, False, True])
+def test_momentum_sgd_follows_both_schedules(jit_compile):
+    """The loss is cos(w), the schedules change within a few steps; None stands for no tracing."""
+    optimizer = MomentumSGD(
+        GeometricDecay(0.3, 1.05, 0.2), momentum=EpochRamp(0.1, 0.9, 1, 4, steps_per_epoch=3)
+    )
+    weight = keras.Variable(1.0)
+    optimizer.build([weight])
+
+    def step():
+        optimizer.apply([-keras.ops.sin(weight.value)], [weight])
+
+    if jit_compile is not None:
+        step = tf.function(step, jit_compile=jit_compile)
+    path = []
+    for _ in range(15):
+        step()
+        path.append(float(weight))
+    expected = descend(
+        [lambda w: -np.sin(w)] * 15,
+        lambda step: max(0.3 / 1.05**step, 0.2),
+        lambda step: np.interp(step // 3 + 1, [1, 4], [0.1, 0.9]),
+    )
+    np.testing.assert_allclose(path, expected, rtol=2e-6)
+
+
+def test_momentum_sgd_with_a_number_is_keras_sgd():
+    weights = [keras.Variable(np.arange(3.0)), keras.Variable(np.arange(3.0))]
+    optimizers = [MomentumSGD(0.1, momentum=0.6), keras.optimizers.SGD(0.1, momentum=0.6)]
+    for _ in range(5):
+        for optimizer, weight in zip(optimizers, weights, strict=True):
+            optimizer.apply([keras.ops.cos(weight)], [weight])
+    np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(weight.value) for weight in weights))
+
+
+def model_2014():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    rate, momentum = GeometricDecay(0.1, 1.1), EpochRamp(0.1, 0.9, 1, 5, steps_per_epoch=2)
+    model.compile(MomentumSGD(rate, momentum=momentum), "mse")
+    return model
+
+
+def test_training_goes_on_after_saving(tmp_path):
+    rng = np.random.default_rng(0)
+    batches = [(rng.normal(size=(8, 4)), rng.normal(size=(8, 1))) for _ in range(8)]
+    straight, first_half = model_2014(), model_2014()
+    for x, y in batches:
+        straight.train_on_batch(x, y)
+    for x, y in batches[:4]:
+        first_half.train_on_batch(x, y)
+    first_half.save(tmp_path / "half.keras")
+    second_half = keras.saving.load_model(tmp_path / "half.keras")
+    for x, y in batches[4:]:
+        second_half.train_on_batch(x, y)
+    np.testing.assert_array_equal(second_half.get_weights()[0], straight.get_weights()[0])
+
+
+@pytest.mark.parametrize("momentum", [0.25, EpochRamp(0.5, 0.7, 1, 250, 500)])
+def test_momentum_sgd_survives_its_configuration(momentum):
+    optimizer = MomentumSGD(GeometricDecay(0.1, 1.5, 1e-3), momentum, name="descent", clipnorm=2.0)
+    copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert isinstance(copy, MomentumSGD)
+    assert copy.get_config() == optimizer.get_config()
+    assert type(copy.momentum) is type(momentum)
+    assert (copy.name, copy.clipnorm) == ("descent", 2.0)
+
+
+def test_momentum_sgd_under_loss_scaling():
+    """A step whose gradient is not finite is skipped, and the schedules do not move."""
+    inner = MomentumSGD(1.0, momentum=EpochRamp(0.0, 0.8, 1, 2, steps_per_epoch=1))
+    optimizer = keras.optimizers.LossScaleOptimizer(inner, initial_scale=4.0)
+    weight = keras.Variable(0.0)
+    for gradient in (1.0, np.inf, 1.0, 1.0):
+        optimizer.apply([keras.ops.convert_to_tensor(4.0 * gradient, "float32")], [weight])
+    # The scale halves after the skipped step, so the last two gradients count twice.
+    scaled = [lambda weight: 1.0, lambda weight: 2.0, lambda weight: 2.0]
+    expected = descend(scaled, lambda step: 1.0, lambda step: 0.8 * (step > 0), weight=0.0)
+    np.testing.assert_allclose(float(weight), expected[-1], rtol=1e-6)
+
+
+def test_the_recipe_takes_the_steps_of_the_2014_code():
+    """One weight a player, with the 2014 code's own losses, rates and momentum in float64.
+
+    The discriminator's logit is `w · x` and its loss there ½ (softplus(−w r) + softplus(w f)).
+    """
+    real, fake, steps = 1.5, -0.7, 40
+    recipe = recipes.goodfellow2014(steps_per_epoch=4)
+    discriminator, generator = keras.Variable(1.0), keras.Variable(1.0)
+    softplus, path = keras.ops.softplus, []
+    for _ in range(steps):
+        with tf.GradientTape(persistent=True) as tape:
+            d_loss = softplus(-discriminator * real) + softplus(discriminator * fake)
+            g_loss = softplus(-generator * 0.9)
+        recipe["d_optimizer"].apply([tape.gradient(d_loss, discriminator.value)], [discriminator])
+        recipe["g_optimizer"].apply([tape.gradient(g_loss, generator.value)], [generator])
+        path.append((float(discriminator), float(generator)))
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
+    def d_gradient(w):
+        return 0.5 * (-real * sigmoid(-w * real) + fake * sigmoid(w * fake))
+
+    def g_gradient(w):
+        return -0.9 * sigmoid(-0.9 * w)
+
+    expected = [
+        descend(
+            [gradient] * steps,
+            lambda step: max(0.1 / 1.000004**step, 1e-6),
+            lambda step: momentum_2014(step, 4),
+        )
+        for gradient in (d_gradient, g_gradient)
+    ]
+    np.testing.assert_allclose(path, np.transpose(expected), rtol=2e-6)
+
+
+def test_the_recipe_is_what_compile_takes():
+    recipe = recipes.goodfellow2014(steps_per_epoch=500, learning_rate=0.004)
+    optimizers = recipe.pop("d_optimizer"), recipe.pop("g_optimizer")
+    assert recipe == {
+        "loss": "non_saturating",
+        "update": "simultaneous",
+        "joint": True,
+        "discriminator_steps": 1,
+    }
+    np.testing.assert_allclose([float(o.learning_rate) for o in optimizers], [0.002, 0.004])
+    far = [float(o._learning_rate(10**7)) for o in optimizers]
+    np.testing.assert_allclose(far, [5e-7, 1e-6], rtol=1e-6)
+    assert recipes.goodfellow2014(500)["g_optimizer"] is not optimizers[1]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: GeometricDecay(0.1, 0.999), r"`factor` divides .*greater than 1. .*factor=0.999"),
+        (lambda: EpochRamp(0.5, 0.7, 250, 250, 500), r"`last_epoch` must come after `first_epoch`"),
+        (lambda: recipes.goodfellow2014(0), r"`steps_per_epoch` must be .*steps_per_epoch=0"),
+        (lambda: recipes.goodfellow2014(500.0), r"positive integer: the number of steps.*500.0"),
+        (lambda: MomentumSGD(momentum=1.0), r"number in \[0, 1\) or a schedule.*momentum=1.0"),
+        (lambda: MomentumSGD(momentum=-0.1), r"number in \[0, 1\) or a schedule.*momentum=-0.1"),
+    ],
+)
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
