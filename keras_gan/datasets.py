@@ -481,17 +481,23 @@ class _TensorFlowDataset:
         return columns[0], columns[1].astype("int32") if len(columns) == 2 else None
 
 
+# "name", "name/configuration", "name:1.2.3". Other names with a colon are of community datasets,
+# for which TensorFlow Datasets asks the network.
+_TFDS_NAME = re.compile(r"(\w+)(/[\w.-]+)?(:[\d.]+)?")
+
+
 def _prepared(tfds, name, options):
     """Return the builder of a dataset that lies on disk, or say at once how to bring it there."""
-    family = re.split("[:/]", name)[0]
+    registered = tfds.list_builders(with_community_datasets=False)
     data_dir = options.data_dir or os.environ.get("TFDS_DATA_DIR")
+    if not _TFDS_NAME.fullmatch(name):
+        raise ValueError(_unknown(name, registered))
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-    except (ValueError, AssertionError, ImportError) as error:
-        registered = tfds.list_builders()
-        if family in registered:
-            raise ValueError(f"TensorFlow Datasets cannot load {name!r}: {error}") from error
+    except tfds.core.DatasetNotFoundError as error:
         raise ValueError(_unknown(name, registered)) from error
+    except AssertionError as error:
+        raise ValueError(f"TensorFlow Datasets cannot load {name!r}: {error}") from error
     if builder.is_prepared():
         return builder
     if not options.download:

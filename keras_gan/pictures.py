@@ -234,15 +234,12 @@ def training_curves(history, path):
     for axes, (title, names) in zip(figure.subplots(1, 2), PANELS, strict=True):
         axes.set(title=title, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        for name in names:
-            (line,) = axes.plot(epochs, curves[name], marker=".", label=name)
-            validation = curves.get(f"val_{name}", [])
-            axes.plot(
-                *(_spread(epochs, len(validation)), validation),
-                linestyle="--",
-                color=line.get_color(),
-                label=f"val_{name}" if validation else None,
-            )
+        for color, name in zip(("C0", "C1"), names, strict=True):
+            for label, style in ((name, ".-"), (f"val_{name}", ".--")):
+                if label in curves:
+                    values = curves[label]
+                    positions = _spread(epochs, len(values))
+                    axes.plot(positions, values, style, color=color, label=label)
     axes.axhline(0.5, color="grey", linestyle=":", label="½")
     axes.set_ylim(0, 1)
     for axes in figure.axes:
@@ -253,5 +250,4 @@ def training_curves(history, path):
 
 
 def _spread(epochs, count):
-    positions = np.ceil(np.arange(1, count + 1) * len(epochs) / max(count, 1)).astype(int)
-    return epochs[positions - 1]
+    return epochs[np.ceil(np.arange(1, count + 1) * len(epochs) / count).astype(int) - 1]

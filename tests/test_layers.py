@@ -145,7 +145,7 @@ def test_layers_survive_saving(tmp_path):
         [
             keras.Input((9, 9, 2)),
             MaxoutConv2D(
-                4, 2, (3, 2), strides=(1, 2), padding="same", kernel_regularizer="l2", name="conv"
+                4, 2, (3, 2), strides=(1, 2), padding="same", kernel_regularizer="l2", name="maxout_conv"
             ),
             UntiedBias("ones"),
             keras.layers.Flatten(),
@@ -155,7 +155,7 @@ def test_layers_survive_saving(tmp_path):
                 kernel_initializer=keras.initializers.RandomUniform(-0.01, 0.01, seed=1),
                 bias_initializer="ones",
                 kernel_constraint=keras.constraints.MaxNorm(1.5),
-                name="dense",
+                name="maxout",
             ),
             keras.layers.Dense(1, kernel_initializer=Sparse(2, stddev=3.0, seed=5)),
         ]
@@ -166,8 +166,8 @@ def test_layers_survive_saving(tmp_path):
     np.testing.assert_array_equal(array(network(images)), array(loaded(images)))
     for layer, copy in zip(network.layers, loaded.layers, strict=True):
         assert copy.get_config() == layer.get_config()
-    assert loaded.get_layer("dense").kernel_constraint.max_value == 1.5
-    assert loaded.get_layer("conv").strides == (1, 2)
+    assert loaded.get_layer("maxout").kernel_constraint.max_value == 1.5
+    assert loaded.get_layer("maxout_conv").strides == (1, 2)
 
 
 @pytest.mark.parametrize("layer", [Maxout(3, 2), UntiedBias()])

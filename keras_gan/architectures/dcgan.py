@@ -155,6 +155,10 @@ def dcgan_discriminator(image_size, channels, num_classes=None, width=64, seed=N
     Strided convolutions halve the size down to 4×4 while the number of feature maps doubles from
     `width` on, with leaky rectified linear units of slope .2; one linear layer gives the logit.
 
+    Its batch normalisation makes a logit depend on the other images of the batch, and TensorFlow
+    differentiates batch statistics only once exactly (its variance takes the mean for a constant):
+    a gradient penalty wants a discriminator without batch normalisation.
+
     Radford, Metz, Chintala 2015, arXiv 1511.06434. With `num_classes` the one-hot label joins the
     input of every layer, as in the authors' MNIST code.
 

@@ -210,9 +210,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     def _animate(self):
         # Numbers have four digits or more: the longer name is the later epoch.
-        paths = sorted(
-            self.directory.glob("epoch-*.png"), key=lambda path: (len(path.name), path.name)
-        )
+        paths = sorted(self.directory.glob("epoch-*.png"), key=lambda path: (len(path.name), path.name))
         frames = [np.asarray(require("PIL.Image").open(path)) for path in paths]
         frames = [frame for frame in frames if frame.shape == frames[-1].shape]
         if frames:

@@ -185,8 +185,7 @@ def _bandwidths(bandwidth):
     bandwidths = np.atleast_1d(np.asarray(bandwidth, dtype="float64"))
     if bandwidths.ndim > 1 or bandwidths.size == 0:
         raise ValueError(
-            "`bandwidth` is a number or a 1-D array of one or more. "
-            f"Received shape: {bandwidths.shape}"
+            f"`bandwidth` is a number or a 1-D array of one or more. Received shape: {bandwidths.shape}"
         )
     if not (np.isfinite(bandwidths) & (bandwidths > 0)).all():
         raise ValueError(

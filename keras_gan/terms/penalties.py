@@ -46,19 +46,27 @@ def twice_differentiable(function, inputs):
     Example:
 
     >>> upsample = keras.layers.UpSampling2D(interpolation="bilinear")
-    >>> bool(kg.terms.twice_differentiable(upsample, ops.ones((1, 4, 4, 1))))
+    >>> kg.terms.twice_differentiable(upsample, ops.ones((1, 4, 4, 1)))
     False
     """
-    gradient = backend.input_gradient(function, inputs)
+
+    def outputs(points):
+        return ops.cast(function(points), "float32")
+
+    gradient = ops.cast(backend.input_gradient(outputs, inputs), "float32")
+    norm = ops.sqrt(ops.sum(ops.square(gradient)) + 1e-12)
+    # Of length 1, so that float16 layers do not overflow.
+    direction = gradient / norm
+
+    def projected(multiplier):
+        again = backend.input_gradient(lambda points: multiplier * outputs(points), inputs)
+        return direction * ops.cast(again, "float32")
+
     try:
-        again = backend.input_gradient(
-            lambda u: gradient * backend.input_gradient(lambda x: u * function(x), inputs),
-            ops.ones_like(function(inputs)),
-        )
+        slope = backend.input_gradient(projected, ops.ones_like(outputs(inputs)))
     except LookupError:
         return False
-    expected = ops.sum(ops.square(gradient))
-    return again is not None and ops.abs(ops.sum(again) - expected) <= 1e-2 * expected
+    return slope is not None and bool(ops.abs(ops.sum(slope) - norm) <= 1e-2 * norm)
 
 
 def _leaves(network):

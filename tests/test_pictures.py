@@ -1,0 +1,231 @@
+import doctest
+import os
+
+import keras
+import matplotlib.figure
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from keras_gan import pictures
+
+HISTORY = {"d_loss": [1.2, 1.3], "g_loss": [2, 1], "d_real": [0.8, 0.6], "d_fake": [0.1, 0.4]}
+
+
+def random_levels(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
+
+
+def read(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_levels():
+    images = [0, 1, 0.5, 100 / 255, -1e-7, 1 + 1e-7, -3, 7]
+    expected = [0, 255, 128, 100, 0, 255, 0, 255]
+    assert pictures.to_uint8(images, (0, 1)).tolist() == expected
+    both_signs = 2 * np.float32(images) - 1
+    assert pictures.to_uint8(both_signs, (-1, 1)).tolist() == expected
+    assert pictures.to_uint8(np.float16([-20, 0, 20]), (-20, 20)).tolist() == [0, 128, 255]
+
+
+def test_what_is_not_finite_is_mid_grey():
+    levels = pictures.to_uint8(np.float32([[np.nan, np.inf], [-np.inf, 0]]), (0, 1))
+    assert levels.tolist() == [[128, 128], [128, 0]]
+    assert levels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("value_range", [(1, 0), (0, 0), (0, np.inf), (0, 1, 2), 1])
+def test_value_range_that_cannot_be(value_range):
+    with pytest.raises(ValueError, match=r"a pair \(lowest, highest\) of finite .* Received: "):
+        pictures.to_uint8(np.zeros(3), value_range)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_every_image_is_in_its_place(channels):
+    images = random_levels(6, 70, 60, channels)
+    picture = pictures.tile(images, rows=2, columns=3)
+    if channels == 1:
+        picture = picture[..., None]
+    assert picture.shape == (2 * 72 + 2, 3 * 62 + 2, channels)
+    covered = np.zeros(picture.shape, bool)
+    for index, image in enumerate(images):
+        top, left = 2 + 72 * (index // 3), 2 + 62 * (index % 3)
+        np.testing.assert_array_equal(picture[top : top + 70, left : left + 60], image)
+        covered[top : top + 70, left : left + 60] = True
+    assert (picture[~covered] == 255).all()
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_other_channels_lie_side_by_side(channels):
+    images = random_levels(2, 60, 64, channels)
+    picture = pictures.tile(images, rows=2, columns=1)
+    assert picture.shape == (2 * 62 + 2, 64 * channels + 4)
+    for channel in range(channels):
+        left = 2 + 64 * channel
+        np.testing.assert_array_equal(picture[64:124, left : left + 64], images[1, ..., channel])
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "factor"), [(28, 28, 2), (8, 8, 7), (32, 32, 2), (55, 9, 2), (56, 56, 1)]
+)
+def test_small_images_are_enlarged_by_a_whole_factor(height, width, factor):
+    images = random_levels(1, height, width, 1)
+    picture = pictures.tile(images, rows=1, columns=1)
+    assert picture.shape == (height * factor + 4, width * factor + 4)
+    for row in range(factor):
+        shown = picture[2 + row : -2 : factor, 2 + row : -2 : factor]
+        np.testing.assert_array_equal(shown, images[0, ..., 0])
+
+
+@pytest.mark.parametrize("shape", [(5, 28, 28, 1), (6, 784), (6, 28, 28), (6, 28, 28, 0)])
+def test_tile_refuses_other_shapes(shape):
+    message = r"2 rows and 3 columns .* shape \(6, height, width, channels\)\. Received shape: \("
+    with pytest.raises(ValueError, match=message):
+        pictures.tile(np.zeros(shape, "uint8"), rows=2, columns=3)
+
+
+def test_tile_refuses_other_dtypes():
+    with pytest.raises(ValueError, match=r"dtype uint8\. Received: float32\. .*to_uint8"):
+        pictures.tile(np.zeros((6, 28, 28, 1), "float32"), rows=2, columns=3)
+
+
+@pytest.mark.parametrize("shape", [(30, 20), (30, 20, 3), (30, 20, 4)])
+def test_png_holds_the_very_pixels(tmp_path, shape):
+    picture = random_levels(*shape)
+    pictures.save_png(tmp_path / "new" / "folder" / "a.png", picture)
+    np.testing.assert_array_equal(read(tmp_path / "new" / "folder" / "a.png"), picture)
+
+
+@pytest.mark.parametrize("broken", ["replace", "fsync"])
+def test_a_crash_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, broken):
+    path = tmp_path / "a.png"
+    old = random_levels(30, 20)
+    pictures.save_png(path, old)
+
+    def crash(*arguments):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, broken, crash)
+    with pytest.raises(OSError, match="No space left"):
+        pictures.save_png(path, 255 - old)
+    assert os.listdir(tmp_path) == ["a.png"]
+    np.testing.assert_array_equal(read(path), old)
+
+
+def test_an_encoder_that_fails_writes_nothing(tmp_path, monkeypatch):
+    def crash(image, file, **options):
+        file.write(b"half a picture")
+        raise OSError("encoder error")
+
+    monkeypatch.setattr(Image.Image, "save", crash)
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", crash)
+    picture = random_levels(30, 20)
+    for write in (
+        lambda path: pictures.save_png(path, picture),
+        lambda path: pictures.save_gif(path, [picture]),
+        lambda path: pictures.training_curves(HISTORY, path),
+    ):
+        with pytest.raises(OSError, match="encoder error"):
+            write(tmp_path / "a")
+        assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("channels", [(), (3,), (4,)])
+def test_gif_shows_the_frames_in_order(tmp_path, channels):
+    # Few colours, so that a palette of 256 holds all of them.
+    frames = [np.full((16, 12, *channels), 40 * index, "uint8") for index in range(5)]
+    for frame in frames:
+        frame[4:8] = 255
+    pictures.save_gif(tmp_path / "a.gif", frames, duration=120)
+    with Image.open(tmp_path / "a.gif") as movie:
+        shown = [np.asarray(f.convert("RGB"), int) for f in ImageSequence.Iterator(movie)]
+        assert movie.info["duration"] == 120
+        assert movie.info["loop"] == 0
+    assert len(shown) == 5
+    for level, (frame, seen) in zip(range(0, 200, 40), zip(frames, shown, strict=True), strict=True):
+        # An RGBA frame has its level as opacity too, and lies on white.
+        expected = frame[0, 0].flat[0]
+        if channels == (4,):
+            expected = level / 255 * level + 255 - level
+        assert abs(seen[0, 0] - expected).max() <= 1
+        assert (seen[5] == 255).all()
+
+
+@pytest.mark.parametrize("frames", [[], [np.zeros((8, 8), "uint8"), np.zeros((8, 9), "uint8")]])
+def test_gif_refuses_frames_of_several_shapes(tmp_path, frames):
+    with pytest.raises(ValueError, match=f"one shape. Received {len(frames)} pictures of shapes"):
+        pictures.save_gif(tmp_path / "a.gif", frames)
+
+
+def drawn(monkeypatch, history, path):
+    """Return the curves of each panel, as they stood when the picture was written."""
+    panels = []
+    savefig = matplotlib.figure.Figure.savefig
+
+    def spy(figure, *arguments, **options):
+        for axes in figure.axes:
+            panels.append({line.get_label(): line for line in axes.lines})
+        return savefig(figure, *arguments, **options)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", spy)
+    pictures.training_curves(history, path)
+    return panels
+
+
+def test_training_curves(tmp_path, monkeypatch):
+    before = plt.get_backend()
+    validation = {f"val_{name}": [value / 2 for value in HISTORY[name]] for name in HISTORY}
+    losses, decisions = drawn(monkeypatch, HISTORY | validation, tmp_path / "curves.png")
+    assert set(losses) == {"d_loss", "g_loss", "val_d_loss", "val_g_loss"}
+    assert set(decisions) == {"d_real", "d_fake", "val_d_real", "val_d_fake", "½"}
+    for line in (losses["g_loss"], losses["val_g_loss"]):
+        assert line.get_xdata().tolist() == [1, 2]
+    assert losses["g_loss"].get_ydata().tolist() == [2, 1]
+    assert losses["val_g_loss"].get_ydata().tolist() == [1, 0.5]
+    assert losses["g_loss"].get_linestyle() == "-"
+    assert losses["val_g_loss"].get_linestyle() == "--"
+    assert list(decisions["½"].get_ydata()) == [0.5, 0.5]
+    picture = read(tmp_path / "curves.png")
+    assert picture.shape[:2] == (432, 1200)
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
+    assert os.listdir(tmp_path) == ["curves.png"]
+    assert plt.get_fignums() == []
+    assert plt.get_backend() == before
+
+
+def test_training_curves_of_a_resumed_run(tmp_path, monkeypatch):
+    history = keras.callbacks.History()
+    history.set_model(keras.Sequential())
+    history.on_train_begin()
+    for epoch in range(6, 12):
+        logs = dict.fromkeys(HISTORY, epoch)
+        if epoch % 3 == 2:  # validation_freq=3
+            logs["val_d_loss"] = 100 + epoch
+        history.on_epoch_end(epoch, logs)
+    losses, decisions = drawn(monkeypatch, history, tmp_path / "curves.png")
+    assert losses["d_loss"].get_xdata().tolist() == [7, 8, 9, 10, 11, 12]
+    assert losses["val_d_loss"].get_xdata().tolist() == [9, 12]
+    assert "val_d_real" not in decisions
+
+
+def test_training_curves_of_a_run_that_diverged(tmp_path):
+    history = {name: [0.5, np.nan, np.inf] for name in HISTORY}
+    pictures.training_curves(history, tmp_path / "curves.png")
+    assert read(tmp_path / "curves.png").shape[:2] == (432, 1200)
+
+
+def test_training_curves_of_something_else(tmp_path):
+    message = "Missing: d_loss, d_real. Received: g_loss, d_fake, loss."
+    with pytest.raises(ValueError, match=message):
+        pictures.training_curves({"g_loss": [1], "d_fake": [1], "loss": [1]}, tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"Received: nothing\. Pass what `gan\.fit"):
+        pictures.training_curves({}, tmp_path / "a.png")
+
+
+def test_docstring_examples():
+    results = doctest.testmod(pictures)
+    assert results.attempted > 10
+    assert results.failed == 0

@@ -1,0 +1,366 @@
+"""Terms against closed forms."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from games import mlp, one_weight_each, sgd
+from keras import layers, ops
+
+import keras_gan as kg
+
+
+def linear_critic(shape, w):
+    """A discriminator D(x) = w·x of samples of any shape."""
+    dense = layers.Dense(1, use_bias=False, kernel_initializer=keras.initializers.Constant(w.reshape(-1, 1)))
+    return keras.Sequential([keras.Input(shape), layers.Flatten(), dense])
+
+
+def gan_with(discriminator, *terms, shape=None):
+    shape = shape or discriminator.input_shape[1:]
+    generator = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(int(np.prod(shape))), layers.Reshape(shape)]
+    )
+    gan = kg.GAN(generator, discriminator, seed=0)
+    gan.compile(**sgd(0.1), terms=terms)
+    return gan
+
+
+def value(gan, term, real, fake):
+    return float(term.call(gan.judge, ops.convert_to_tensor(real), ops.convert_to_tensor(fake)))
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 3), (6, 6, 3)], ids=["vectors", "sequences", "images"])
+def test_penalties_of_a_linear_critic(shape, rng):
+    """‖∇D‖ = ‖w‖ everywhere: (‖w‖ − t)², its positive part, and ½‖w‖²."""
+    w = rng.normal(size=np.prod(shape)).astype("float32")
+    norm = np.linalg.norm(w.astype("float64"))
+    large, small = norm + 0.5, norm - 0.5
+    cases = [
+        (kg.terms.GradientPenalty(), (norm - 1) ** 2),
+        (kg.terms.GradientPenalty(target=large, name="a"), 0.25),
+        (kg.terms.GradientPenalty(target=large, one_sided=True, name="b"), 0.0),
+        (kg.terms.GradientPenalty(target=small, one_sided=True, name="c"), 0.25),
+        (kg.terms.DRAGAN(), (norm - 1) ** 2),
+        (kg.terms.R1(), norm**2 / 2),
+        (kg.terms.R2(), norm**2 / 2),
+    ]
+    gan = gan_with(linear_critic(shape, w), *[term for term, _ in cases])
+    real, fake = rng.normal(size=(2, 8, *shape)).astype("float32")
+    for term, expected in cases:
+        assert value(gan, term, real, fake) == pytest.approx(expected, rel=1e-5, abs=1e-6), term.name
+
+
+def quadratic_critic(shape):
+    """D(x) = ½‖x‖², whose gradient at x is x: penalties show where they were taken."""
+
+    class Half(layers.Layer):
+        def call(self, x):
+            return 0.5 * ops.sum(ops.square(x), axis=tuple(range(1, len(x.shape))))[:, None]
+
+    return keras.Sequential([keras.Input(shape), Half()])
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 3, 2)])
+def test_mixing_weight_is_uniform_one_per_sample(shape, monkeypatch, rng):
+    term = kg.terms.GradientPenalty()
+    gan_with(quadratic_critic(shape), term)
+    real, fake = np.ones((4000, *shape), "float32"), np.zeros((4000, *shape), "float32")
+    points = ops.convert_to_numpy(term.points(ops.convert_to_tensor(real), ops.convert_to_tensor(fake)))
+    points = points.reshape(4000, -1)
+    np.testing.assert_array_equal(points, np.repeat(points[:, :1], points.shape[1], axis=1))
+    from scipy import stats
+
+    assert stats.kstest(points[:, 0], stats.uniform().cdf).pvalue > 0.01
+    other = ops.convert_to_numpy(term.points(ops.convert_to_tensor(real), ops.convert_to_tensor(fake)))
+    assert abs(other.reshape(4000, -1) - points).max() > 0.1
+
+
+def test_r1_looks_at_real_and_r2_at_fake_examples(rng):
+    terms = [kg.terms.R1(), kg.terms.R2()]
+    gan = gan_with(quadratic_critic((3,)), *terms)
+    real, fake = rng.normal(size=(2, 6, 3)).astype("float32")
+    for term, points in zip(terms, (real, fake), strict=True):
+        expected = 0.5 * (points.astype("float64") ** 2).sum(axis=1).mean()
+        assert value(gan, term, real, fake) == pytest.approx(expected, rel=1e-5)
+
+
+def test_dragan_perturbs_real_examples_by_half_a_standard_deviation_at_most(rng):
+    term = kg.terms.DRAGAN()
+    gan_with(quadratic_critic((10,)), term)
+    real = rng.normal(scale=3.0, size=(500, 10)).astype("float32")
+    moved = ops.convert_to_numpy(term.points(ops.convert_to_tensor(real), None)) - real
+    assert moved.min() >= -1e-6
+    assert 0.4 * real.std() < moved.max() <= 0.5 * real.std() + 1e-5
+    # α is one number a sample: E[αu] = ¼ gives a mean of σ/8.
+    assert moved.mean() == pytest.approx(real.std() / 8, rel=0.05)
+
+
+def test_flat_critic_has_a_finite_gradient():
+    """The root of the squared norm has no derivative at 0 without a guard."""
+    critic = linear_critic((3,), np.zeros(3, "float32"))
+    term = kg.terms.GradientPenalty()
+    gan = gan_with(critic, term)
+    with tf.GradientTape() as tape:
+        loss = term.call(gan.judge, ops.ones((4, 3)), ops.zeros((4, 3)))
+    assert np.isfinite(tape.gradient(loss, critic.trainable_variables[0].value).numpy()).all()
+    assert float(loss) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_penalties_are_float32_where_float16_would_overflow():
+    keras.config.set_dtype_policy("mixed_float16")
+    critic = linear_critic((32 * 32 * 3,), np.full(32 * 32 * 3, 5.0, "float32"))
+    keras.config.set_dtype_policy("float32")
+    term = kg.terms.R1()
+    gan = gan_with(critic, term)
+    x = np.ones((4, 32 * 32 * 3), "float32")
+    assert value(gan, term, x, x) == pytest.approx(0.5 * 25 * 32 * 32 * 3, rel=1e-3)  # > 65,504
+
+
+def test_a_penalty_that_training_minimises_reaches_its_target(rng):
+    gan = gan_with(linear_critic((2,), np.array([3.0, 4.0], "float32")), kg.terms.GradientPenalty())
+    gan.compile(
+        keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.0), loss="wasserstein", terms=["gradient_penalty"]
+    )
+    gan.generator.layers[-2].kernel.assign(np.zeros((4, 2)))
+    gan.fit(np.zeros((100, 2), "float32"), batch_size=4, epochs=2, verbose=0)
+    w = gan.discriminator.trainable_variables[0].numpy()
+    assert np.linalg.norm(w) == pytest.approx(1.0, abs=1e-3)
+
+
+def resizing_critic(middle):
+    return keras.Sequential(
+        [
+            keras.Input((4, 4, 1)),
+            layers.Conv2D(2, 3, padding="same"),
+            middle,
+            layers.Conv2D(2, 3),
+            layers.Flatten(),
+            layers.Dense(1),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.UpSampling2D(interpolation="bilinear", name="smooth"),
+        layers.UpSampling2D(interpolation="bicubic", name="smooth"),
+        layers.Resizing(8, 8, name="smooth"),
+    ],
+    ids=["bilinear", "bicubic", "resizing"],
+)
+@pytest.mark.parametrize("term", [kg.terms.GradientPenalty, kg.terms.DRAGAN, kg.terms.R1, kg.terms.R2])
+def test_missing_second_order_gradient_is_reported_and_named(layer, term):
+    with pytest.raises(ValueError, match=r"the backend 'tensorflow' does not have for: smooth \("):
+        gan_with(resizing_critic(layer), term())
+
+
+def test_missing_second_order_gradient_beside_a_path_that_has_one():
+    """A residual path hides the missing share from a check for None."""
+    x = keras.Input((4, 4, 1))
+    up = [layers.UpSampling2D(interpolation=i)(layers.Conv2D(2, 1)(x)) for i in ("bilinear", "nearest")]
+    y = layers.Dense(1)(layers.Flatten()(layers.Add()(up)))
+    with pytest.raises(ValueError, match="UpSampling2D"):
+        gan_with(keras.Model(x, y), kg.terms.R1())
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.UpSampling2D(),
+        layers.Conv2DTranspose(2, 4, strides=2, padding="same"),
+        layers.AveragePooling2D(2, strides=1),
+        layers.BatchNormalization(),
+        layers.LeakyReLU(0.2),
+        layers.Dropout(0.5),
+        layers.LayerNormalization(),
+        layers.GroupNormalization(1),
+        layers.Activation("tanh"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_layers_that_can_be_differentiated_twice_pass(layer):
+    gan_with(resizing_critic(layer), kg.terms.R1())
+
+
+def test_lazy_term_acts_in_every_nth_step_with_n_times_the_weight(rng):
+    """Dirac-GAN with D's own gradient off: only the lazy R1 moves ψ, by −h·w·n·ψ in its steps."""
+
+    class Nothing(kg.losses.Loss):
+        def discriminator(self, real_logits, fake_logits):
+            return 0.0 * ops.sum(real_logits)
+
+        def generator(self, real_logits, fake_logits):
+            return 0.0 * ops.sum(fake_logits)
+
+    for update in ("alternating", "simultaneous"):
+        gan = one_weight_each(
+            loss=Nothing(), update=update, terms=[kg.terms.R1(weight=0.5, interval=3)], **sgd(0.1)
+        )
+        seen = []
+        for _ in range(7):
+            gan.fit(np.zeros((1, 1), "float32"), verbose=0)
+            seen.append(float(ops.squeeze(gan.discriminator.trainable_variables[0])))
+        factors = np.array(seen) / np.array([1.0, *seen[:-1]])
+        expected = [1 - 0.1 * 0.5 * 3 if step % 3 == 0 else 1.0 for step in range(7)]
+        assert factors == pytest.approx(np.array(expected), rel=1e-5)
+
+
+def test_lazy_term_is_logged_with_its_mean(rng):
+    term = kg.terms.R1(weight=1e-9, interval=4)
+    critic = linear_critic((3,), np.ones(3, "float32"))
+    gan = gan_with(critic)
+    gan.compile(keras.optimizers.SGD(1e-12), keras.optimizers.SGD(1e-12), terms=[term])
+    x = rng.normal(size=(80, 3)).astype("float32")
+    history = gan.fit(x, batch_size=10, validation_data=(x,), verbose=0).history
+    assert history["r1"] == pytest.approx([1.5], rel=1e-4)
+    assert history["val_r1"] == pytest.approx([1.5], rel=1e-4)
+
+
+def test_feature_matching_is_the_distance_of_mean_features(rng):
+    discriminator = mlp(3, 1, name="d")
+    name = discriminator.layers[0].name
+    term = kg.terms.FeatureMatching(name, weight=2.0)
+    gan = gan_with(discriminator, term)
+    real, fake = rng.normal(size=(2, 6, 3)).astype("float32")
+    kernel, bias = (v.numpy().astype("float64") for v in discriminator.trainable_variables[:2])
+    features = [np.maximum(x @ kernel + bias, 0).mean(axis=0) for x in (real, fake)]
+    expected = ((features[0] - features[1]) ** 2).mean()
+    assert value(gan, term, real, fake) == pytest.approx(expected, rel=1e-5)
+
+
+def test_feature_matching_moves_the_generator_alone(rng):
+    """D(x) = x: the feature is the sample, so that G's bias goes to the data's mean."""
+    generator = keras.Sequential([keras.Input((2,)), layers.Dense(2)])
+    discriminator = keras.Sequential(
+        [keras.Input((2,)), layers.Identity(name="x"), layers.Dense(1, kernel_initializer="zeros")]
+    )
+    gan = kg.GAN(generator, discriminator, prior=kg.priors.Normal(), seed=0)
+    gan.compile(
+        keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.3), terms=[kg.terms.FeatureMatching("x")]
+    )
+    x = (rng.normal(size=(2000, 2)) + [3.0, -2.0]).astype("float32")
+    history = gan.fit(x, batch_size=200, epochs=3, verbose=0).history
+    assert gan.generate(2000, seed=0).mean(axis=0) == pytest.approx(np.array([3.0, -2.0]), abs=0.3)
+    assert history["feature_matching"][-1] < history["feature_matching"][0] / 10
+
+
+def test_feature_matching_errors():
+    with pytest.raises(ValueError, match="Unknown layer of the discriminator 'hiden'. Did you mean 'hidden'"):
+        gan_with(
+            keras.Sequential([keras.Input((2,)), layers.Dense(3, name="hidden"), layers.Dense(1)]),
+            kg.terms.FeatureMatching("hiden"),
+        )
+
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, x):
+            return self.dense(x)
+
+    with pytest.raises(ValueError, match="functional or sequential discriminator.*Subclassed"):
+        gan_with(Subclassed(), kg.terms.FeatureMatching("dense"), shape=(2,))
+
+
+def historical_averaging_in_float64(coefficient, steps, rate=0.01):
+    """V = (f(x) − 1)(y − 1), f(x) = x below 0 and x² above, from (2, 2): Salimans et al., 2016."""
+    w, mean, radii = np.array([2.0, 2.0]), np.zeros(2), []
+    for t in range(1, steps + 1):
+        mean += (w - mean) / t
+        x, y = w
+        f, slope = (x, 1.0) if x < 0 else (x * x, 2 * x)
+        gradient = np.array([slope * (y - 1), -(f - 1)]) + 2 * coefficient * (w - mean)
+        w = w - rate * gradient
+        radii.append(np.hypot(*(w - 1)))
+    return w, radii
+
+
+class ToyGame(kg.losses.Loss):
+    """The game above: x is the discriminator's weight, and so its logit at 1; y the fake itself."""
+
+    def __init__(self, gan_weights):
+        self.x, self.y = gan_weights
+
+    def value(self):
+        x = self.x.value
+        return ops.sum((ops.where(x < 0, x, ops.square(x)) - 1.0) * (self.y.value - 1.0))
+
+    def discriminator(self, real_logits, fake_logits):
+        return self.value()
+
+    def generator(self, real_logits, fake_logits):
+        return -self.value()
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.1, 1.0])
+def test_historical_averaging_ends_the_orbit_of_its_papers_toy(coefficient):
+    gan = one_weight_each(theta=2.0, psi=2.0, **sgd(0.01))
+    players = [gan.discriminator.trainable_variables[0], gan.generator.trainable_variables[0]]
+    both = ("discriminator", "generator") if coefficient else ()
+    terms = [kg.terms.HistoricalAveraging(player, coefficient) for player in both]
+    gan.compile(
+        **sgd(0.01), loss=ToyGame(players), update="simultaneous", terms=terms
+    )
+    steps = 2000
+    gan.fit(np.zeros((steps, 1), "float32"), batch_size=1, verbose=0, shuffle=False)
+    expected, _ = historical_averaging_in_float64(coefficient, steps)
+    found = [float(ops.squeeze(v)) for v in players]
+    assert found == pytest.approx(list(expected), abs=2e-3)
+
+
+def test_the_papers_toy_in_float64_has_the_published_radii():
+    """Largest distance from (1, 1) in the last 1,000 of 20,000 steps."""
+    radii = {c: max(historical_averaging_in_float64(c, 20_000)[1][-1000:]) for c in (0.0, 0.1, 1.0)}
+    assert radii[0.0] == pytest.approx(11.25, rel=1e-3)
+    assert radii[0.1] == pytest.approx(1.2e-3, rel=0.06)
+    assert radii[1.0] == pytest.approx(0.151, rel=0.04)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: kg.terms.R1(weight=0), "`weight` must be positive. Received: 0"),
+        (lambda: kg.terms.R1(interval=0), "`interval` must be an integer of at least 1. Received: 0"),
+        (lambda: kg.terms.GradientPenalty(target=-1), "`target` must not be negative. Received: -1"),
+        (lambda: kg.terms.HistoricalAveraging("critic"), "'discriminator' or 'generator'. Received: 'critic'"),
+        (lambda: kg.terms.get("gradient_penality"), "Did you mean 'gradient_penalty'"),
+    ],
+)
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_what_members_must_define():
+    with pytest.raises(NotImplementedError, match="must define `call`"):
+        kg.terms.Term().call(None, None, None)
+    with pytest.raises(TypeError, match="A term is a name"):
+        kg.terms.get(1)
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        kg.terms.GradientPenalty(2.0, 0.5, True, 4, "gp"),
+        kg.terms.DRAGAN(one_sided=True),
+        kg.terms.R1(1.0, 16),
+        kg.terms.R2(),
+        kg.terms.FeatureMatching("dense", 0.5),
+        kg.terms.HistoricalAveraging("generator", 0.1),
+    ],
+    ids=lambda term: term.name,
+)
+def test_configuration_round_trip(term):
+    again = kg.terms.get(keras.saving.serialize_keras_object(term))
+    assert type(again) is type(term)
+    assert again.get_config() == term.get_config()
+
+
+def test_two_terms_of_one_name_are_refused():
+    with pytest.raises(ValueError, match=r"different names.*'r1', 'r1'"):
+        gan_with(mlp(2, 1), kg.terms.R1(), kg.terms.R1())
+
+
