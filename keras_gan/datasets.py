@@ -48,7 +48,8 @@ def load(
 
     `dataset.class_names` is the list of the names of labels 0, 1, ..., or `None` where the source
     has no names. Both attributes belong to the returned object: what `map` or `take` makes of it
-    does not have them.
+    does not have them. Under a distribution strategy, load outside of its scope: the counter
+    belongs to the machine that reads the data, not to the devices that train.
 
     Sources:
 
@@ -183,7 +184,10 @@ class _Options:
     download: bool
 
     def __post_init__(self):
-        low, high = _pair(self.value_range)
+        try:
+            low, high = map(float, self.value_range)
+        except (TypeError, ValueError):
+            low = high = math.nan
         if not -math.inf < low < high < math.inf:
             raise ValueError(
                 "`value_range` is a pair of finite numbers (black, white), the first the smaller, "
@@ -198,14 +202,6 @@ class _Options:
             )
         if self.fold not in range(5):
             raise ValueError(f"`fold` is one of 0, 1, 2, 3, 4. Received: {self.fold!r}")
-
-
-def _pair(value_range):
-    try:
-        low, high = map(float, value_range)
-    except (TypeError, ValueError):
-        return math.nan, math.nan
-    return low, high
 
 
 def _check_integer(name, value, least):
@@ -244,7 +240,7 @@ def _rows(split, sizes):
 def _row(bound, size):
     number = int(bound.rstrip("%"))
     row = round(number * size / 100) if bound.endswith("%") else number
-    return row + size if bound.startswith("-") else row
+    return row + size if row < 0 else row
 
 
 def _select(source, split, labels, options):
@@ -372,26 +368,19 @@ def _folder(path, options):
         options, image_size=options.image_size or 64, channels=options.channels or 3
     )
     files = _image_files(root)
-    images, read = [], []
-    for file in files:
-        try:
-            images.append(_decoded(file, options))
-        # A broken file leads its decoder into any kind of error.
-        except Exception as error:
-            warnings.warn(f"Left out {file}, which cannot be read: {error}", stacklevel=5)
-        else:
-            read.append(file.relative_to(root).parts)
-    if not images:
+    readable = list(_readable(files, options))
+    if not readable:
         raise ValueError(
             f"The folder {path!r} holds no readable image: {len(files)} files have the ending of "
             "an image (.png, .jpg, ...), and none of them could be read."
         )
-    order = _fixed_order(len(images))
-    images = np.stack(images)[order]
-    if any(len(parts) == 1 for parts in read):
+    order = _fixed_order(len(readable))
+    images = np.stack([image for _, image in readable])[order]
+    if any(file.parent == root for file in files):
         return _Arrays({"train": (images, None)}, options)
     classes = sorted({file.relative_to(root).parts[0] for file in files})
-    labels = np.array([classes.index(parts[0]) for parts in read], "int32")[order]
+    labels = [classes.index(file.relative_to(root).parts[0]) for file, _ in readable]
+    labels = np.array(labels, "int32")[order]
     return _Arrays({"train": (images, labels)}, options, classes)
 
 
@@ -406,6 +395,15 @@ def _image_files(root):
         ),
         key=lambda file: file.relative_to(root).parts,
     )
+
+
+def _readable(files, options):
+    for file in files:
+        try:
+            yield file, _decoded(file, options)
+        # A broken file leads its decoder into any kind of error.
+        except Exception as error:
+            warnings.warn(f"Left out {file}, which cannot be read: {error}", stacklevel=6)
 
 
 def _decoded(file, options):
@@ -463,22 +461,24 @@ class _TensorFlowDataset:
                 f"The images of {name!r} differ in size. Pass `image_size` to crop and resize them."
             )
         self.sizes = {split: info.num_examples for split, info in self.builder.info.splits.items()}
-        self.class_names = None
-        self.keys = ["image"]
-        if isinstance(features.get("label"), self.tfds.features.ClassLabel):
-            self.class_names = features["label"].names
-            self.keys = ["image", "label"]
+        label = features.get("label")
+        labelled = isinstance(label, self.tfds.features.ClassLabel)
+        self.class_names = label.names if labelled else None
 
     def read(self, split, start, stop):
-        examples = self.builder.as_dataset(
+        rows = self.builder.as_dataset(
             split=self.tfds.core.ReadInstruction(split, from_=start, to=stop, unit="abs"),
-            decoders=self.tfds.decode.PartialDecoding(dict.fromkeys(self.keys, True)),
             # One file after the other: else the order would depend on where a slice begins.
             read_config=self.tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
-        ).map(lambda row: {**row, "image": _fitted(row["image"], self.options)})
-        batches = list(self.tfds.as_numpy(examples.batch(1024)))
-        columns = [np.concatenate([batch[key] for batch in batches]) for key in self.keys]
-        return columns[0], columns[1].astype("int32") if len(columns) == 2 else None
+        )
+        rows = rows.map(
+            lambda row: (
+                _fitted(row["image"], self.options),
+                row["label"] if self.class_names else -1,
+            )
+        )
+        images, labels = map(np.concatenate, zip(*self.tfds.as_numpy(rows.batch(1024)), strict=True))
+        return images, labels.astype("int32") if self.class_names else None
 
 
 # "name", "name/configuration", "name:1.2.3". Other names with a colon are of community datasets,

@@ -239,14 +239,14 @@ def as_conditions(condition, n, shape):
             f"condition of shape {shape} for all samples."
         )
     condition = np.asarray(condition)
-    if condition.ndim == len(shape) and compatible(condition.shape, shape):
-        return np.broadcast_to(condition, (n, *condition.shape))
     # Labels are often kept without the axis of length 1 that a network declares.
     if shape == (1,) and condition.shape in [(), (n,)]:
-        return np.broadcast_to(condition.reshape(-1, 1), (n, 1))
-    if not compatible(condition.shape, (n, *shape)):
+        condition = condition.reshape(-1, 1)
+    if condition.ndim == len(shape) and compatible(condition.shape, shape):
+        condition = condition[None]
+    if not compatible(condition.shape[1:], shape) or len(condition) not in (1, n):
         raise ValueError(
             f"`condition` must have the shape {(n, *shape)}, or {shape} for all samples. Received: "
             f"{condition.shape}"
         )
-    return condition
+    return ops.convert_to_tensor(np.broadcast_to(condition, (n, *condition.shape[1:])))

@@ -15,6 +15,7 @@ if keras.backend.backend() not in _SUPPORTED:
 
 _module = importlib.import_module(f"keras_gan.backend.{keras.backend.backend()}")
 
+INEXACT_SECOND_ORDER = _module.INEXACT_SECOND_ORDER
 apply = _module.apply
 check_rows = _module.check_rows
 gradients = _module.gradients

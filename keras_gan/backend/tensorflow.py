@@ -1,7 +1,15 @@
 """Gradients, optimizer steps, random bits and run-time checks on TensorFlow."""
 
 import tensorflow as tf
-from keras import ops
+from keras import layers, ops
+
+# `tf.nn.moments` holds the mean constant while it differentiates the variance. The first derivative is
+# right, the second is not.
+INEXACT_SECOND_ORDER = (
+    layers.BatchNormalization,
+    layers.GroupNormalization,
+    layers.LayerNormalization,
+)
 
 
 def gradients(objective, groups, optimizers=None):

