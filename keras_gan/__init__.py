@@ -9,9 +9,38 @@ Example:
 >>> history = gan.fit(np.zeros((64, 2), "float32"), epochs=1, verbose=0)
 """
 
-from keras_gan import losses, priors, terms, updates
+from keras_gan import (
+    architectures,
+    callbacks,
+    datasets,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    pictures,
+    priors,
+    recipes,
+    terms,
+    updates,
+)
 from keras_gan.models.gan import GAN
 
 __version__ = "0.1.0"
 
-__all__ = ["GAN", "losses", "priors", "terms", "updates"]
+__all__ = [
+    "GAN",
+    "architectures",
+    "callbacks",
+    "datasets",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "pictures",
+    "priors",
+    "recipes",
+    "terms",
+    "updates",
+]

@@ -40,7 +40,8 @@ def output_shape(network, name, shapes):
     except Exception as error:
         raise ValueError(
             f"The {name} {network.name!r} cannot be called on inputs of shape "
-            f"{' and '.join(map(str, shapes))} (batch axis first): {error}"
+            f"{' and '.join(map(str, shapes))} (batch axis first). If it is subclassed and takes a "
+            f"condition too, call it once on data before, so that its input shapes are known. {error}"
         ) from error
     if not hasattr(outputs, "shape"):
         raise ValueError(
@@ -57,24 +58,20 @@ def compatible(shape, other):
 
 
 def last_layer(network):
-    """Return the layer that gives a functional or sequential network's output, else None."""
+    """Return what gives a functional or sequential network's numbers, reshaping aside, else None."""
     if not getattr(network, "outputs", None):
         return None
     layer = network.outputs[0]._keras_history.operation
+    while isinstance(layer, (keras.layers.Reshape, keras.layers.Flatten)):
+        layer = layer.input._keras_history.operation
     return last_layer(layer) or layer if isinstance(layer, keras.Model) else layer
 
 
 def final_activation(network):
-    """Return the name of the last layer's activation: None if unknown, "linear" if there is none."""
+    """Return the name of the last layer's activation, or of the layer itself if it has none."""
     layer = last_layer(network)
-    if isinstance(layer, (keras.layers.Reshape, keras.layers.Flatten)):
-        layer = layer.input._keras_history.operation
-    if layer is None:
-        return None
-    activation = getattr(layer, "activation", None) or keras.activations.linear
-    if isinstance(layer, keras.layers.Softmax):
-        activation = keras.activations.softmax
-    return getattr(activation, "__name__", type(activation).__name__)
+    activation = getattr(layer, "activation", None) or type(layer)
+    return getattr(activation, "__name__", type(activation).__name__).lower()
 
 
 def check_logits(discriminator):
@@ -221,6 +218,21 @@ def check_batch(real, condition, weight, sample_shape, conditional):
             "The networks take a condition as second input, but the data have none. Expected "
             "`(examples, condition)` for each batch, or `fit(examples, condition)`."
         )
+
+
+def cleaned(batch):
+    """Replace numbers of a batch that are not finite by 0.
+
+    One NaN would spread to every weight, or vanish without a trace in a ReLU.
+
+    Args:
+        batch: float32 tensor.
+
+    Returns:
+        `(batch, flaw)`: the flaw is 0 if all numbers were finite, otherwise NaN.
+    """
+    finite = ops.isfinite(batch)
+    return ops.where(finite, batch, 0.0), 0.0 * ops.sum(ops.where(finite, 0.0, batch))
 
 
 def as_conditions(condition, n, shape):

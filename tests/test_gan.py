@@ -193,7 +193,11 @@ def test_the_networks_own_regularization_counts(update, joint, rng):
 
 def test_activity_regularization_of_real_and_fake_is_averaged():
     discriminator = keras.Sequential(
-        [keras.Input((2,)), layers.ActivityRegularization(l2=1.0), layers.Dense(1, kernel_initializer="zeros")]
+        [
+            keras.Input((2,)),
+            layers.ActivityRegularization(l2=1.0),
+            layers.Dense(1, kernel_initializer="zeros"),
+        ]
     )
     generator = keras.Sequential([keras.Input((3,)), layers.Dense(2, kernel_initializer="zeros")])
     for joint in (False, True):
@@ -241,7 +245,9 @@ def test_validation_does_not_disturb_training(rng):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"jit_compile": True}, {"steps_per_execution": 2}, {"run_eagerly": True}])
+@pytest.mark.parametrize(
+    "arguments", [{}, {"jit_compile": True}, {"steps_per_execution": 2}, {"run_eagerly": True}]
+)
 def test_keras_own_compile_arguments_are_passed_on_and_agree(arguments, rng):
     x = data(rng, 64)
     histories = []
@@ -288,7 +294,9 @@ class SubclassedDiscriminator(keras.Model):
 
 
 def test_subclassed_networks_are_built_from_the_priors_shape():
-    gan = kg.GAN(SubclassedGenerator(3), SubclassedDiscriminator(), prior=kg.priors.Normal(shape=5), seed=0)
+    gan = kg.GAN(
+        SubclassedGenerator(3), SubclassedDiscriminator(), prior=kg.priors.Normal(shape=5), seed=0
+    )
     gan.compile(**sgd(0.1))
     gan.fit(np.zeros((8, 3), "float32"), verbose=0)
     assert gan.generate(4, seed=0).shape == (4, 3)
@@ -303,14 +311,21 @@ def test_subclassed_networks_that_were_called_know_their_shapes():
 
 def test_images_and_patch_logits(rng):
     generator = keras.Sequential(
-        [keras.Input((4,)), layers.Dense(48), layers.Reshape((4, 4, 3)), layers.Conv2DTranspose(3, 4, 2, "same")]
+        [
+            keras.Input((4,)),
+            layers.Dense(48),
+            layers.Reshape((4, 4, 3)),
+            layers.Conv2DTranspose(3, 4, 2, "same"),
+        ]
     )
     discriminator = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(1, 3, 2)])
     assert discriminator.output_shape[1:] == (3, 3, 1)
     for loss in kg.losses.LOSSES:
         gan = kg.GAN(generator, discriminator, seed=0)
         gan.compile(**sgd(0.01), loss=loss, discriminator_steps=2, terms=["r1"])
-        history = gan.fit(rng.normal(size=(8, 8, 8, 3)).astype("float32"), batch_size=8, verbose=0).history
+        history = gan.fit(
+            rng.normal(size=(8, 8, 8, 3)).astype("float32"), batch_size=8, verbose=0
+        ).history
         assert np.isfinite([values[0] for values in history.values()]).all()
 
 
@@ -398,7 +413,9 @@ def test_conditions_of_every_kind(kind, rng):
         gan.fit(x, c, batch_size=8, validation_data=(x, c), verbose=0)
     assert gan.generate(24, seed=0, condition=c).shape == (24, 2)
     one_for_all = gan.generate(3, seed=0, condition=c[0])
-    np.testing.assert_allclose(one_for_all, gan.generate(3, seed=0, condition=np.stack([c[0]] * 3)), atol=1e-6)
+    np.testing.assert_allclose(
+        one_for_all, gan.generate(3, seed=0, condition=np.stack([c[0]] * 3)), atol=1e-6
+    )
 
 
 def test_minibatches_keep_their_own_conditions():

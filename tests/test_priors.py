@@ -40,7 +40,9 @@ def test_normal_is_normal_and_never_infinite():
 
 def test_extreme_bits_give_finite_normals(monkeypatch):
     for bits in (0.0, 2.0**23 - 1):
-        monkeypatch.setattr(priors.backend, "random_bits", lambda shape, seed, b=bits: b * ops.ones(shape))
+        monkeypatch.setattr(
+            priors.backend, "random_bits", lambda shape, seed, b=bits: b * ops.ones(shape)
+        )
         z = draw(kg.priors.Normal(shape=1), 1)
         assert 5 < abs(z[0, 0]) < 6
         assert abs(draw(kg.priors.Uniform(-1, 1, shape=1), 1)[0, 0]) < 1

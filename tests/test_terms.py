@@ -12,7 +12,9 @@ import keras_gan as kg
 
 def linear_critic(shape, w):
     """A discriminator D(x) = w·x of samples of any shape."""
-    dense = layers.Dense(1, use_bias=False, kernel_initializer=keras.initializers.Constant(w.reshape(-1, 1)))
+    dense = layers.Dense(
+        1, use_bias=False, kernel_initializer=keras.initializers.Constant(w.reshape(-1, 1))
+    )
     return keras.Sequential([keras.Input(shape), layers.Flatten(), dense])
 
 
@@ -120,7 +122,10 @@ def test_penalties_are_float32_where_float16_would_overflow():
 def test_a_penalty_that_training_minimises_reaches_its_target(rng):
     gan = gan_with(linear_critic((2,), np.array([3.0, 4.0], "float32")), kg.terms.GradientPenalty())
     gan.compile(
-        keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.0), loss="wasserstein", terms=["gradient_penalty"]
+        keras.optimizers.SGD(0.05),
+        keras.optimizers.SGD(0.0),
+        loss="wasserstein",
+        terms=["gradient_penalty"],
     )
     gan.generator.layers[-2].kernel.assign(np.zeros((4, 2)))
     gan.fit(np.zeros((100, 2), "float32"), batch_size=4, epochs=2, verbose=0)
@@ -181,7 +186,9 @@ def test_layers_that_can_be_differentiated_twice_pass(layer):
     gan_with(resizing_critic(layer), kg.terms.R1())
 
 
-@pytest.mark.parametrize("layer", [layers.LayerNormalization(name="norm"), layers.GroupNormalization(1, name="norm")])
+@pytest.mark.parametrize(
+    "layer", [layers.LayerNormalization(name="norm"), layers.GroupNormalization(1, name="norm")]
+)
 def test_layers_whose_second_derivative_is_wrong_are_named(layer):
     with pytest.warns(UserWarning, match="'r1' differentiates through norm .*gradient is approximate"):
         gan_with(resizing_critic(layer), kg.terms.R1())
@@ -269,7 +276,9 @@ def test_feature_matching_moves_the_generator_alone(rng):
 
 
 def test_feature_matching_errors():
-    with pytest.raises(ValueError, match="Unknown layer of the discriminator 'hiden'. Did you mean 'hidden'"):
+    with pytest.raises(
+        ValueError, match="Unknown layer of the discriminator 'hiden'. Did you mean 'hidden'"
+    ):
         gan_with(
             keras.Sequential([keras.Input((2,)), layers.Dense(3, name="hidden"), layers.Dense(1)]),
             kg.terms.FeatureMatching("hiden"),
@@ -323,9 +332,7 @@ def test_historical_averaging_ends_the_orbit_of_its_papers_toy(coefficient):
     players = [gan.discriminator.trainable_variables[0], gan.generator.trainable_variables[0]]
     both = ("discriminator", "generator") if coefficient else ()
     terms = [kg.terms.HistoricalAveraging(player, coefficient) for player in both]
-    gan.compile(
-        **sgd(0.01), loss=ToyGame(players), update="simultaneous", terms=terms
-    )
+    gan.compile(**sgd(0.01), loss=ToyGame(players), update="simultaneous", terms=terms)
     steps = 2000
     gan.fit(np.zeros((steps, 1), "float32"), batch_size=1, verbose=0, shuffle=False)
     expected, _ = historical_averaging_in_float64(coefficient, steps)
@@ -347,7 +354,10 @@ def test_the_papers_toy_in_float64_has_the_published_radii():
         (lambda: kg.terms.R1(weight=0), "`weight` must be positive. Received: 0"),
         (lambda: kg.terms.R1(interval=0), "`interval` must be an integer of at least 1. Received: 0"),
         (lambda: kg.terms.GradientPenalty(target=-1), "`target` must not be negative. Received: -1"),
-        (lambda: kg.terms.HistoricalAveraging("critic"), "'discriminator' or 'generator'. Received: 'critic'"),
+        (
+            lambda: kg.terms.HistoricalAveraging("critic"),
+            "'discriminator' or 'generator'. Received: 'critic'",
+        ),
         (lambda: kg.terms.get("gradient_penality"), "Did you mean 'gradient_penalty'"),
     ],
 )
@@ -384,5 +394,3 @@ def test_configuration_round_trip(term):
 def test_two_terms_of_one_name_are_refused():
     with pytest.raises(ValueError, match=r"different names.*'r1', 'r1'"):
         gan_with(mlp(2, 1), kg.terms.R1(), kg.terms.R1())
-
-

@@ -171,10 +171,11 @@ class GAN(Objectives, Saving, keras.Model):
     def train_step(self, data):
         """Algorithm 1: k steps of the discriminator, then one of the generator."""
         d, g = self.players
-        minibatches = self.read_batch(data)  # k of m examples each
+        minibatches, flaw = self.read_batch(data)  # k of m examples each
         for term in self.terms:
             term.observe()
         with networks.undone_unless(self._finite, self.discriminator, self.generator):
+            self._report(flaw)
             rounds = minibatches if self.update.alternates else minibatches[:-1]
             for real, fake, condition in self.with_fakes(rounds):
                 objective = functools.partial(self.discriminator_objective, real, fake, condition)
@@ -193,28 +194,33 @@ class GAN(Objectives, Saving, keras.Model):
 
     def test_step(self, data):
         """Both losses on validation data, with fresh latents, dropout off, and nothing updated."""
-        ((real, condition),) = self.read_batch(data, minibatches=1)
+        ((real, condition),), flaw = self.read_batch(data, minibatches=1)
+        self._report(flaw)
         latents = self.prior.sample(ops.shape(real)[0], self.validation_noise)
         _, logs = self.game_objective(real, latents, condition, training=False)
         self._log(logs, real)
         return self.get_metrics_result()
 
     def read_batch(self, data, minibatches=None):
-        """Check a batch and cut it into k pairs of examples and condition (None if there is none)."""
+        """Check a batch and cut it into k pairs of examples and condition (None if there is none).
+
+        Returns:
+            `(minibatches, flaw)`: the flaw is NaN if the examples hold numbers that are not finite, which
+            count as 0 in the minibatches, and otherwise 0.
+        """
         k = minibatches or self.discriminator_steps
         real, condition, weight = keras.utils.unpack_x_y_sample_weight(data)
         networks.check_batch(real, condition, weight, self.sample_shape, self.conditional)
-        real = backend.check_rows(
-            ops.cast(real, "float32"),
-            k,
-            f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs "
-            f"at least {k} rows. Make the batch larger, or leave out the last one of an epoch with "
-            "`drop_remainder=True`.",
+        message = (
+            f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs at "
+            f"least {k} rows. Make the batch larger, or leave out the last one of an epoch with "
+            "`drop_remainder=True`."
         )
+        real, flaw = networks.cleaned(backend.check_rows(ops.cast(real, "float32"), k, message))
         condition = condition if self.conditional else None
         rows = ops.shape(real)[0] // k
         slices = [slice(i * rows, (i + 1) * rows) for i in range(k)]
-        return [(real[s], None if condition is None else condition[s]) for s in slices]
+        return [(real[s], None if condition is None else condition[s]) for s in slices], flaw
 
     def with_fakes(self, minibatches):
         """Add m fakes to each minibatch, all from one pass of the generator, which does not move."""
@@ -236,6 +242,11 @@ class GAN(Objectives, Saving, keras.Model):
         rows = ops.shape(real)[0]
         for name, value in logs.items():
             self._trackers[name].update_state(value, sample_weight=rows)
+
+    def _report(self, flaw):
+        # NaN makes the means NaN even with weight 0, and 0 leaves them alone.
+        for name in ("d_loss", "g_loss"):
+            self._trackers[name].update_state(flaw, sample_weight=0.0)
 
     def _finite(self):
         """Whether both losses have been finite so far in this epoch."""
@@ -280,6 +291,9 @@ class GAN(Objectives, Saving, keras.Model):
         A dataset of `kg.datasets.load` is told each epoch's number, so that its order depends on the
         seed and the epoch alone, and `keras.callbacks.TerminateOnNaN` sees both players' losses.
         """
+        if hasattr(x, "epoch"):
+            # It has an order of its own, and Keras would warn that it cannot shuffle it.
+            kwargs.setdefault("shuffle", False)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = [Supervisor(x), *keras.tree.flatten(callbacks or [])]
         return super().fit(x, y, *args, callbacks=callbacks, **kwargs)

@@ -6,7 +6,7 @@ import keras
 
 
 class Supervisor(keras.callbacks.Callback):
-    """Tells the data the number of the epoch, and `TerminateOnNaN` of losses that are not finite.
+    """Tells data their epoch, `TerminateOnNaN` of losses that are not finite, and users of no data.
 
     It comes first among the callbacks, which all receive the same logs.
 
@@ -20,6 +20,7 @@ class Supervisor(keras.callbacks.Callback):
     def __init__(self, data):
         super().__init__()
         self._epoch = getattr(data, "epoch", None)
+        self._batches = 0
 
     def on_epoch_begin(self, epoch, logs=None):
         """Set the data's epoch, on which its order depends."""
@@ -27,6 +28,16 @@ class Supervisor(keras.callbacks.Callback):
             self._epoch.assign(epoch)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Add the `loss` that `keras.callbacks.TerminateOnNaN` looks for, if one is not finite."""
+        """Count, and add the `loss` that `keras.callbacks.TerminateOnNaN` looks for, if one is not finite."""
+        self._batches += 1
         if logs and not math.isfinite(logs["d_loss"] + logs["g_loss"]):
             logs["loss"] = math.nan
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Refuse data without a single batch."""
+        if not self._batches:
+            raise ValueError(
+                "The training data are empty: no batch came in the first epoch. Expected at least one batch "
+                "of examples. Check the array's length, the dataset's split, or `drop_remainder=True` with "
+                "a batch size above the number of examples."
+            )

@@ -1,0 +1,42 @@
+# One virtual environment for everything: `make test` and `make demo` set it up themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# What the tests import beyond the package itself.
+EXTRAS := tfp,datasets,plot,demo
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test lint format clean
+
+demo: $(VENV)/demo ## train the adversarial nets of 2014 on real digits
+	$(BIN)/python examples/gan_mnist.py $(ARGS)
+
+test: $(VENV)/test ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/test ## check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/test ## mend style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what the commands above have made
+	rm -rf $(VENV) runs .pytest_cache .ruff_cache .coverage htmlcov build dist
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "keras_gan needs Python 3.11 or later. Name one: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "Python cannot make a virtual environment (Debian: apt install python3-venv)."; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+$(VENV)/demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[demo]"
+	@touch $@
+
+$(VENV)/test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]" --group dev
+	@touch $@

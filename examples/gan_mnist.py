@@ -1,0 +1,84 @@
+"""The adversarial nets of 2014 on handwritten digits: samples, curves and a log-likelihood.
+
+Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 2014, arXiv 1406.2661.
+
+    python examples/gan_mnist.py                      # 5,000 digits that come with a package
+    python examples/gan_mnist.py --dataset mnist      # the full set, from TensorFlow Datasets
+"""
+
+import argparse
+import json
+import pathlib
+
+import keras
+
+import keras_gan as kg
+
+# (train, validation, test). The small set has no test digits of its own.
+SPLITS = {"mnist5k": ("train[:4000]", "train[4000:4500]", "train[4500:]")}
+OTHER_SPLITS = ("train[:50000]", "train[50000:]", "test")
+
+
+def arguments(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset", default="mnist5k", help="mnist5k, mnist, fashion_mnist, ...")
+    parser.add_argument("--epochs", type=int, default=200, help="passes over the data (default: 200)")
+    parser.add_argument("--batch-size", type=int, default=100, help="m of Algorithm 1 (default: 100)")
+    parser.add_argument("--discriminator-steps", type=int, default=1, help="k (default: 1)")
+    parser.add_argument("--loss", default="non_saturating", choices=list(kg.losses.LOSSES))
+    parser.add_argument("--samples", type=int, default=10_000, help="for the Parzen windows")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=pathlib.Path, default="runs/gan_mnist", help="folder")
+    return parser.parse_args(argv)
+
+
+def make_gan(pixel_means, args):
+    """The paper's two nets and its settings, but for the loss and k that were asked for."""
+    gan = kg.GAN(
+        kg.architectures.mnist_generator(pixel_means, seed=args.seed),
+        kg.architectures.mnist_discriminator(seed=args.seed),
+        prior="uniform",
+        seed=args.seed,
+    )
+    recipe = kg.recipes.goodfellow2014(steps_per_epoch=500)
+    gan.compile(**{**recipe, "loss": args.loss, "discriminator_steps": args.discriminator_steps})
+    return gan
+
+
+def main(argv=None):
+    args = arguments(argv)
+    keras.utils.set_random_seed(args.seed)
+    splits = SPLITS.get(args.dataset, OTHER_SPLITS)
+    options = {"image_size": 28, "channels": 1}
+    images, validation, test = kg.datasets.load_arrays(args.dataset, splits, **options)
+    rows = args.batch_size * args.discriminator_steps  # k minibatches of m
+    train = kg.datasets.load(args.dataset, splits[0], rows, seed=args.seed, **options)
+
+    gan = make_gan(images.mean(axis=0), args)
+    gan.summary()
+    grid = kg.callbacks.SampleGrid(
+        args.output / "samples",
+        every=max(1, args.epochs // 20),
+        rows=6,
+        columns=8,
+        seed=args.seed,
+        nearest=images,
+        gif=True,
+    )
+    history = gan.fit(train, epochs=args.epochs, callbacks=[grid])
+
+    kg.pictures.training_curves(history, args.output / "curves.png")
+    samples = gan.generate(args.samples, seed=args.seed)
+    result = kg.metrics.evaluate_parzen(samples, validation, test)
+    print(f"Parzen-window log-likelihood: {result}")
+    (args.output / "history.json").write_text(json.dumps(history.history))
+    print(
+        f"Samples, a film of them, curves and history are in {args.output.resolve()}: open "
+        f"samples/epoch-{args.epochs:04d}.png (last column: the training digit nearest to its neighbour)."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""Bad input: what, expected, received, how to fix."""
+
+import keras
+import numpy as np
+import pytest
+from games import mlp, sgd
+from keras import layers
+
+import keras_gan as kg
+
+
+def compiled(generator=None, discriminator=None, **kwargs):
+    gan = kg.GAN(generator or mlp(4, 2), discriminator or mlp(2, 1), seed=0)
+    gan.compile(**{**sgd(0.1), **kwargs})
+    return gan
+
+
+def test_samples_that_the_discriminator_does_not_take():
+    with pytest.raises(ValueError, match=r"Expected \(2,\), as 'd' does. Received \(3,\) from 'g'"):
+        kg.GAN(mlp(4, 3, name="g"), mlp(2, 1, name="d"))
+
+
+def test_one_network_twice():
+    network = mlp(2, 2)
+    with pytest.raises(ValueError, match="must be two networks"):
+        kg.GAN(network, network)
+
+
+@pytest.mark.parametrize(
+    ("tail", "activation"),
+    [
+        ([layers.Dense(1, activation="sigmoid", name="last")], "sigmoid"),
+        ([layers.Activation("sigmoid", name="last")], "sigmoid"),
+        ([layers.Softmax(name="last")], "softmax"),
+        ([keras.Sequential([keras.Input((16,)), layers.Dense(1, "sigmoid", name="last")])], "sigmoid"),
+        ([layers.Dense(4, "sigmoid", name="last"), layers.Reshape((2, 2))], "sigmoid"),
+        ([layers.Dense(1, activation="sigmoid", name="last"), layers.Flatten()], "sigmoid"),
+    ],
+    ids=["dense", "activation", "softmax", "nested", "reshaped", "flattened"],
+)
+def test_probabilities_instead_of_logits(tail, activation):
+    discriminator = keras.Sequential([keras.Input((2,)), layers.Dense(16), *tail])
+    message = f"must return logits.*last layer 'last' applies '{activation}'.*Dense\\(1\\)"
+    with pytest.raises(ValueError, match=message):
+        kg.GAN(mlp(4, 2), discriminator)
+
+
+def test_functional_discriminator_with_a_sigmoid_operation():
+    x = keras.Input((2,))
+    with pytest.raises(ValueError, match="must return logits.*applies 'sigmoid'"):
+        kg.GAN(mlp(4, 2), keras.Model(x, keras.ops.sigmoid(layers.Dense(1)(x))))
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_batch_smaller_than_k(eager):
+    """12 rows in batches of 5 leave 2 for the last one, fewer than k = 3."""
+    gan = compiled(discriminator_steps=3, run_eagerly=eager)
+    before = [v.numpy() for v in gan.generator.weights]
+    with pytest.raises(
+        Exception, match=r"(?s)cut into 3 minibatches.*needs at least 3 rows.*drop_remainder"
+    ):
+        gan.fit(np.zeros((2, 2), "float32"), batch_size=5, verbose=0)
+    for old, new in zip(before, gan.generator.weights, strict=True):
+        np.testing.assert_array_equal(old, new.numpy())
+
+
+def test_batch_smaller_than_k_with_xla():
+    gan = compiled(discriminator_steps=3, jit_compile=True, generator=mlp(4, 2, batch_norm=True))
+    with pytest.raises(Exception, match=r"(?s)rows|slice|Slice"):
+        gan.fit(np.zeros((2, 2), "float32"), batch_size=5, verbose=0)
+    assert all(np.isfinite(v.numpy()).all() for v in gan.weights)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"loss": "wgan"}, "Unknown loss 'wgan'"),
+        ({"loss": "hinged"}, "Did you mean 'hinge'"),
+        ({"update": "simultanous"}, "Did you mean 'simultaneous'"),
+        ({"terms": ["r3"]}, "Did you mean 'r1'|Did you mean 'r2'"),
+        ({"discriminator_steps": 0}, "integer of at least 1. Received: 0"),
+        ({"discriminator_steps": 1.5}, "integer of at least 1. Received: 1.5"),
+    ],
+)
+def test_arguments_of_compile(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        compiled(**arguments)
+
+
+def test_unknown_prior():
+    with pytest.raises(ValueError, match="Unknown prior 'unifrom'. Did you mean 'uniform'"):
+        kg.GAN(mlp(4, 2), mlp(2, 1), prior="unifrom")
+
+
+def test_one_optimizer_for_both():
+    optimizer = keras.optimizers.Adam()
+    with pytest.raises(ValueError, match="an optimizer of its own.*the same Adam twice"):
+        compiled(d_optimizer=optimizer, g_optimizer=optimizer)
+
+
+def test_prior_of_another_shape():
+    with pytest.raises(
+        ValueError, match=r"shape \(5,\), but the generator takes latents of shape \(4,\)"
+    ):
+        kg.GAN(mlp(4, 2), mlp(2, 1), prior=kg.priors.Normal(shape=5))
+
+
+class Unbuilt(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(2)
+
+    def call(self, inputs):
+        latents, condition = inputs
+        return self.dense(latents + condition)
+
+
+def test_generator_of_unknown_inputs():
+    with pytest.raises(ValueError, match=r"shape of the latents is unknown.*Uniform\(shape=100\)"):
+        kg.GAN(Unbuilt(), mlp(2, 1))
+
+
+def test_network_that_cannot_be_called():
+    with pytest.raises(ValueError, match=r"generator 'unbuilt\S*' cannot be called.*call it once"):
+        kg.GAN(Unbuilt(), mlp(2, 1), prior=kg.priors.Normal(shape=2))
+
+
+def test_network_with_two_outputs():
+    x = keras.Input((4,))
+    two = keras.Model(x, [layers.Dense(2)(x), layers.Dense(2)(x)])
+    with pytest.raises(ValueError, match="must return one tensor. Received: list"):
+        kg.GAN(two, mlp(2, 1))
+
+
+def two_inputs(width, outputs):
+    inputs = [keras.Input((width,)), keras.Input((3,))]
+    return keras.Model(inputs, layers.Dense(outputs)(layers.Concatenate()(inputs)))
+
+
+def test_condition_for_one_network_only():
+    with pytest.raises(ValueError, match="needs two networks that take a condition"):
+        kg.GAN(two_inputs(4, 2), mlp(2, 1))
+
+
+def test_networks_with_different_conditions():
+    inputs = [keras.Input((2,)), keras.Input((5,))]
+    discriminator = keras.Model(inputs, layers.Dense(1)(layers.Concatenate()(inputs)))
+    with pytest.raises(ValueError, match=r"same condition.*\(3,\) for the generator and \(5,\)"):
+        kg.GAN(two_inputs(4, 2), discriminator)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.zeros((8, 3), "float32"), r"Expected \(2,\), received \(3,\)"),
+        (np.zeros((8, 2), "uint8"), "Received dtype uint8. Scale integers"),
+    ],
+)
+def test_data_that_do_not_fit(data, message):
+    with pytest.raises(ValueError, match=message):
+        compiled().fit(data, verbose=0)
+
+
+def test_wrong_number_of_channels():
+    generator = keras.Sequential([keras.Input((4,)), layers.Dense(16), layers.Reshape((4, 4, 1))])
+    discriminator = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(1)])
+    gan = compiled(generator, discriminator)
+    with pytest.raises(ValueError, match=r"Expected \(4, 4, 1\), received \(4, 4, 3\)"):
+        gan.fit(np.zeros((8, 4, 4, 3), "float32"), verbose=0)
+
+
+def test_sample_weights():
+    with pytest.raises(ValueError, match="no use for `sample_weight`"):
+        compiled().fit(np.zeros((8, 2), "float32"), np.zeros(8), sample_weight=np.ones(8), verbose=0)
+
+
+def test_data_in_a_dictionary():
+    with pytest.raises(ValueError, match="must be one array of examples"):
+        compiled().fit({"x": np.zeros((8, 2), "float32")}, verbose=0)
+
+
+def test_conditional_gan_without_conditions():
+    gan = compiled(two_inputs(4, 2), two_inputs(2, 1))
+    with pytest.raises(ValueError, match="the data have none"):
+        gan.fit(np.zeros((8, 2), "float32"), verbose=0)
+    with pytest.raises(ValueError, match=r"Pass `condition=`: an array of shape \(5, 3\)"):
+        gan.generate(5)
+    with pytest.raises(ValueError, match=r"must have the shape \(5, 3\), or \(3,\).*Received: \(4, 3\)"):
+        gan.generate(5, condition=np.zeros((4, 3)))
+
+
+def test_condition_that_is_not_wanted():
+    with pytest.raises(ValueError, match="not conditional. Leave `condition` out"):
+        compiled().generate(5, condition=3)
+
+
+@pytest.mark.parametrize("arguments", [{"n": 0}, {"n": 2.5}, {"n": 3, "batch_size": 0}])
+def test_numbers_of_generate(arguments):
+    with pytest.raises(ValueError, match="must be a positive integer"):
+        compiled().generate(**arguments)
+
+
+def test_empty_data():
+    with (
+        pytest.warns(UserWarning, match="ran out of data"),
+        pytest.raises(ValueError, match="are empty: no batch"),
+    ):
+        compiled().fit(np.zeros((0, 2), "float32"), verbose=0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_non_finite_data_stop_training_and_leave_batch_norm_whole(bad, policy, capsys):
+    """Keras' own callback reports it, and the moving statistics stay finite."""
+    keras.config.set_dtype_policy(policy)
+    gan = compiled(generator=mlp(4, 2, batch_norm=True), discriminator=mlp(2, 1, batch_norm=True))
+    x = np.zeros((40, 2), "float32")
+    x[15] = bad
+    gan.fit(
+        x,
+        batch_size=10,
+        epochs=3,
+        shuffle=False,
+        verbose=0,
+        callbacks=[keras.callbacks.TerminateOnNaN()],
+    )
+    assert "Batch 1: Invalid loss, terminating training" in capsys.readouterr().out
+    assert len(gan.history.epoch) == 1
+    assert "loss" not in gan.history.history
+    assert np.isnan(gan.history.history["d_loss"][0])
+    assert all(np.isfinite(v.numpy()).all() for v in gan.trainable_variables)
+    for network in (gan.generator, gan.discriminator):
+        for variable in network.non_trainable_weights:
+            assert np.isfinite(variable.numpy()).all(), variable.path
+    assert any(
+        np.any(v.numpy() != 0) for v in gan.discriminator.non_trainable_weights if "mean" in v.name
+    )
+
+
+def test_terminate_on_nan_can_raise():
+    x = np.full((10, 2), np.nan, "float32")
+    with pytest.raises(RuntimeError, match="NaN or Inf loss encountered at batch 0"):
+        compiled().fit(x, verbose=0, callbacks=[keras.callbacks.TerminateOnNaN(raise_error=True)])
+
+
+def test_optional_package_that_is_missing(monkeypatch):
+    import sys
+
+    from keras_gan.optional import require
+
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
+    with pytest.raises(ImportError, match=r"'mlxtend'.*pip install keras-gan\[demo\]"):
+        require("mlxtend")
