@@ -20,6 +20,7 @@ OTHER_SPLITS = ("train[:50000]", "train[50000:]", "test")
 
 
 def arguments(argv=None):
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -48,6 +49,7 @@ def make_gan(pixel_means, args):
 
 
 def main(argv=None):
+    """Train, draw and measure."""
     args = arguments(argv)
     keras.utils.set_random_seed(args.seed)
     splits = SPLITS.get(args.dataset, OTHER_SPLITS)
@@ -75,8 +77,9 @@ def main(argv=None):
     print(f"Parzen-window log-likelihood: {result}")
     (args.output / "history.json").write_text(json.dumps(history.history))
     print(
-        f"Samples, a film of them, curves and history are in {args.output.resolve()}: open "
-        f"samples/epoch-{args.epochs:04d}.png (last column: the training digit nearest to its neighbour)."
+        f"Samples, a film of them, curves and history are in {args.output.resolve()}. Open "
+        f"samples/epoch-{args.epochs:04d}.png: its last column holds the training digits that are "
+        "nearest to the column before it."
     )
 
 

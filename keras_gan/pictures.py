@@ -19,7 +19,16 @@ PANELS = (
 
 
 def limits(value_range):
-    """Return the two ends of a value range as floats, or say what is wrong with it."""
+    """Return the two ends of a value range as floats, or say what is wrong with it.
+
+    Raises:
+        ValueError: it is no pair of finite numbers, lowest first.
+
+    Example:
+
+    >>> kg.pictures.limits((-1, 1))
+    (-1.0, 1.0)
+    """
     values = np.asarray(value_range, dtype="float64")
     if values.shape != (2,) or not np.isfinite(values).all() or values[0] >= values[1]:
         raise ValueError(
@@ -113,6 +122,17 @@ def write_whole(path, content):
 
     The bytes go to a temporary name in the same folder (made if missing), reach the disk, and only
     then take the place of `path`: a reader, or a crash at any moment, sees the old file or the new.
+
+    Args:
+        path: the file; its folder is made if missing.
+        content: bytes.
+
+    Example:
+
+    >>> import pathlib
+    >>> kg.pictures.write_whole("notes/hello.txt", b"hello")
+    >>> pathlib.Path("notes/hello.txt").read_bytes()
+    b'hello'
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +148,16 @@ def write_whole(path, content):
 
 
 def encode_png(picture):
-    """Return the bytes of a PNG file that holds a picture."""
+    """Return the bytes of a PNG file that holds a picture.
+
+    Args:
+        picture: uint8 array of shape (height, width), or (height, width, 3 or 4).
+
+    Example:
+
+    >>> kg.pictures.encode_png(np.zeros((4, 4), "uint8"))[1:4]
+    b'PNG'
+    """
     buffer = io.BytesIO()
     require("PIL.Image").fromarray(picture).save(buffer, format="PNG")
     return buffer.getvalue()

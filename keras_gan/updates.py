@@ -40,8 +40,8 @@ class UpdateRule:
 
         Args:
             objective: function without arguments that returns `(losses, logs)`, one loss a player.
-            players: list of players (each with `network`, `variables` and `optimizer`): the generator alone
-                if the rule alternates, otherwise the discriminator and the generator.
+            players: list of `kg.models.Player`: the generator alone if the rule alternates, otherwise
+                the discriminator and the generator.
 
         Returns:
             The `logs` of `objective`, evaluated before the step.
@@ -63,10 +63,19 @@ def descend(objective, players):
 
     Args:
         objective: function without arguments that returns `(losses, logs)`, one loss a player.
-        players: list of players, each with `network`, `variables` and `optimizer`.
+        players: list of `kg.models.Player`.
 
     Returns:
         The logs.
+
+    Example:
+
+    >>> dense = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+    >>> network = keras.Sequential([keras.Input((1,)), dense])
+    >>> player = kg.models.Player(network, keras.optimizers.SGD(0.1))
+    >>> logs = kg.updates.descend(lambda: ([3.0 * ops.sum(dense.kernel.value)], {}), [player])
+    >>> round(float(dense.kernel[0, 0]), 6)  # 1 − 0.1 · 3
+    0.7
     """
     groups = [player.variables for player in players]
     optimizers = [player.optimizer for player in players]

@@ -100,7 +100,7 @@ def test_each_player_has_its_own_loss_scale(x):
     optimizers = [gan.d_optimizer, gan.g_optimizer]
     assert all(isinstance(o, keras.optimizers.LossScaleOptimizer) for o in optimizers)
     history = train(gan, x, 2).history
-    assert np.isfinite([values for values in history.values()]).all()
+    assert np.isfinite(list(history.values())).all()
     assert gan.generate(3, seed=0).dtype == np.float32
 
 

@@ -269,7 +269,7 @@ def test_feature_matching_moves_the_generator_alone(rng):
     gan.compile(
         keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.3), terms=[kg.terms.FeatureMatching("x")]
     )
-    x = (rng.normal(size=(2000, 2)) + [3.0, -2.0]).astype("float32")
+    x = rng.normal([3.0, -2.0], 1.0, size=(2000, 2)).astype("float32")
     history = gan.fit(x, batch_size=200, epochs=3, verbose=0).history
     assert gan.generate(2000, seed=0).mean(axis=0) == pytest.approx(np.array([3.0, -2.0]), abs=0.3)
     assert history["feature_matching"][-1] < history["feature_matching"][0] / 10

@@ -86,7 +86,7 @@ def check_rows(inputs, least, message):
             raise ValueError(f"{message} Received: {rows}")
         return inputs
     check = tf.debugging.assert_greater_equal(tf.shape(inputs)[0], least, message=message)
-    # XLA leaves assertions out, but knows the shape when it compiles, and refuses a row that is not there.
+    # XLA leaves assertions out, but refuses a row that is not there when it compiles.
     row = tf.slice(
         inputs, [least - 1] + [0] * (inputs.shape.rank - 1), [1] + [-1] * (inputs.shape.rank - 1)
     )

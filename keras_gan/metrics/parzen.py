@@ -107,6 +107,11 @@ class ParzenResult:
         num_samples: how many samples of the model carry a window.
         num_test: how many test images the mean is over.
         value_range: range of the pixels, on which a density in nats depends.
+
+    Example:
+
+    >>> print(kg.metrics.ParzenResult(225.0, 2.0, 0.2, 10_000, 10_000))
+    225.0 ± 2.0 nats (σ = 0.2, 10000 samples, 10000 test images)
     """
 
     log_likelihood: float

@@ -205,15 +205,15 @@ class GAN(Objectives, Saving, keras.Model):
         """Check a batch and cut it into k pairs of examples and condition (None if there is none).
 
         Returns:
-            `(minibatches, flaw)`: the flaw is NaN if the examples hold numbers that are not finite, which
-            count as 0 in the minibatches, and otherwise 0.
+            `(minibatches, flaw)`: the flaw is NaN if the examples hold numbers that are not finite,
+            which count as 0 in the minibatches, and otherwise 0.
         """
         k = minibatches or self.discriminator_steps
         real, condition, weight = keras.utils.unpack_x_y_sample_weight(data)
         networks.check_batch(real, condition, weight, self.sample_shape, self.conditional)
         message = (
-            f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs at "
-            f"least {k} rows. Make the batch larger, or leave out the last one of an epoch with "
+            f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs "
+            f"at least {k} rows. Make the batch larger, or leave out the last one of an epoch with "
             "`drop_remainder=True`."
         )
         real, flaw = networks.cleaned(backend.check_rows(ops.cast(real, "float32"), k, message))

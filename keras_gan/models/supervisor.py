@@ -28,7 +28,7 @@ class Supervisor(keras.callbacks.Callback):
             self._epoch.assign(epoch)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Count, and add the `loss` that `keras.callbacks.TerminateOnNaN` looks for, if one is not finite."""
+        """Count, and give `keras.callbacks.TerminateOnNaN` the `loss` that it looks for."""
         self._batches += 1
         if logs and not math.isfinite(logs["d_loss"] + logs["g_loss"]):
             logs["loss"] = math.nan
@@ -37,7 +37,7 @@ class Supervisor(keras.callbacks.Callback):
         """Refuse data without a single batch."""
         if not self._batches:
             raise ValueError(
-                "The training data are empty: no batch came in the first epoch. Expected at least one batch "
-                "of examples. Check the array's length, the dataset's split, or `drop_remainder=True` with "
-                "a batch size above the number of examples."
+                "The training data are empty: no batch came in the first epoch. Expected at least one "
+                "batch of examples. Check the array's length, the dataset's split, or "
+                "`drop_remainder=True` with a batch size above the number of examples."
             )

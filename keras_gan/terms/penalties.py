@@ -118,9 +118,10 @@ class _GradientTerm(Term):
         inexact = _name(filter(_is_inexact, _leaves(gan.discriminator)))
         if inexact:
             warnings.warn(
-                f"The term {self.name!r} differentiates through {inexact}, whose second derivatives the "
-                f"backend {keras.backend.backend()!r} computes wrongly: the penalty's value is right, its "
-                "gradient is approximate. A discriminator without normalization has exact ones.",
+                f"The term {self.name!r} differentiates through {inexact}, whose second derivatives "
+                f"the backend {keras.backend.backend()!r} computes wrongly: the penalty's value is "
+                "right, its gradient is approximate. A discriminator without normalization has exact "
+                "ones.",
                 stacklevel=4,
             )
         self._seed = keras.random.SeedGenerator(gan.child_seed(2 + gan.terms.index(self)))

@@ -1,0 +1,59 @@
+"""Every public object says what it is, and its example runs."""
+
+import doctest
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_gan as kg
+
+
+def public_objects():
+    """Yield the names and objects that users reach from `keras_gan`, without what is imported."""
+    for name in kg.__all__:
+        value = getattr(kg, name)
+        if not inspect.ismodule(value):
+            yield name, value
+            continue
+        for inner, member in vars(value).items():
+            is_ours = getattr(member, "__module__", "").startswith("keras_gan")
+            if (
+                is_ours
+                and not inner.startswith("_")
+                and (inspect.isclass(member) or inspect.isroutine(member))
+            ):
+                yield f"{name}.{inner}", member
+
+
+OBJECTS = dict(public_objects())
+NAMES = {"kg": kg, "keras": keras, "ops": ops, "np": np}
+
+
+def test_there_are_public_objects():
+    assert {"GAN", "losses.Hinge", "terms.R1", "callbacks.SampleGrid", "datasets.load"} <= set(OBJECTS)
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_docstring_example_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some examples write files
+    docstring = inspect.getdoc(OBJECTS[name]) or ""
+    assert docstring, f"{name} has no docstring."
+    test = doctest.DocTestParser().get_doctest(docstring, dict(NAMES), name, None, 0)
+    assert test.examples, f"The docstring of {name} has no example."
+    report = []
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    doctest.DocTestRunner(optionflags=flags).run(test, out=report.append)
+    assert not report, "".join(report)
+
+
+@pytest.mark.parametrize("name", [n for n, o in OBJECTS.items() if inspect.isclass(o)])
+def test_arguments_are_documented(name):
+    """A constructor's arguments stand in the class's docstring."""
+    parameters = inspect.signature(OBJECTS[name]).parameters
+    docstring = inspect.getdoc(OBJECTS[name])
+    missing = [p for p in parameters if p not in ("args", "kwargs", "self") and f"{p}:" not in docstring]
+    assert not missing, f"{name} does not document {missing}."

@@ -1,0 +1,92 @@
+"""The package as an installed thing: what it imports, and what it says of itself."""
+
+import importlib.metadata
+import pathlib
+import subprocess
+import sys
+import tomllib
+
+import keras_gan as kg
+
+ROOT = pathlib.Path(__file__).parents[1]
+SCRIPT = """
+import sys, time
+import keras
+before = set(sys.modules)
+start = time.perf_counter()
+import keras_gan
+print(time.perf_counter() - start)
+print(*(set(sys.modules) - before))
+"""
+
+
+def test_import_is_light_and_brings_no_extra():
+    """0.3 s beyond Keras is the promise; a slow machine gets three tries."""
+    seconds, modules = [], ""
+    for _ in range(3):
+        run = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+        time, modules = run.stdout.strip().split("\n")
+        seconds.append(float(time))
+        if seconds[-1] < 0.3:
+            break
+    assert min(seconds) < 0.3
+    roots = {module.partition(".")[0] for module in modules.split()}
+    extras = {"tensorflow_probability", "tensorflow_datasets", "keras_tuner", "tensorboard", "mlxtend"}
+    assert not roots & (extras | {"matplotlib", "PIL", "scipy", "sklearn", "pandas"})
+    assert "keras_gan" in roots
+
+
+def test_another_backend_is_refused_with_the_way_out():
+    run = subprocess.run(
+        [sys.executable, "-c", "import keras; keras.backend.backend = lambda: 'jax'; import keras_gan"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "runs on the Keras backend tensorflow. Received: 'jax'" in run.stderr
+    assert "KERAS_BACKEND=tensorflow" in run.stderr
+
+
+def test_version_is_one():
+    assert importlib.metadata.version("keras-gan") == kg.__version__
+
+
+def test_requirements_are_loose_for_users_and_exact_for_developers():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["dependencies"] == ["keras>=3.12", "tensorflow>=2.20", "numpy"]
+    assert all("==" in requirement for requirement in project["dependency-groups"]["dev"])
+    extras = project["project"]["optional-dependencies"]
+    assert set(extras) == {"tfp", "datasets", "tuner", "plot", "demo"}
+
+
+def test_public_names_exist():
+    for name in kg.__all__:
+        assert hasattr(kg, name)
+    for family in (kg.losses.LOSSES, kg.updates.UPDATES, kg.priors.PRIORS, kg.terms.TERMS):
+        assert family
+
+
+def test_imports_point_down():
+    """The levels of the layout: nothing imports what stands above it."""
+    import ast
+
+    levels = [
+        {"backend", "registry", "optional", "networks"},
+        {"losses", "priors", "layers", "metrics", "datasets", "initializers", "optimizers", "pictures"},
+        {"terms", "updates", "architectures", "recipes"},
+        {"models"},
+        {"callbacks"},
+    ]
+    rank = {name: level for level, names in enumerate(levels) for name in names}
+    package = ROOT / "keras_gan"
+    for path in package.rglob("*.py"):
+        here = path.relative_to(package).with_suffix("").parts[0]
+        if here == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = []
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("keras_gan"):
+                own = node.module.split(".")[1:]
+                modules = own[:1] or [alias.name for alias in node.names]
+            for module in modules:
+                assert rank[module] <= rank[here], f"{path.name} imports {module}"
