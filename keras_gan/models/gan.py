@@ -19,7 +19,18 @@ _LOGS = ("d_loss", "g_loss", "d_real", "d_fake")
 
 
 class Player(NamedTuple):
-    """A network and the optimizer that moves it."""
+    """A network and the optimizer that moves it.
+
+    Args:
+        network: `keras.Model`.
+        optimizer: `keras.optimizers.Optimizer`.
+
+    Example:
+
+    >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> len(kg.models.Player(network, keras.optimizers.SGD()).variables)
+    2
+    """
 
     network: keras.Model
     optimizer: keras.optimizers.Optimizer

@@ -10,6 +10,17 @@ class Objectives:
 
     Every objective returns `(losses, logs)`: a list with one loss for each player that it is for, and a
     dict of scalars. These methods are the seams that a variant of the game overrides.
+
+    Example:
+
+    >>> class PairedGAN(kg.GAN):  # PacGAN's idea: judge two examples at a time
+    ...     def judge(self, samples, condition=None, training=False, network=None):
+    ...         pairs = ops.concatenate([samples, ops.roll(samples, 1, axis=0)], axis=-1)
+    ...         return super().judge(pairs[..., :2] + pairs[..., 2:], condition, training, network)
+    >>> generator = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])
+    >>> discriminator = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> PairedGAN(generator, discriminator, seed=0).judge(ops.ones((3, 2))).shape
+    TensorShape([3, 1])
     """
 
     def make(self, latents, condition=None, training=False):
