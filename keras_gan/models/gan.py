@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import backend, losses, networks, priors, updates
+from keras_gan import losses, networks, priors, updates
 from keras_gan.models.objectives import Objectives
 from keras_gan.models.pair_optimizer import PairOptimizer
 from keras_gan.models.saving import Saving
@@ -211,43 +211,6 @@ class GAN(Objectives, Saving, keras.Model):
         _, logs = self.game_objective(real, latents, condition, training=False)
         self._log(logs, real)
         return self.get_metrics_result()
-
-    def read_batch(self, data, minibatches=None):
-        """Check a batch and cut it into k pairs of examples and condition (None if there is none).
-
-        Returns:
-            `(minibatches, flaw)`: the flaw is NaN if the examples hold numbers that are not finite,
-            which count as 0 in the minibatches, and otherwise 0.
-        """
-        k = minibatches or self.discriminator_steps
-        real, condition, weight = keras.utils.unpack_x_y_sample_weight(data)
-        networks.check_batch(real, condition, weight, self.sample_shape, self.conditional)
-        message = (
-            f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs "
-            f"at least {k} rows. Make the batch larger, or leave out the last one of an epoch with "
-            "`drop_remainder=True`."
-        )
-        real, flaw = networks.cleaned(backend.check_rows(ops.cast(real, "float32"), k, message))
-        condition = condition if self.conditional else None
-        rows = ops.shape(real)[0] // k
-        slices = [slice(i * rows, (i + 1) * rows) for i in range(k)]
-        return [(real[s], None if condition is None else condition[s]) for s in slices], flaw
-
-    def with_fakes(self, minibatches):
-        """Add m fakes to each minibatch, all from one pass of the generator, which does not move."""
-        if not minibatches:
-            return []
-        rows = ops.shape(minibatches[0][0])[0]
-        latents = self.prior.sample(rows * len(minibatches), self.noise)
-        condition = None
-        if self.conditional:
-            condition = ops.concatenate([condition for _, condition in minibatches], axis=0)
-        with networks.frozen(self.generator):
-            fakes = ops.stop_gradient(self.make(latents, condition, training=True))
-        return [
-            (real, fakes[i * rows : (i + 1) * rows], condition)
-            for i, (real, condition) in enumerate(minibatches)
-        ]
 
     def _log(self, logs, real):
         rows = ops.shape(real)[0]

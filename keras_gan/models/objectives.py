@@ -1,12 +1,15 @@
-"""What the two players of a GAN minimise on a batch."""
+"""What the two players of a GAN see of a batch, and what they minimise on it."""
 
 import functools
 
+import keras
 from keras import ops
+
+from keras_gan import backend, networks
 
 
 class Objectives:
-    """The part of `GAN` that makes fakes, judges, and adds up each player's loss.
+    """The part of `GAN` that reads a batch, makes fakes, judges, and adds up each player's loss.
 
     Every objective returns `(losses, logs)`: a list with one loss for each player that it is for, and a
     dict of scalars. These methods are the seams that a variant of the game overrides.
@@ -22,6 +25,43 @@ class Objectives:
     >>> PairedGAN(generator, discriminator, seed=0).judge(ops.ones((3, 2))).shape
     TensorShape([3, 1])
     """
+
+    def read_batch(self, data, minibatches=None):
+        """Check a batch and cut it into k pairs of examples and condition (None if there is none).
+
+        Returns:
+            `(minibatches, flaw)`: the flaw is NaN if the examples hold numbers that are not finite,
+            which count as 0 in the minibatches, and otherwise 0.
+        """
+        k = minibatches or self.discriminator_steps
+        real, condition, weight = keras.utils.unpack_x_y_sample_weight(data)
+        networks.check_batch(real, condition, weight, self.sample_shape, self.conditional)
+        message = (
+            f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs "
+            f"at least {k} rows. Make the batch larger, or leave out the last one of an epoch with "
+            "`drop_remainder=True`."
+        )
+        real, flaw = networks.cleaned(backend.check_rows(ops.cast(real, "float32"), k, message))
+        condition = condition if self.conditional else None
+        rows = ops.shape(real)[0] // k
+        slices = [slice(i * rows, (i + 1) * rows) for i in range(k)]
+        return [(real[s], None if condition is None else condition[s]) for s in slices], flaw
+
+    def with_fakes(self, minibatches):
+        """Add m fakes to each minibatch, all from one pass of the generator, which does not move."""
+        if not minibatches:
+            return []
+        rows = ops.shape(minibatches[0][0])[0]
+        latents = self.prior.sample(rows * len(minibatches), self.noise)
+        condition = None
+        if self.conditional:
+            condition = ops.concatenate([condition for _, condition in minibatches], axis=0)
+        with networks.frozen(self.generator):
+            fakes = ops.stop_gradient(self.make(latents, condition, training=True))
+        return [
+            (real, fakes[i * rows : (i + 1) * rows], condition)
+            for i, (real, condition) in enumerate(minibatches)
+        ]
 
     def make(self, latents, condition=None, training=False):
         """Turn latents into float32 samples."""

@@ -1,0 +1,169 @@
+"""Figure 1 of the paper from a real run: how a discriminator leads a generator to the data.
+
+Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 2014, arXiv 1406.2661.
+
+    python examples/figure_1.py
+
+The data are N(4, 0.5²). Each panel shows their density, that of the samples and the discriminator D; the
+arrows below lead from latents z to samples G(z).
+"""
+
+import argparse
+import io
+import pathlib
+import statistics
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+import keras_gan as kg
+from keras_gan.optional import require
+
+DATA = statistics.NormalDist(4.0, 0.5)
+HEAD_START = statistics.NormalDist(3.0, 0.4)  # Panel (a): samples near the data, as in the paper.
+LATENTS = np.linspace(-1, 1, 2001) * 3**0.5  # evenly spaced quantiles of the prior
+BATCH_SIZE = 250
+D_RATE, G_RATE, BETA_1 = 0.01, 0.001, 0.5
+R1_WEIGHT = 0.1  # without it the players circle around the solution
+BANDWIDTH = 0.04
+SHOWN = np.linspace(1.8, 5.8, 401)
+
+
+def arguments(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--epochs", type=int, default=40, help="of panel (d) (default: 40)")
+    parser.add_argument("--examples", type=int, default=50_000, help="data drawn (default: 50000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=pathlib.Path, default="runs/figure_1", help="folder")
+    return parser.parse_args(argv)
+
+
+def draw(data, rows, seed):
+    return np.random.default_rng(seed).normal(data.mean, data.stdev, (rows, 1)).astype("float32")
+
+
+def make_generator():
+    bias = keras.initializers.Constant(HEAD_START.mean)
+    hidden = [layers.Dense(32, "tanh"), layers.Dense(32, "tanh")]
+    return keras.Sequential([keras.Input((1,)), *hidden, layers.Dense(1, bias_initializer=bias)])
+
+
+def make_discriminator(data):
+    """Two hidden layers, which see the data at mean 0 and standard deviation 1."""
+    standard = layers.Rescaling(1 / data.stdev, -data.mean / data.stdev)
+    hidden = [layers.Dense(32, "tanh"), layers.Dense(32, "tanh")]
+    return keras.Sequential([keras.Input((1,)), standard, *hidden, layers.Dense(1)])
+
+
+def train(gan, examples, epochs, g_rate=G_RATE, terms=()):
+    """Train both players, or the discriminator alone with a `g_rate` of 0; the rates fall to 0."""
+    steps = epochs * -(-len(examples) // BATCH_SIZE)
+    d_optimizer, g_optimizer = (
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps), BETA_1)
+        for rate in (D_RATE, g_rate)
+    )
+    gan.compile(d_optimizer, g_optimizer, terms=terms)
+    gan.fit(examples, epochs=epochs, batch_size=BATCH_SIZE, verbose=0)
+
+
+def head_start(generator):
+    """Let the samples follow `HEAD_START`: learn its quantiles by regression."""
+    uniform = (np.arange(len(LATENTS)) + 0.5) / len(LATENTS)
+    quantiles = np.array([HEAD_START.inv_cdf(u) for u in uniform])
+    generator.compile(keras.optimizers.Adam(0.01), "mse")
+    generator.fit(LATENTS[:, None], quantiles[:, None], batch_size=100, epochs=40, verbose=0)
+
+
+def judge(gan, points):
+    """D at the given points."""
+    logits = gan.discriminator(ops.convert_to_tensor(points, "float32")[:, None])
+    return ops.convert_to_numpy(ops.sigmoid(logits))[:, 0]
+
+
+def make(gan, latents):
+    """G at the given latents."""
+    return ops.convert_to_numpy(gan(ops.convert_to_tensor(latents, "float32")[:, None]))[:, 0]
+
+
+def snapshot(gan, title):
+    """What a panel shows, as arrays."""
+    samples = make(gan, LATENTS)
+    kernels = np.exp(-0.5 * ((SHOWN[:, None] - samples) / BANDWIDTH) ** 2)
+    density = kernels.mean(axis=1) / (BANDWIDTH * np.sqrt(2 * np.pi))
+    return {"title": title, "decisions": judge(gan, SHOWN), "density": density, "samples": samples}
+
+
+def play(gan, examples, epochs):
+    """Train in four stages, and return what each panel shows."""
+    head_start(gan.generator)
+    r1 = [kg.terms.R1(R1_WEIGHT)]
+    train(gan, examples[: 25 * BATCH_SIZE], 1, g_rate=0.0)
+    panels = [snapshot(gan, "(a) D roughly trained")]
+    train(gan, examples, 3, g_rate=0.0)
+    panels.append(snapshot(gan, "(b) D trained on, G held"))
+    train(gan, examples[: 200 * BATCH_SIZE], 1, terms=r1)
+    panels.append(snapshot(gan, "(c) G has followed D"))
+    train(gan, examples, epochs, terms=r1)
+    return [*panels, snapshot(gan, "(d) D cannot tell")]
+
+
+def draw_panel(axes, panel):
+    truth = np.array([DATA.pdf(x) for x in SHOWN])
+    best = truth / (truth + panel["density"])
+    axes.plot(SHOWN, best, color="lightskyblue", linewidth=4, label="D* = p_data / (p_data + p_g)")
+    axes.plot(SHOWN, panel["decisions"], "b--", label="discriminator D")
+    axes.plot(SHOWN, truth, "k:", linewidth=2, label="data p_data")
+    axes.plot(SHOWN, panel["density"], "g-", label="samples p_g")
+    draw_arrows(axes, panel["samples"])
+    axes.set(title=panel["title"], xlim=(SHOWN[0], SHOWN[-1]), ylim=(-0.8, 1.15), yticks=[0, 0.5, 1])
+    axes.xaxis.set_visible(False)
+    axes.spines[:].set_visible(False)
+
+
+def draw_arrows(axes, samples):
+    """Arrows from evenly spaced latents, on the lowest line, to what the generator makes of them."""
+    lines = {"x": -0.2, "z": -0.7}
+    for name, height in lines.items():
+        axes.axhline(height, color="black", linewidth=1)
+        axes.text(SHOWN[0], height + 0.03, name, style="italic")
+    spread = DATA.mean + np.linspace(-1.4, 1.4, len(samples))
+    for start, end in list(zip(spread, samples, strict=True))[:: len(samples) // 20]:
+        arrow = {"arrowstyle": "->", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", (end, lines["x"]), (start, lines["z"]), arrowprops=arrow)
+
+
+def draw_figure(panels, path):
+    figure = require("matplotlib.figure").Figure(figsize=(12, 3.8), dpi=100, layout="constrained")
+    row = figure.subplots(1, len(panels), sharey=True)
+    for axes, panel in zip(row, panels, strict=True):
+        draw_panel(axes, panel)
+    handles, labels = row[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    kg.pictures.write_whole(path, content.getvalue())
+
+
+def main(argv=None):
+    args = arguments(argv)
+    keras.utils.set_random_seed(args.seed)
+    gan = kg.GAN(make_generator(), make_discriminator(DATA), prior="uniform", seed=args.seed)
+    panels = play(gan, draw(DATA, args.examples, args.seed), args.epochs)
+    path = args.output / "figure_1.png"
+    draw_figure(panels, path)
+
+    samples = gan.generate(20_000, seed=args.seed)
+    near = np.abs(SHOWN - DATA.mean) <= 2 * DATA.stdev
+    gap = np.abs(panels[-1]["decisions"][near] - 0.5).max()
+    print(
+        f"Samples have mean {samples.mean():.3f} (data {DATA.mean}) and standard deviation "
+        f"{samples.std():.3f} (data {DATA.stdev}); |D - 1/2| is at most {gap:.3f} within two standard "
+        f"deviations of the data's mean. The figure is {path.resolve()}."
+    )
+
+
+if __name__ == "__main__":
+    main()

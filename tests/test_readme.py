@@ -1,0 +1,45 @@
+"""What the README and its sister pages say is there, is there; its programs run."""
+
+import pathlib
+import re
+
+import keras
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md", "saved_models/README.md"]
+PROGRAMS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(PROGRAMS)))
+def test_programs_of_the_readme_run(number, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(PROGRAMS[number].replace("epochs=200", "epochs=1"), names)
+    if "images" in names:
+        assert names["images"].shape == (64, 28, 28, 1)
+        assert (tmp_path / "samples" / "epoch-0001.png").is_file()
+        loaded = keras.models.load_model(tmp_path / "digits.keras")
+        assert (loaded.generate(64, seed=1) == names["images"]).all()
+
+
+def test_the_readme_has_programs():
+    assert len(PROGRAMS) == 2
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_to_files_lead_somewhere(page):
+    text = (ROOT / page).read_text()
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", text)
+    missing = [target for target in targets if not ((ROOT / page).parent / target).exists()]
+    assert not missing
+
+
+def test_commands_of_the_readme_are_targets_of_the_makefile():
+    commands = set(re.findall(r"(?:`|    )make ([a-z]+)\b", (ROOT / "README.md").read_text()))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert {"demo", "test"} <= commands <= targets
+
+
+def test_changes_of_this_version_are_told():
+    assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
