@@ -21,12 +21,14 @@ import keras_gan as kg
 from keras_gan.optional import require
 
 DATA = statistics.NormalDist(4.0, 0.5)
-HEAD_START = statistics.NormalDist(3.0, 0.4)  # Panel (a): samples near the data, as in the paper.
-LATENTS = np.linspace(-1, 1, 2001) * 3**0.5  # evenly spaced quantiles of the prior
+START = statistics.NormalDist(3.0, 0.4)  # near the data, as in the paper's panel (a)
+PRIOR = statistics.NormalDist()
+LATENTS = np.array([PRIOR.inv_cdf(share) for share in (np.arange(2000) + 0.5) / 2000])
 BATCH_SIZE = 250
 D_RATE, G_RATE, BETA_1 = 0.01, 0.001, 0.5
-R1_WEIGHT = 0.1  # without it the players circle around the solution
-BANDWIDTH = 0.04
+R1_WEIGHT = 0.01  # without it the players circle around the solution
+BANDWIDTH = 0.06
+LEAST_DENSITY = 0.05  # where fewer examples fall, no D is better than another
 SHOWN = np.linspace(1.8, 5.8, 401)
 
 
@@ -46,9 +48,12 @@ def draw(data, rows, seed):
 
 
 def make_generator():
-    bias = keras.initializers.Constant(HEAD_START.mean)
-    hidden = [layers.Dense(32, "tanh"), layers.Dense(32, "tanh")]
-    return keras.Sequential([keras.Input((1,)), *hidden, layers.Dense(1, bias_initializer=bias)])
+    """A straight line plus two hidden layers, which add nothing at first: samples follow `START`."""
+    latents = keras.Input((1,))
+    hidden = layers.Dense(32, "tanh")(layers.Dense(32, "tanh")(latents))
+    bend = layers.Dense(1, kernel_initializer="zeros")(hidden)
+    line = layers.Rescaling(START.stdev, START.mean)(latents)
+    return keras.Model(latents, layers.Add()([line, bend]))
 
 
 def make_discriminator(data):
@@ -65,16 +70,8 @@ def train(gan, examples, epochs, g_rate=G_RATE, terms=()):
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps), BETA_1)
         for rate in (D_RATE, g_rate)
     )
-    gan.compile(d_optimizer, g_optimizer, terms=terms)
+    gan.compile(d_optimizer, g_optimizer, terms=terms, steps_per_execution=10)
     gan.fit(examples, epochs=epochs, batch_size=BATCH_SIZE, verbose=0)
-
-
-def head_start(generator):
-    """Let the samples follow `HEAD_START`: learn its quantiles by regression."""
-    uniform = (np.arange(len(LATENTS)) + 0.5) / len(LATENTS)
-    quantiles = np.array([HEAD_START.inv_cdf(u) for u in uniform])
-    generator.compile(keras.optimizers.Adam(0.01), "mse")
-    generator.fit(LATENTS[:, None], quantiles[:, None], batch_size=100, epochs=40, verbose=0)
 
 
 def judge(gan, points):
@@ -98,45 +95,47 @@ def snapshot(gan, title):
 
 def play(gan, examples, epochs):
     """Train in four stages, and return what each panel shows."""
-    head_start(gan.generator)
     r1 = [kg.terms.R1(R1_WEIGHT)]
-    train(gan, examples[: 25 * BATCH_SIZE], 1, g_rate=0.0)
-    panels = [snapshot(gan, "(a) D roughly trained")]
+    train(gan, examples[: 10 * BATCH_SIZE], 1, g_rate=0.0)
+    panels = [snapshot(gan, "(a) near the data,\nD trained a little")]
     train(gan, examples, 3, g_rate=0.0)
-    panels.append(snapshot(gan, "(b) D trained on, G held"))
-    train(gan, examples[: 200 * BATCH_SIZE], 1, terms=r1)
-    panels.append(snapshot(gan, "(c) G has followed D"))
+    panels.append(snapshot(gan, "(b) G held,\nD trained to its optimum"))
+    train(gan, examples[: 110 * BATCH_SIZE], 1, terms=r1)
+    panels.append(snapshot(gan, "(c) G moved by\nthe gradient of D"))
     train(gan, examples, epochs, terms=r1)
-    return [*panels, snapshot(gan, "(d) D cannot tell")]
+    return [*panels, snapshot(gan, "(d) at the end\nD cannot tell")]
 
 
 def draw_panel(axes, panel):
     truth = np.array([DATA.pdf(x) for x in SHOWN])
-    best = truth / (truth + panel["density"])
-    axes.plot(SHOWN, best, color="lightskyblue", linewidth=4, label="D* = p_data / (p_data + p_g)")
-    axes.plot(SHOWN, panel["decisions"], "b--", label="discriminator D")
-    axes.plot(SHOWN, truth, "k:", linewidth=2, label="data p_data")
-    axes.plot(SHOWN, panel["density"], "g-", label="samples p_g")
+    total = truth + panel["density"]
+    best = np.where(total > LEAST_DENSITY, truth / total, np.nan)
+    axes.plot(SHOWN, best, color="lightskyblue", linewidth=4, label=r"$p_{data} / (p_{data} + p_g)$")
+    axes.plot(SHOWN, panel["decisions"], "b--", label="discriminator $D$")
+    axes.plot(SHOWN, truth, "k:", linewidth=2, label="data $p_{data}$")
+    axes.plot(SHOWN, panel["density"], "g-", label="samples $p_g$")
     draw_arrows(axes, panel["samples"])
-    axes.set(title=panel["title"], xlim=(SHOWN[0], SHOWN[-1]), ylim=(-0.8, 1.15), yticks=[0, 0.5, 1])
+    axes.set(xlim=(SHOWN[0], SHOWN[-1]), ylim=(-0.75, 1.1), yticks=[0, 0.5, 1])
+    axes.set_title(panel["title"], fontsize=11)
     axes.xaxis.set_visible(False)
     axes.spines[:].set_visible(False)
 
 
 def draw_arrows(axes, samples):
-    """Arrows from evenly spaced latents, on the lowest line, to what the generator makes of them."""
-    lines = {"x": -0.2, "z": -0.7}
-    for name, height in lines.items():
+    """Arrows from latents, on the lower line, to what the generator makes of them."""
+    heights = {"x": -0.2, "z": -0.7}
+    for name, height in heights.items():
         axes.axhline(height, color="black", linewidth=1)
-        axes.text(SHOWN[0], height + 0.03, name, style="italic")
-    spread = DATA.mean + np.linspace(-1.4, 1.4, len(samples))
-    for start, end in list(zip(spread, samples, strict=True))[:: len(samples) // 20]:
+        axes.text(SHOWN[0], height + 0.03, f"${name}$")
+    # The latents have a scale of their own, which fills the line.
+    starts = DATA.mean + 0.8 * LATENTS
+    for start, end in zip(starts[50::100], samples[50::100], strict=True):
         arrow = {"arrowstyle": "->", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
-        axes.annotate("", (end, lines["x"]), (start, lines["z"]), arrowprops=arrow)
+        axes.annotate("", (end, heights["x"]), (start, heights["z"]), arrowprops=arrow)
 
 
 def draw_figure(panels, path):
-    figure = require("matplotlib.figure").Figure(figsize=(12, 3.8), dpi=100, layout="constrained")
+    figure = require("matplotlib.figure").Figure(figsize=(11, 4), dpi=100, layout="constrained")
     row = figure.subplots(1, len(panels), sharey=True)
     for axes, panel in zip(row, panels, strict=True):
         draw_panel(axes, panel)
@@ -150,7 +149,7 @@ def draw_figure(panels, path):
 def main(argv=None):
     args = arguments(argv)
     keras.utils.set_random_seed(args.seed)
-    gan = kg.GAN(make_generator(), make_discriminator(DATA), prior="uniform", seed=args.seed)
+    gan = kg.GAN(make_generator(), make_discriminator(DATA), prior="normal", seed=args.seed)
     panels = play(gan, draw(DATA, args.examples, args.seed), args.epochs)
     path = args.output / "figure_1.png"
     draw_figure(panels, path)

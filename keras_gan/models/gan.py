@@ -259,18 +259,18 @@ class GAN(Objectives, Saving, keras.Model):
         samples = [self.make(latents[b], None if condition is None else condition[b]) for b in batches]
         return np.concatenate([ops.convert_to_numpy(batch) for batch in samples])
 
-    def fit(self, x=None, y=None, *args, callbacks=None, **kwargs):
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
         """Train as `keras.Model.fit` does, on `x`, `(x, condition)` or a dataset of them.
 
         A dataset of `kg.datasets.load` is told each epoch's number, so that its order depends on the
         seed and the epoch alone, and `keras.callbacks.TerminateOnNaN` sees both players' losses.
         """
-        if hasattr(x, "epoch"):
-            # It has an order of its own, and Keras would warn that it cannot shuffle it.
+        if hasattr(x, "element_spec"):
+            # A `tf.data.Dataset` has its own order, and Keras would warn that it cannot shuffle it.
             kwargs.setdefault("shuffle", False)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = [Supervisor(x), *keras.tree.flatten(callbacks or [])]
-        return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def child_seed(self, number):
         """Return an integer seed of its own for part `number` of this GAN's randomness."""

@@ -19,7 +19,8 @@ class Supervisor(keras.callbacks.Callback):
 
     def __init__(self, data):
         super().__init__()
-        self._epoch = getattr(data, "epoch", None)
+        epoch = getattr(data, "epoch", None)
+        self._epoch = epoch if hasattr(epoch, "assign") else None
         self._batches = 0
 
     def on_epoch_begin(self, epoch, logs=None):
