@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -45,3 +46,68 @@ def cells(picture, rows, columns, side):
     return [
         picture[2 + y * step :, 2 + x * step :][:side, :side] for y in range(rows) for x in range(columns)
     ]
+
+
+def number(pattern, text):
+    """The number that a printed line gives."""
+    return float(re.search(pattern, text)[1])
+
+
+def test_figure_1_has_four_panels(run, capsys):
+    out = run("figure_1", "--epochs", "1", "--examples", "2500")
+    assert files(out) == ["figure_1.png"]
+    picture = read(out / "figure_1.png")[..., :3].astype(int)
+    height, width = picture.shape[:2]
+    assert (height, width) == (400, 1100)
+    colors = {"samples": (0, 128, 0), "discriminator": (0, 0, 255), "data": (0, 0, 0)}
+    for panel in np.array_split(picture[: height * 9 // 10], 4, axis=1):
+        for name, color in colors.items():
+            assert (np.abs(panel - color).max(axis=2) < 40).sum() > 50, name
+    printed = capsys.readouterr().out
+    assert 2 < number(r"mean (\S+)", printed) < 6
+    assert str(out / "figure_1.png") in printed
+
+
+def test_conditional_digits_draws_ten_rows(run, capsys):
+    out = run(
+        "conditional_digits", "--epochs", "1", "--batch-size", "500", "--classifier-epochs", "2"
+    )
+    assert files(out) == ["samples/epoch-0001.png"]
+    picture = read(out / "samples/epoch-0001.png")
+    assert picture.shape == grid_shape(10, 10, 64)
+    assert len({cell.tobytes() for cell in cells(picture, 10, 10, 64)}) == 100
+    printed = capsys.readouterr().out
+    assert number(r"right on (\S+)%", printed) > 60  # a judge worth asking
+    assert 0 <= number(r"takes (\S+)%", printed) <= 100
+    assert str(out / "samples") in printed
+
+
+def test_dcgan_digits_draws_a_grid_an_epoch(run, capsys):
+    out = run("dcgan_digits", "--epochs", "2", "--batch-size", "500")
+    pictures = ["samples/epoch-0001.png", "samples/epoch-0002.png"]
+    assert files(out) == ["curves.png", *pictures, "samples/samples.gif"]
+    before, after = (read(out / picture) for picture in pictures)
+    assert before.shape == after.shape == grid_shape(8, 10, 64)
+    assert len({cell.tobytes() for cell in cells(after, 8, 10, 64)}) == 80
+    assert not np.array_equal(before, after)
+    with Image.open(out / "samples/samples.gif") as film:
+        assert film.n_frames == 2
+    assert read(out / "curves.png").ndim == 3
+    assert str(out) in capsys.readouterr().out
+
+
+def test_gan_mnist_leaves_samples_curves_history_and_a_likelihood(run, capsys):
+    out = run("gan_mnist", "--epochs", "1", "--batch-size", "400", "--samples", "100")
+    assert files(out) == ["curves.png", "history.json", "samples/epoch-0001.png", "samples/samples.gif"]
+    picture = read(out / "samples/epoch-0001.png")
+    height, width = grid_shape(6, 8, 56)
+    assert picture.shape[0] == height
+    assert picture.shape[1] > width + 56  # the column of nearest training digits
+    assert len({cell.tobytes() for cell in cells(picture, 6, 8, 56)}) == 48
+    assert read(out / "curves.png").ndim == 3
+    history = json.loads((out / "history.json").read_text())
+    assert {"d_loss", "g_loss", "d_real", "d_fake"} <= set(history)
+    assert all(np.isfinite(values).all() for values in history.values())
+    printed = capsys.readouterr().out
+    assert np.isfinite(number(r"log-likelihood: (-?[\d.]+)", printed))
+    assert str(out) in printed

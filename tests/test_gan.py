@@ -469,3 +469,22 @@ def test_labels_of_an_unconditional_gan_are_ignored(rng):
     gan = small_gan()
     history = gan.fit(data(rng, 8), np.arange(8), verbose=0).history
     assert np.isfinite(history["d_loss"][0])
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_distribution_of_tensorflow_probability_as_prior(jit_compile, rng):
+    """Drawn inside the compiled step: every latent of a training run lies near one of two points."""
+    import tensorflow_probability as tfp
+
+    tfd = tfp.distributions
+    mixture = tfd.MixtureSameFamily(
+        tfd.Categorical(probs=[0.5, 0.5]),
+        tfd.MultivariateNormalDiag(loc=[[-9.0] * 4, [9.0] * 4], scale_diag=[[0.1] * 4] * 2),
+    )
+    gan = small_gan(prior=mixture)
+    gan.compile(**sgd(0.01), jit_compile=jit_compile)
+    history = gan.fit(data(rng, 16), batch_size=8, verbose=0).history
+    assert np.isfinite(list(history.values())).all()
+    latents = ops.convert_to_numpy(gan.prior.sample(100, gan.noise))
+    assert abs(abs(latents) - 9).max() < 1
+    assert gan.generate(3, seed=0).shape == (3, 2)

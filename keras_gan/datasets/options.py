@@ -1,0 +1,86 @@
+"""How a source is to be read, and images brought to that form."""
+
+import dataclasses
+import math
+import numbers
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to read a source: arguments of `load`, checked once for all sources."""
+
+    value_range: tuple
+    image_size: int | None
+    channels: int | None
+    data_dir: str | None
+    fold: int
+    download: bool
+
+    def __post_init__(self):
+        try:
+            low, high = map(float, self.value_range)
+        except (TypeError, ValueError):
+            low = high = math.nan
+        if not -math.inf < low < high < math.inf:
+            raise ValueError(
+                "`value_range` is a pair of finite numbers (black, white), the first the smaller, "
+                f"such as (0.0, 1.0) or (-1.0, 1.0). Received: {self.value_range!r}"
+            )
+        if self.image_size is not None:
+            check_integer("image_size", self.image_size, 1)
+        if self.channels not in (None, 1, 3):
+            raise ValueError(
+                "`channels` is 1 (grey), 3 (colour) or None (as the source has them). "
+                f"Received: {self.channels!r}"
+            )
+        if self.fold not in range(5):
+            raise ValueError(f"`fold` is one of 0, 1, 2, 3, 4. Received: {self.fold!r}")
+
+
+def check_integer(name, value, least):
+    """Refuse what is no integer of at least `least`."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"`{name}` is an integer from {least} on. Received: {value!r}")
+
+
+def resized(images, options):
+    """Bring an array of images, all of one size, to the size and channels that are asked for."""
+    if options.image_size is None and options.channels is None:
+        return images
+    # In pieces: resizing goes through float32, four times the size of bytes.
+    pieces = np.array_split(images, math.ceil(len(images) / 1024))
+    return np.concatenate([fitted(piece, options).numpy() for piece in pieces])
+
+
+def fitted(images, options):
+    """Crop images of shape (..., height, width, channels) to a square, resize and convert them."""
+    import tensorflow as tf
+
+    with tf.device("CPU"):
+        images = tf.convert_to_tensor(images)
+        if options.image_size is not None:
+            images = _square(images, options)
+        if options.channels is None or images.shape[-1] == options.channels:
+            return images
+        if images.shape[-1] not in (1, 3):
+            raise ValueError(
+                f"`channels={options.channels}` converts images of 1 or 3 channels. Received "
+                f"images of {images.shape[-1]}: convert them before, or leave `channels` out."
+            )
+        convert = tf.image.grayscale_to_rgb if options.channels == 3 else tf.image.rgb_to_grayscale
+        return convert(images)
+
+
+def _square(images, options):
+    import tensorflow as tf
+
+    height, width = tf.unstack(tf.shape(images)[-3:-1])
+    side = tf.minimum(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = images[..., top : top + side, left : left + side, :]
+    square = tf.image.resize(square, (options.image_size, options.image_size), antialias=True)
+    if images.dtype.is_integer:
+        return tf.saturate_cast(tf.round(square), images.dtype)
+    return tf.clip_by_value(square, *options.value_range)
