@@ -1,8 +1,12 @@
 """A deep convolutional GAN on 5,000 handwritten digits, at 32×32 pixels.
 
-Radford, Metz, Chintala, 2015, arXiv 1511.06434, with nets a quarter as wide.
+Radford, Metz, Chintala, 2015, arXiv 1511.06434, with narrower nets, and one-sided label smoothing
+(Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, 2016, arXiv 1606.03498).
 
     python examples/dcgan_digits.py
+
+4 minutes on 2 busy cores. Reached with seed 0: the discriminator gives .53 to real digits and .37 to
+samples on average, and most samples are digits at a glance.
 """
 
 import argparse
@@ -13,29 +17,35 @@ import keras
 import keras_gan as kg
 
 IMAGE_SIZE, CHANNELS, VALUE_RANGE = 32, 1, (-1, 1)
-WIDTH = 16
-# With equal rates the discriminator of so few images runs away from the generator.
-D_RATE, G_RATE, BETA_1 = 4e-4, 1e-3, 0.5
+LATENT_DIM = 64
+# With equal widths and rates the discriminator of so few images leaves the generator behind.
+D_WIDTH, G_WIDTH = 16, 24
+D_RATE, G_RATE, BETA_1 = 2e-4, 1e-3, 0.5
 LABEL_SMOOTHING = 0.1
 
 
 def arguments(argv=None):
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", default="mnist5k", help="mnist5k, mnist, cifar10, folder:PATH, ...")
-    parser.add_argument("--epochs", type=int, default=25, help="passes over the data (default: 25)")
-    parser.add_argument("--batch-size", type=int, default=64, help="minibatch (default: 64)")
+    parser.add_argument(
+        "--dataset", default="mnist5k", help="mnist5k, mnist, fashion_mnist, folder:PATH, ..."
+    )
+    parser.add_argument("--epochs", type=int, default=30, help="passes over the data (default: 30)")
+    parser.add_argument("--batch-size", type=int, default=50, help="minibatch (default: 50)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=pathlib.Path, default="runs/dcgan_digits", help="folder")
     return parser.parse_args(argv)
 
 
 def make_gan(steps, seed):
-    nets = {"image_size": IMAGE_SIZE, "channels": CHANNELS, "width": WIDTH, "seed": seed}
+    """Two convolutional nets, trained with rates that fall to 0 over `steps`."""
     gan = kg.GAN(
-        kg.architectures.dcgan_generator(**nets),
-        kg.architectures.dcgan_discriminator(**nets),
+        kg.architectures.dcgan_generator(
+            IMAGE_SIZE, CHANNELS, latent_dim=LATENT_DIM, width=G_WIDTH, seed=seed
+        ),
+        kg.architectures.dcgan_discriminator(IMAGE_SIZE, CHANNELS, width=D_WIDTH, seed=seed),
         prior="uniform",
         seed=seed,
     )
@@ -49,6 +59,7 @@ def make_gan(steps, seed):
 
 
 def main(argv=None):
+    """Train and draw."""
     args = arguments(argv)
     keras.utils.set_random_seed(args.seed)
     train = kg.datasets.load(

@@ -26,15 +26,15 @@ def arguments(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", default="mnist5k", help="mnist5k, mnist, fashion_mnist, ...")
-    parser.add_argument("--epochs", type=int, default=150, help="passes over the data (default: 150)")
-    parser.add_argument("--batch-size", type=int, default=100, help="m of Algorithm 1 (default: 100)")
+    parser.add_argument("--epochs", type=int, default=200, help="passes over the data (default: 200)")
+    parser.add_argument("--batch-size", type=int, default=0.5, help="m of Algorithm 1 (default: 100)")
     parser.add_argument("--discriminator-steps", type=int, default=1, help="k (default: 1)")
     parser.add_argument("--loss", default="non_saturating", choices=list(kg.losses.LOSSES))
     parser.add_argument(
         "--r1",
         type=float,
-        default=1.0,
-        help="weight of the R1 penalty; 0 for the paper's own game (default: 1)",
+        default=0.5,
+        help="weight of the R1 penalty; 0 for the paper's own game (default: .5)",
     )
     parser.add_argument("--samples", type=int, default=10_000, help="for the Parzen windows")
     parser.add_argument("--seed", type=int, default=0)

@@ -14,12 +14,19 @@ import keras_gan as kg
 
 EXAMPLE = pathlib.Path(__file__).parents[1] / "examples" / "figure_1.py"
 
-# p_data, p_g, the Jensen-Shannon divergence between them and V(D*, G), from PAPERS' quadrature.
+# p_data, p_g, the logit of D* = p_data / (p_data + p_g), the Jensen-Shannon divergence and V(D*, G).
+# The logits are closed forms of log p_data − log p_g; the numbers were found by quadrature.
 TABLE = {
-    "one apart": (NormalDist(0, 1), NormalDist(1, 1), 0.111421, -1.163451),
-    "two apart": (NormalDist(0, 1), NormalDist(2, 1), 0.336831, -0.712633),
-    "twice as wide": (NormalDist(0, 1), NormalDist(0, 2), 0.092733, -1.200828),
-    "equal": (NormalDist(0, 1), NormalDist(0, 1), 0.0, -1.386294),
+    "one apart": (NormalDist(0, 1), NormalDist(1, 1), lambda x: 0.5 - x, 0.111421, -1.163451),
+    "two apart": (NormalDist(0, 1), NormalDist(2, 1), lambda x: 2 - 2 * x, 0.336831, -0.712633),
+    "twice as wide": (
+        NormalDist(0, 1),
+        NormalDist(0, 2),
+        lambda x: math.log(2) - 3 / 8 * x**2,
+        0.092733,
+        -1.200828,
+    ),
+    "equal": (NormalDist(0, 1), NormalDist(0, 1), np.zeros_like, 0.0, -1.386294),
 }
 
 
@@ -35,11 +42,6 @@ def figure_1():
 def log_density(distribution, x):
     z = (x - distribution.mean) / distribution.stdev
     return -0.5 * z**2 - math.log(distribution.stdev * math.sqrt(2 * math.pi))
-
-
-def best_logits(data, model, x):
-    """The logits of D* = p_data / (p_data + p_g)."""
-    return log_density(data, x) - log_density(model, x)
 
 
 def integral(values, x):
@@ -66,26 +68,24 @@ def quantiles(distribution, n=100_000):
 @pytest.mark.parametrize("row", TABLE)
 def test_at_the_optimal_discriminator_the_value_is_the_jensen_shannon_divergence(row):
     """Theorem 1: C(G) = −log 4 + 2·JSD(p_data‖p_g), by the loss and by quadrature."""
-    data, model, divergence, value = TABLE[row]
-    real, fake = (
-        ops.convert_to_tensor(best_logits(data, model, quantiles(of)), "float32") for of in (data, model)
-    )
+    data, model, best_logits, divergence, value = TABLE[row]
+    real, fake = (ops.convert_to_tensor(best_logits(quantiles(of)), "float32") for of in (data, model))
     loss = float(kg.losses.Minimax().discriminator(real, fake))
     assert jensen_shannon(data, model) == pytest.approx(divergence, abs=1e-6)
     assert -loss == pytest.approx(-math.log(4) + 2 * jensen_shannon(data, model), abs=2e-5)
     assert -loss == pytest.approx(value, abs=2e-5)
 
 
-@pytest.mark.parametrize("row", TABLE)
+@pytest.mark.parametrize("row", ["one apart", "two apart", "twice as wide"])
 def test_a_discriminator_alone_learns_the_ratio_of_densities(figure_1, row):
     """Proposition 1: for a fixed generator D becomes p_data / (p_data + p_g)."""
-    data, model, _, value = TABLE[row]
+    data, model, best_logits, _, value = TABLE[row]
     generator = keras.Sequential([keras.Input((1,)), layers.Rescaling(model.stdev, model.mean)])
     gan = kg.GAN(generator, figure_1.make_discriminator(data), prior="normal", seed=0)
-    figure_1.train(gan, figure_1.draw(data, 50_000, seed=0), epochs=4)
+    figure_1.train(gan, figure_1.draw(data, 50_000, seed=0), epochs=3)
 
     x = np.linspace(-3, 3, 601)
-    best = 1 / (1 + np.exp(-best_logits(data, model, x)))
+    best = 1 / (1 + np.exp(-best_logits(x)))
     assert np.abs(figure_1.judge(gan, x) - best).max() < 0.03
     logs = gan.evaluate(
         figure_1.draw(data, 400_000, seed=1), batch_size=100_000, verbose=0, return_dict=True
@@ -93,22 +93,14 @@ def test_a_discriminator_alone_learns_the_ratio_of_densities(figure_1, row):
     assert -logs["d_loss"] == pytest.approx(value, abs=0.01)
 
 
-def test_the_exact_logit_of_equal_variances_is_a_straight_line():
-    """The closed form that the table's first row rests on: logit D* = ½ − x."""
-    x = np.linspace(-3, 3, 7)
-    np.testing.assert_allclose(best_logits(NormalDist(0, 1), NormalDist(1, 1), x), 0.5 - x, atol=1e-12)
-
-
 def test_both_players_reach_the_data_and_one_half(figure_1):
     """Theorem 1 again: at the optimum p_g = p_data and D = ½."""
     data = NormalDist(4.0, 0.5)
-    gan = kg.GAN(
-        figure_1.make_generator(), figure_1.make_discriminator(data), prior="normal", seed=0
-    )
+    gan = kg.GAN(figure_1.make_generator(), figure_1.make_discriminator(data), prior="normal", seed=0)
     before = gan.generate(20_000, seed=1)
     assert abs(before.mean() - data.mean) > 0.9
     r1 = kg.terms.R1(figure_1.R1_WEIGHT)
-    figure_1.train(gan, figure_1.draw(data, 50_000, seed=0), epochs=25, terms=[r1])
+    figure_1.train(gan, figure_1.draw(data, 50_000, seed=0), epochs=12, terms=[r1])
 
     samples = gan.generate(20_000, seed=1)
     assert samples.mean() == pytest.approx(data.mean, abs=0.1)
