@@ -26,7 +26,7 @@ def arguments(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", default="mnist5k", help="mnist5k, mnist, fashion_mnist, ...")
-    parser.add_argument("--epochs", type=int, default=200, help="passes over the data (default: 200)")
+    parser.add_argument("--epochs", type=int, default=150, help="passes over the data (default: 150)")
     parser.add_argument("--batch-size", type=int, default=100, help="m of Algorithm 1 (default: 100)")
     parser.add_argument("--discriminator-steps", type=int, default=1, help="k (default: 1)")
     parser.add_argument("--loss", default="non_saturating", choices=list(kg.losses.LOSSES))

@@ -22,6 +22,7 @@ from keras_gan import (
     pictures,
     priors,
     recipes,
+    second_order,
     terms,
     updates,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "pictures",
     "priors",
     "recipes",
+    "second_order",
     "terms",
     "updates",
 ]

@@ -5,6 +5,8 @@ No loss carries the factor ½ that some papers put on the discriminator's: with 
 `-d_loss` is the value V(D, G) of Goodfellow et al. (2014), −log 4 at the equilibrium.
 """
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -62,7 +64,7 @@ class _Smoothed(Loss):
     """A loss whose target for real examples may be `1 - label_smoothing` instead of 1."""
 
     def __init__(self, label_smoothing=0.0):
-        if not isinstance(label_smoothing, (int, float)):
+        if not isinstance(label_smoothing, numbers.Real):
             raise ValueError(
                 "`label_smoothing` is one number, for real examples only: smoothing the fakes' target "
                 "to b would make the best discriminator (a·p_data + b·p_model) / (p_data + p_model), "

@@ -1,6 +1,9 @@
 """What a GAN needs to know about, and do with, the two Keras networks handed to it."""
 
 import contextlib
+import numbers
+import random
+import warnings
 
 import keras
 import numpy as np
@@ -57,14 +60,34 @@ def compatible(shape, other):
     )
 
 
+# Layers that may follow the last activation and leave probabilities what they are.
+_TRANSPARENT = (
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.Identity,
+    keras.layers.Reshape,
+    keras.layers.AveragePooling2D,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.MaxPooling2D,
+)
+
+
 def last_layer(network):
-    """Return what gives a functional or sequential network's numbers, reshaping aside, else None."""
+    """Return what gives a functional or sequential network's numbers, else None.
+
+    Layers that only rearrange, average or pass on are looked through.
+    """
     if not getattr(network, "outputs", None):
         return None
     layer = network.outputs[0]._keras_history.operation
-    while isinstance(layer, (keras.layers.Reshape, keras.layers.Flatten)):
+    while isinstance(layer, _TRANSPARENT) or _is_linear(layer):
         layer = layer.input._keras_history.operation
     return last_layer(layer) or layer if isinstance(layer, keras.Model) else layer
+
+
+def _is_linear(layer):
+    return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.linear
 
 
 def final_activation(network):
@@ -96,32 +119,39 @@ def state(*networks):
 
 
 @contextlib.contextmanager
-def frozen(*networks):
-    """Undo what the calls inside do to the networks' own state.
-
-    A player's statistics move in its own step only, once, however often the other player's steps call
-    it. Dropout's seeds go on: they are no weights.
-    """
-    variables = state(*networks)
+def unchanged(variables):
+    """Undo what the code inside does to variables."""
     before = [ops.copy(variable) for variable in variables]
     yield
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)
 
 
+def frozen(*networks):
+    """Undo what the calls inside do to the networks' own state.
+
+    A player's statistics move in its own step only, once, however often the other player's steps call
+    it. Dropout's seeds go on: they are no weights.
+    """
+    return unchanged(state(*networks))
+
+
 @contextlib.contextmanager
-def undone_unless(finite, *networks):
-    """Undo what the calls inside do to the networks' own state unless `finite()` is true after them.
+def undone_unless_finite(values, *networks):
+    """Undo what the calls inside do to the networks' own state if one of `values` is not finite then.
 
     A batch with a NaN would otherwise stay in the batch-norm statistics for good.
+
+    Args:
+        values: list of scalars, which the code inside may extend.
+        *networks: `keras.Model`s.
     """
     variables = state(*networks)
     before = [ops.copy(variable) for variable in variables]
     yield
-    if variables:
-        sound = finite()
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(ops.where(sound, variable, value))
+    finite = ops.isfinite(sum(values))
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(ops.where(finite, variable, value))
 
 
 def fit_together(generator, discriminator, prior):
@@ -134,6 +164,12 @@ def fit_together(generator, discriminator, prior):
     Raises:
         ValueError: they do not fit; the message says which shapes met.
     """
+    for name, network in {"generator": generator, "discriminator": discriminator}.items():
+        if not isinstance(network, keras.Model):
+            raise TypeError(
+                f"The {name} must be a `keras.Model`. Received: {network!r} of type "
+                f"{type(network).__name__}"
+            )
     if generator is discriminator:
         raise ValueError("The generator and the discriminator must be two networks. Received one twice.")
     g_inputs, d_inputs = input_shapes(generator), input_shapes(discriminator)
@@ -159,6 +195,13 @@ def fit_together(generator, discriminator, prior):
             f"{condition[1:]} for the generator and {d_inputs[1][1:]} for the discriminator."
         )
     output_shape(discriminator, "discriminator", [samples, *conditions])
+    shared = {id(v) for v in generator.weights} & {id(v) for v in discriminator.weights}
+    if shared:
+        names = [v.path for v in generator.weights if id(v) in shared]
+        raise ValueError(
+            "Each player moves its own weights, so that the two networks must not share layers. "
+            f"Received networks that share {', '.join(names)}. Give each network layers of its own."
+        )
     return prior, samples[1:], condition[1:] if conditions else None
 
 
@@ -181,15 +224,28 @@ def check_steps(discriminator_steps):
     Raises:
         ValueError: it is no positive integer.
     """
-    if not isinstance(discriminator_steps, int) or discriminator_steps < 1:
+    if not isinstance(discriminator_steps, numbers.Integral) or discriminator_steps < 1:
         raise ValueError(
             "`discriminator_steps` is the number of discriminator steps for each generator step, an "
             f"integer of at least 1. Received: {discriminator_steps!r}"
         )
-    return discriminator_steps
+    return int(discriminator_steps)
 
 
-def check_batch(real, condition, weight, sample_shape, conditional):
+def check_seed(seed):
+    """Return a seed as an integer, a random one for None.
+
+    Raises:
+        ValueError: it is no integer from 0 to 2⁶³ − 1.
+    """
+    if seed is None:
+        return random.randrange(2**31)
+    if not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
+        raise ValueError(f"`seed` must be an integer from 0 to 2⁶³ − 1. Received: {seed!r}")
+    return int(seed)
+
+
+def check_batch(real, condition, weight, sample_shape, condition_shape):
     """Check a batch against the networks, as far as it is known while the step is traced.
 
     Raises:
@@ -208,15 +264,25 @@ def check_batch(real, condition, weight, sample_shape, conditional):
             f"{keras.backend.standardize_dtype(real.dtype)}. Scale integers first, for instance with "
             "`kg.datasets.load(images, value_range=(0, 1))`."
         )
-    if not compatible(tuple(real.shape[1:]), sample_shape):
+    known = real.shape is not None and getattr(real.shape, "rank", len) is not None
+    if known and not compatible(tuple(real.shape[1:]), sample_shape):
         raise ValueError(
             "The data must have the shape of the generator's samples. Expected "
             f"{sample_shape}, received {tuple(real.shape[1:])} (batch axis left out)."
         )
-    if conditional and condition is None:
+    if condition_shape is None:
+        return
+    if not hasattr(condition, "shape"):
         raise ValueError(
             "The networks take a condition as second input, but the data have none. Expected "
-            "`(examples, condition)` for each batch, or `fit(examples, condition)`."
+            "`(examples, condition)` for each batch, or `fit(examples, condition)`. Received: "
+            f"{condition!r}"
+        )
+    shape = tuple(condition.shape[1:])
+    if not compatible(shape, condition_shape) and {shape, condition_shape} != {(), (1,)}:
+        raise ValueError(
+            "The data's conditions must have the shape that the networks take. Expected "
+            f"{condition_shape}, received {shape} (batch axis left out)."
         )
 
 
@@ -251,10 +317,10 @@ def as_conditions(condition, n, shape):
             f"condition of shape {shape} for all samples."
         )
     condition = np.asarray(condition)
-    # Labels are often kept without the axis of length 1 that a network declares.
-    if shape == (1,) and condition.shape in [(), (n,)]:
-        condition = condition.reshape(-1, 1)
-    if condition.ndim == len(shape) and compatible(condition.shape, shape):
+    # Labels are kept with or without an axis of length 1.
+    if shape in [(), (1,)] and condition.shape in [(), (1,), (n,), (n, 1)]:
+        condition = condition.reshape(-1, *shape)
+    elif condition.ndim == len(shape):
         condition = condition[None]
     if not compatible(condition.shape[1:], shape) or len(condition) not in (1, n):
         raise ValueError(
@@ -262,3 +328,20 @@ def as_conditions(condition, n, shape):
             f"{condition.shape}"
         )
     return ops.convert_to_tensor(np.broadcast_to(condition, (n, *condition.shape[1:])))
+
+
+def warn_of_probabilities(discriminator, logits):
+    """Warn if a discriminator whose last layer cannot be seen seems to return probabilities.
+
+    Args:
+        discriminator: `keras.Model`.
+        logits: what it makes of large random samples.
+    """
+    logits = ops.convert_to_numpy(logits)
+    if 0 <= logits.min() < logits.max() <= 1:
+        warnings.warn(
+            f"The discriminator {discriminator.name!r} gives numbers from {logits.min():.3g} to "
+            f"{logits.max():.3g} even for large inputs: it seems to end in a sigmoid. Expected logits, "
+            "to which the losses apply the sigmoid themselves. Leave the last activation out.",
+            stacklevel=3,
+        )

@@ -6,7 +6,7 @@ v = (∇_D L_D, ∇_G L_G) is the gradient of both players' losses, each for its
 import keras
 from keras import ops
 
-from keras_gan import backend, networks, registry
+from keras_gan import backend, networks, registry, second_order
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -27,11 +27,12 @@ class UpdateRule:
 
     alternates = False
 
-    def build(self, variables):
-        """Make the state that the rule keeps between steps, for the weights of both players.
+    def build(self, gan):
+        """Prepare for the two networks of a `GAN`, once, when it is compiled.
 
         Returns:
-            List of `keras.Variable`, which are saved with the optimizers.
+            List of `keras.Variable` that the rule keeps between steps; they are saved with the
+            optimizers.
         """
         return []
 
@@ -172,26 +173,40 @@ class Optimistic(UpdateRule):
     False
     """
 
-    def build(self, variables):
+    def build(self, gan):
         """See base class."""
+        networks_ = (gan.discriminator, gan.generator)
         self._last_steps = [
-            keras.Variable(ops.zeros_like(v), trainable=False, dtype=v.dtype, name="last_step")
-            for v in variables
+            [
+                keras.Variable(ops.zeros_like(v), trainable=False, dtype=v.dtype, name="last_step")
+                for v in network.trainable_variables
+            ]
+            for network in networks_
         ]
-        return self._last_steps
+        self._started = [
+            keras.Variable(False, trainable=False, dtype="bool", name="started") for _ in networks_
+        ]
+        return [*self._started, *self._last_steps[0], *self._last_steps[1]]
 
     def step(self, objective, players):
         """See base class."""
-        variables = _both(players)
-        before = [ops.copy(variable) for variable in variables]
+        before = [
+            (ops.copy(p.optimizer.iterations), [ops.copy(v) for v in p.variables]) for p in players
+        ]
         logs = descend(objective, players)
-        first = ops.less_equal(players[0].optimizer.iterations, 1)
-        for variable, start, last in zip(variables, before, self._last_steps, strict=True):
-            step = ops.subtract(variable, start)
-            # There is no previous step to take back at first: v(w_{−1}) = v(w_0).
-            moved = ops.add(variable, ops.subtract(step, ops.where(first, step, last)))
-            variable.assign(variable.constraint(moved) if variable.constraint else moved)
-            last.assign(step)
+        states = zip(players, before, self._started, self._last_steps, strict=True)
+        for player, (iterations, starts), started, lasts in states:
+            # A loss scale may have skipped the step.
+            moved = ops.greater(player.optimizer.iterations, iterations)
+            for variable, start, last in zip(player.variables, starts, lasts, strict=True):
+                step = ops.subtract(variable, start)
+                # There is no previous step to take back at first: v(w_{−1}) = v(w_0).
+                previous = ops.where(started, last, step)
+                new = ops.add(variable, ops.subtract(step, previous))
+                new = variable.constraint(new) if variable.constraint else new
+                variable.assign(ops.where(moved, new, variable))
+                last.assign(ops.where(moved, step, last))
+            started.assign(ops.logical_or(started, moved))
         return logs
 
 
@@ -216,13 +231,24 @@ class Consensus(UpdateRule):
             raise ValueError(f"`gamma` must be positive. Received: {gamma}")
         self.gamma = float(gamma)
 
+    def build(self, gan):
+        """Check that the gradients of both networks can be differentiated again.
+
+        Raises:
+            ValueError: they cannot; the message names the layers.
+        """
+        second_order.check("The consensus update", gan.discriminator, gan.probe)
+        second_order.check("The consensus update", gan.generator, gan.probe_generator)
+        return []
+
     def step(self, objective, players):
         """See base class."""
         groups = [player.variables for player in players]
 
         def regularized():
             grads, losses, logs = backend.gradients(objective, groups)
-            squares = [ops.sum(ops.square(g)) for group in grads for g in group if g is not None]
+            known = [g for group in grads for g in group if g is not None]
+            squares = [ops.cast(ops.sum(ops.square(g)), "float32") for g in known]
             regularizer = 0.5 * self.gamma * sum(squares)
             return [loss + regularizer for loss in losses], logs
 

@@ -234,11 +234,13 @@ def test_evaluate_returns_the_logs_in_order(rng):
     assert values[2] == pytest.approx(by_name["d_real"], rel=1e-6)
 
 
-def test_validation_does_not_disturb_training(rng):
+@pytest.mark.parametrize("terms", [(), ("gradient_penalty",), ("dragan",)], ids=str)
+def test_validation_does_not_disturb_training(terms, rng):
     results = []
     for validation in (None, (data(rng, 16),)):
         keras.utils.set_random_seed(1)
         gan = small_gan(generator=mlp(4, 2, batch_norm=True), discriminator=mlp(2, 1, dropout=0.3))
+        gan.compile(**sgd(0.1), terms=terms)
         gan.fit(np.ones((32, 2), "float32"), epochs=2, validation_data=validation, verbose=0)
         results.append(gan.get_weights())
     for a, b in zip(*results, strict=True):
@@ -488,3 +490,29 @@ def test_a_distribution_of_tensorflow_probability_as_prior(jit_compile, rng):
     latents = ops.convert_to_numpy(gan.prior.sample(100, gan.noise))
     assert abs(abs(latents) - 9).max() < 1
     assert gan.generate(3, seed=0).shape == (3, 2)
+
+
+def test_other_precisions_train_under_every_rule(rng):
+    for policy in ("float64", "bfloat16", "mixed_bfloat16"):
+        keras.config.set_dtype_policy(policy)
+        for update in ("optimistic", "consensus"):
+            gan = small_gan(update=update)
+            gan.compile(**sgd(0.01), update=update, terms=[kg.terms.HistoricalAveraging("generator")])
+            history = gan.fit(data(rng, 8), verbose=0).history
+            assert np.isfinite(list(history.values())).all()
+
+
+def test_a_pydataset_is_told_its_epoch(rng):
+    class Rows(keras.utils.PyDataset):
+        epoch = 0
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            seen.append(self.epoch)
+            return (np.zeros((4, 2), "float32"),)
+
+    seen = []
+    small_gan().fit(Rows(), epochs=3, shuffle=False, verbose=0)
+    assert set(seen) == {0, 1, 2}

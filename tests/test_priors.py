@@ -81,6 +81,13 @@ def test_joint_parts_are_independent_and_fill_the_generator_input():
     assert abs(np.corrcoef(twice.T)[:4, 4:]).max() < 0.12
 
 
+def test_nested_joint_parts_are_independent():
+    parts = [kg.priors.Joint([kg.priors.Normal(shape=2), kg.priors.Normal(shape=2)]) for _ in range(2)]
+    z = draw(kg.priors.Joint([*parts, kg.priors.Normal(shape=2)]), 1000)
+    assert z.shape == (1000, 10)
+    assert abs(np.corrcoef(z.T) - np.eye(10)).max() < 0.15
+
+
 PRIORS = [
     kg.priors.Uniform(shape=16),
     kg.priors.Uniform(0, 1, shape=16),

@@ -39,7 +39,3 @@ def test_commands_of_the_readme_are_targets_of_the_makefile():
     commands = set(re.findall(r"(?:`|    )make ([a-z]+)\b", (ROOT / "README.md").read_text()))
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert {"demo", "test"} <= commands <= targets
-
-
-def test_changes_of_this_version_are_told():
-    assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()

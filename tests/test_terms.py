@@ -1,5 +1,7 @@
 """Terms against closed forms."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -49,7 +51,7 @@ def test_penalties_of_a_linear_critic(shape, rng):
     ]
     gan = gan_with(linear_critic(shape, w), *[term for term, _ in cases])
     real, fake = rng.normal(size=(2, 8, *shape)).astype("float32")
-    for term, expected in cases:
+    for term, (_, expected) in zip(gan.terms, cases, strict=True):
         assert value(gan, term, real, fake) == pytest.approx(expected, rel=1e-5, abs=1e-6), term.name
 
 
@@ -65,8 +67,7 @@ def quadratic_critic(shape):
 
 @pytest.mark.parametrize("shape", [(5,), (4, 3, 2)])
 def test_mixing_weight_is_uniform_one_per_sample(shape, monkeypatch, rng):
-    term = kg.terms.GradientPenalty()
-    gan_with(quadratic_critic(shape), term)
+    term = gan_with(quadratic_critic(shape), kg.terms.GradientPenalty()).terms[0]
     real, fake = np.ones((4000, *shape), "float32"), np.zeros((4000, *shape), "float32")
     points = ops.convert_to_numpy(term.points(ops.convert_to_tensor(real), ops.convert_to_tensor(fake)))
     points = points.reshape(4000, -1)
@@ -82,14 +83,13 @@ def test_r1_looks_at_real_and_r2_at_fake_examples(rng):
     terms = [kg.terms.R1(), kg.terms.R2()]
     gan = gan_with(quadratic_critic((3,)), *terms)
     real, fake = rng.normal(size=(2, 6, 3)).astype("float32")
-    for term, points in zip(terms, (real, fake), strict=True):
+    for term, points in zip(gan.terms, (real, fake), strict=True):
         expected = 0.5 * (points.astype("float64") ** 2).sum(axis=1).mean()
         assert value(gan, term, real, fake) == pytest.approx(expected, rel=1e-5)
 
 
 def test_dragan_perturbs_real_examples_by_half_a_standard_deviation_at_most(rng):
-    term = kg.terms.DRAGAN()
-    gan_with(quadratic_critic((10,)), term)
+    term = gan_with(quadratic_critic((10,)), kg.terms.DRAGAN()).terms[0]
     real = rng.normal(scale=3.0, size=(500, 10)).astype("float32")
     moved = ops.convert_to_numpy(term.points(ops.convert_to_tensor(real), None)) - real
     assert moved.min() >= -1e-6
@@ -104,7 +104,7 @@ def test_flat_critic_has_a_finite_gradient():
     term = kg.terms.GradientPenalty()
     gan = gan_with(critic, term)
     with tf.GradientTape() as tape:
-        loss = term.call(gan.judge, ops.ones((4, 3)), ops.zeros((4, 3)))
+        loss = gan.terms[0].call(gan.judge, ops.ones((4, 3)), ops.zeros((4, 3)))
     assert np.isfinite(tape.gradient(loss, critic.trainable_variables[0].value).numpy()).all()
     assert float(loss) == pytest.approx(1.0, abs=1e-5)
 
@@ -116,7 +116,7 @@ def test_penalties_are_float32_where_float16_would_overflow():
     term = kg.terms.R1()
     gan = gan_with(critic, term)
     x = np.ones((4, 32 * 32 * 3), "float32")
-    assert value(gan, term, x, x) == pytest.approx(0.5 * 25 * 32 * 32 * 3, rel=1e-3)  # > 65,504
+    assert value(gan, gan.terms[0], x, x) == pytest.approx(0.5 * 25 * 32 * 32 * 3, rel=1e-3)  # > 65,504
 
 
 def test_a_penalty_that_training_minimises_reaches_its_target(rng):
@@ -190,7 +190,7 @@ def test_layers_that_can_be_differentiated_twice_pass(layer):
     "layer", [layers.LayerNormalization(name="norm"), layers.GroupNormalization(1, name="norm")]
 )
 def test_layers_whose_second_derivative_is_wrong_are_named(layer):
-    with pytest.warns(UserWarning, match="'r1' differentiates through norm .*gradient is approximate"):
+    with pytest.warns(UserWarning, match="'r1' differentiates through norm .*gradients approximate"):
         gan_with(resizing_critic(layer), kg.terms.R1())
 
 
@@ -256,7 +256,7 @@ def test_feature_matching_is_the_distance_of_mean_features(rng):
     kernel, bias = (v.numpy().astype("float64") for v in discriminator.trainable_variables[:2])
     features = [np.maximum(x @ kernel + bias, 0).mean(axis=0) for x in (real, fake)]
     expected = ((features[0] - features[1]) ** 2).mean()
-    assert value(gan, term, real, fake) == pytest.approx(expected, rel=1e-5)
+    assert value(gan, gan.terms[0], real, fake) == pytest.approx(expected, rel=1e-5)
 
 
 def test_feature_matching_moves_the_generator_alone(rng):
@@ -394,3 +394,30 @@ def test_configuration_round_trip(term):
 def test_two_terms_of_one_name_are_refused():
     with pytest.raises(ValueError, match=r"different names.*'r1', 'r1'"):
         gan_with(mlp(2, 1), kg.terms.R1(), kg.terms.R1())
+
+
+def test_terms_leave_the_discriminators_statistics_alone():
+    """D's moving mean after one step is that of its own two batches, 5 then 0, with any term."""
+    for term in (kg.terms.R1(), kg.terms.GradientPenalty(), kg.terms.FeatureMatching("norm")):
+        norm = layers.BatchNormalization(momentum=0.9, name="norm")
+        discriminator = keras.Sequential([keras.Input((2,)), norm, layers.Dense(1)])
+        generator = keras.Sequential([keras.Input((3,)), layers.Dense(2, kernel_initializer="zeros")])
+        gan = kg.GAN(generator, discriminator, seed=0)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*second derivatives")
+            gan.compile(**sgd(1e-9), terms=term)
+        gan.fit(np.full((8, 2), 5.0, "float32"), batch_size=8, verbose=0)
+        assert norm.moving_mean.numpy() == pytest.approx(np.full(2, 0.45), rel=1e-4)
+
+
+def test_a_term_serves_two_gans():
+    """Each GAN matches the features of its own discriminator."""
+    term = kg.terms.FeatureMatching("hidden")
+    gans = []
+    for scale in (1.0, 10.0):
+        hidden = layers.Dense(2, kernel_initializer=keras.initializers.Constant(scale), name="hidden")
+        critic = keras.Sequential([keras.Input((2,)), hidden, layers.Dense(1)])
+        gans.append(gan_with(critic, term))
+    ones, zeros = np.ones((4, 2), "float32"), np.zeros((4, 2), "float32")
+    values = [value(gan, gan.terms[0], ones, zeros) for gan in gans]
+    assert values == pytest.approx([4.0, 400.0])

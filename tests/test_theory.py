@@ -82,7 +82,7 @@ def test_a_discriminator_alone_learns_the_ratio_of_densities(figure_1, row):
     data, model, best_logits, _, value = TABLE[row]
     generator = keras.Sequential([keras.Input((1,)), layers.Rescaling(model.stdev, model.mean)])
     gan = kg.GAN(generator, figure_1.make_discriminator(data), prior="normal", seed=0)
-    figure_1.train(gan, figure_1.draw(data, 50_000, seed=0), epochs=3)
+    figure_1.train(gan, figure_1.draw(data, 50_000, seed=0), epochs=6)
 
     x = np.linspace(-3, 3, 601)
     best = 1 / (1 + np.exp(-best_logits(x)))

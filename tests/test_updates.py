@@ -230,3 +230,103 @@ def test_unknown_rule_names_the_nearest():
 def test_a_rule_must_define_step():
     with pytest.raises(NotImplementedError, match="must define `step`"):
         kg.updates.UpdateRule().step(None, [])
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_first_optimistic_step_is_a_plain_one(k):
+    """v(w₋₁) = v(w₀), whatever the discriminator did before."""
+    ends = []
+    for rule in ("optimistic", "simultaneous"):
+        gan = one_weight_each(loss="wasserstein", update=rule, discriminator_steps=k, **sgd(ETA))
+        gan.fit(np.zeros((k, 1), "float32"), batch_size=k, verbose=0)
+        ends.append(weights(gan))
+    assert ends[0] == pytest.approx(ends[1], rel=1e-6)
+
+
+def test_an_optimistic_step_that_a_loss_scale_skips_moves_nothing():
+    scaled = {
+        name: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=1.0)
+        for name in ("d_optimizer", "g_optimizer")
+    }
+    gan = one_weight_each(loss="wasserstein", update="optimistic", **scaled)
+    play(gan, 5)
+    theta, psi = weights(gan)
+    gan.d_optimizer.dynamic_scale.assign(np.inf)
+    play(gan, 1)
+    assert weights(gan)[1] == psi
+    assert weights(gan)[0] != theta
+    assert int(gan.d_optimizer.iterations) == 5
+
+
+def test_consensus_takes_embeddings_as_dense_layers():
+    """Labels looked up in a table, or multiplied with it as one-hot vectors: the same game."""
+    ends = []
+    for embedded in (True, False):
+        keras.utils.set_random_seed(0)
+
+        def network(size, outputs, embedded=embedded):
+            x = keras.Input((size,))
+            c = keras.Input((), dtype="int32")
+            table = keras.initializers.RandomNormal(seed=size)
+            if embedded:
+                h = keras.layers.Embedding(3, 4, embeddings_initializer=table)(c)
+            else:
+                one_hot = keras.layers.CategoryEncoding(3, output_mode="one_hot")(c[:, None])
+                h = keras.layers.Dense(4, use_bias=False, kernel_initializer=table)(one_hot)
+            h = keras.layers.Concatenate()([x, h])
+            dense = keras.layers.Dense(outputs, kernel_initializer=keras.initializers.GlorotNormal(1))
+            return keras.Model([x, c], dense(h))
+
+        gan = kg.GAN(network(2, 2), network(2, 1), prior="normal", seed=0)
+        gan.compile(**sgd(0.1), update=kg.updates.Consensus(1.0))
+        x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+        gan.fit(x, np.zeros(8, "int32"), batch_size=4, shuffle=False, verbose=0)
+        ends.append(gan.get_weights())
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_consensus_refuses_a_generator_without_second_derivatives():
+    layers = keras.layers
+    generator = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(4),
+            layers.Reshape((2, 2, 1)),
+            layers.UpSampling2D(interpolation="bilinear", name="smooth"),
+        ]
+    )
+    critic = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(1)])
+    with pytest.raises(ValueError, match=r"consensus update needs.*does not have for: smooth \("):
+        kg.GAN(generator, critic, seed=0).compile(**sgd(0.1), update="consensus")
+
+
+def dirac_field(w, h=1e-6):
+    """v and its Jacobian for the minimax Dirac-GAN, w = (ψ, θ), by central differences of v."""
+
+    def v(w):
+        psi, theta = w
+        slope = sigmoid(psi * theta)
+        return np.array([slope * theta, -slope * psi])
+
+    jacobian = np.stack([(v(w + h * e) - v(w - h * e)) / (2 * h) for e in np.eye(2)], axis=1)
+    return v(w), jacobian
+
+
+@pytest.mark.parametrize("rule", ["extragradient", "optimistic", "consensus"])
+def test_dirac_trajectories_of_the_other_rules_agree_with_float64(rule):
+    rate, w, last = 0.2, np.array([-1.0, 1.0]), None
+    for _ in range(50):
+        v, jacobian = dirac_field(w)
+        if rule == "extragradient":
+            w = w - rate * dirac_field(w - rate * v)[0]
+        elif rule == "optimistic":
+            last = v if last is None else last
+            w, last = w - rate * (2 * v - last), v
+        else:
+            w = w - rate * (v + jacobian.T @ v)  # γ = 1
+    update = kg.updates.Consensus(1.0) if rule == "consensus" else rule
+    gan = one_weight_each(theta=1.0, psi=-1.0, loss="minimax", update=update, **sgd(rate))
+    play(gan, 50)
+    theta, psi = weights(gan)
+    assert (psi, theta) == pytest.approx(tuple(w), rel=1e-5, abs=1e-8)

@@ -18,6 +18,7 @@ _module = importlib.import_module(f"keras_gan.backend.{keras.backend.backend()}"
 INEXACT_SECOND_ORDER = _module.INEXACT_SECOND_ORDER
 apply = _module.apply
 check_rows = _module.check_rows
+check_shape = _module.check_shape
 gradients = _module.gradients
 input_gradient = _module.input_gradient
 random_bits = _module.random_bits

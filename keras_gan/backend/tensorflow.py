@@ -34,6 +34,9 @@ def gradients(objective, groups, optimizers=None):
         if optimizers is not None:
             scaled = [o.scale_loss(loss) for o, loss in zip(optimizers, losses, strict=True)]
     grads = [tape.gradient(loss, group) for loss, group in zip(scaled, sources, strict=True)]
+    if optimizers is None:
+        # Optimizers take the sparse gradients of embeddings; whoever computes with them does not.
+        grads = [[g if g is None else tf.convert_to_tensor(g) for g in group] for group in grads]
     return grads, losses, extras
 
 
@@ -71,6 +74,15 @@ def random_bits(shape, seed):
 def seed_tensor(seed):
     """Return the seed tensor of the first draw of `keras.random.SeedGenerator(seed)`."""
     return tf.constant([seed, 0], tf.int64)
+
+
+def check_shape(inputs, shape):
+    """Return `inputs` with the static shape `(None, *shape)`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: while running, if they have another one.
+    """
+    return tf.ensure_shape(inputs, (None, *shape))
 
 
 def check_rows(inputs, least, message):

@@ -1,7 +1,8 @@
 """The game of two networks."""
 
+import copy
 import functools
-import random
+import numbers
 from typing import NamedTuple
 
 import keras
@@ -13,6 +14,7 @@ from keras_gan.models.objectives import Objectives
 from keras_gan.models.pair_optimizer import PairOptimizer
 from keras_gan.models.saving import Saving
 from keras_gan.models.supervisor import Supervisor
+from keras_gan.terms import Term
 from keras_gan.terms import get as get_term
 
 _LOGS = ("d_loss", "g_loss", "d_real", "d_fake")
@@ -78,14 +80,18 @@ class GAN(Objectives, Saving, keras.Model):
 
     def __init__(self, generator, discriminator, prior="uniform", seed=None, **kwargs):
         super().__init__(**kwargs)
-        networks.check_logits(discriminator)
         fit = networks.fit_together(generator, discriminator, priors.get(prior))
         self.prior, self.sample_shape, self.condition_shape = fit
+        networks.check_logits(discriminator)
         self.generator, self.discriminator = generator, discriminator
-        self.seed = random.randrange(2**31) if seed is None else int(seed)
+        self.seed = networks.check_seed(seed)
         self.noise = keras.random.SeedGenerator(self.child_seed(0))
         self.validation_noise = keras.random.SeedGenerator(self.child_seed(1))
+        self._trackers = {}
         self.built = True
+        if networks.last_layer(discriminator) is None:
+            large = self.probe(lambda critic, samples: critic(100.0 * (2.0 * samples - 1.0)))
+            networks.warn_of_probabilities(discriminator, large)
 
     @property
     def conditional(self):
@@ -134,7 +140,7 @@ class GAN(Objectives, Saving, keras.Model):
             d_optimizer: the discriminator's `keras.optimizers.Optimizer`, or its name.
             g_optimizer: the generator's.
             loss: what each player minimises: a name (see `kg.losses.LOSSES`) or a `kg.losses.Loss`.
-            terms: what adds to one player's loss: list of names or `kg.terms.Term`s.
+            terms: what adds to one player's loss: list of names or `kg.terms.Term`s, or one of them.
             update: how gradients become steps: a name (see `kg.updates.UPDATES`) or a rule.
             discriminator_steps: k, the discriminator's steps for each step of the generator. A batch
                 of k·m rows is cut into k minibatches of m; a remainder is left out.
@@ -148,8 +154,10 @@ class GAN(Objectives, Saving, keras.Model):
             ValueError: a name is unknown (the nearest is suggested), a number is out of range, an
                 optimizer is given twice, or a term does not suit the networks.
         """
-        self.loss, self.update = losses.get(loss), updates.get(update)
-        self.terms = [get_term(term) for term in terms]
+        terms = [terms] if isinstance(terms, (str, Term)) else terms
+        # Rules and terms keep state for these two networks: a copy leaves the user's free for others.
+        self.loss, self.update = losses.get(loss), copy.copy(updates.get(update))
+        self.terms = [copy.copy(get_term(term)) for term in terms]
         self.discriminator_steps = networks.check_steps(discriminator_steps)
         self.joint = bool(joint)
         names = [*_LOGS, *(term.name for term in self.terms)]
@@ -175,7 +183,7 @@ class GAN(Objectives, Saving, keras.Model):
         d, g = _scaled(d, self.discriminator), _scaled(g, self.generator)
         owned = [self.discriminator.trainable_variables, self.generator.trainable_variables]
         state = [variable for term in self.terms for variable in term.build(self)]
-        pair = PairOptimizer(d, g, [*self.update.build([*owned[0], *owned[1]]), *state])
+        pair = PairOptimizer(d, g, [*self.update.build(self), *state])
         pair.build(owned)
         return pair
 
@@ -185,21 +193,22 @@ class GAN(Objectives, Saving, keras.Model):
         minibatches, flaw = self.read_batch(data)  # k of m examples each
         for term in self.terms:
             term.observe()
-        with networks.undone_unless(self._finite, self.discriminator, self.generator):
+        values = [flaw]  # not finite if something went wrong in this step
+        with networks.undone_unless_finite(values, self.discriminator, self.generator):
             self._report(flaw)
             rounds = minibatches if self.update.alternates else minibatches[:-1]
             for real, fake, condition in self.with_fakes(rounds):
                 objective = functools.partial(self.discriminator_objective, real, fake, condition)
-                self._log(updates.descend(objective, [d]), real)
+                values += self._log(updates.descend(objective, [d]), real)
             real, condition = minibatches[-1]
             latents = self.prior.sample(ops.shape(real)[0], self.noise)
             if self.update.alternates:
                 objective = functools.partial(self.generator_objective, real, latents, condition)
                 with networks.frozen(self.discriminator):
-                    self._log(self.update.step(objective, [g]), real)
+                    values += self._log(self.update.step(objective, [g]), real)
             else:
                 objective = functools.partial(self.game_objective, real, latents, condition)
-                self._log(self.update.step(objective, [d, g]), real)
+                values += self._log(self.update.step(objective, [d, g]), real)
         self.optimizer.iterations.assign_add(1)
         return self.get_metrics_result()
 
@@ -208,23 +217,23 @@ class GAN(Objectives, Saving, keras.Model):
         ((real, condition),), flaw = self.read_batch(data, minibatches=1)
         self._report(flaw)
         latents = self.prior.sample(ops.shape(real)[0], self.validation_noise)
-        _, logs = self.game_objective(real, latents, condition, training=False)
+        # Penalties draw their points from a seed that belongs to training.
+        with networks.unchanged(self.optimizer.state):
+            _, logs = self.game_objective(real, latents, condition, training=False)
         self._log(logs, real)
         return self.get_metrics_result()
 
     def _log(self, logs, real):
+        """Add to the epoch's means, and return the values."""
         rows = ops.shape(real)[0]
         for name, value in logs.items():
             self._trackers[name].update_state(value, sample_weight=rows)
+        return list(logs.values())
 
     def _report(self, flaw):
         # NaN makes the means NaN even with weight 0, and 0 leaves them alone.
         for name in ("d_loss", "g_loss"):
             self._trackers[name].update_state(flaw, sample_weight=0.0)
-
-    def _finite(self):
-        """Whether both losses have been finite so far in this epoch."""
-        return ops.isfinite(self._trackers["d_loss"].result() + self._trackers["g_loss"].result())
 
     def call(self, inputs, training=False):
         """Turn latents (or `[latents, condition]`) into samples."""
@@ -249,12 +258,11 @@ class GAN(Objectives, Saving, keras.Model):
                 of another shape.
         """
         for name, value in {"n": n, "batch_size": batch_size}.items():
-            if int(value) != value or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {value}")
-        if seed is None:
-            seed = int(keras.random.randint((), 0, 2**31 - 1))
+            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {value!r}")
+        seed = int(keras.random.randint((), 0, 2**31 - 1)) if seed is None else networks.check_seed(seed)
         condition = networks.as_conditions(condition, n, self.condition_shape)
-        latents = self.prior.sample(n, int(seed))
+        latents = self.prior.sample(int(n), seed)
         batches = [slice(start, start + batch_size) for start in range(0, n, batch_size)]
         samples = [self.make(latents[b], None if condition is None else condition[b]) for b in batches]
         return np.concatenate([ops.convert_to_numpy(batch) for batch in samples])
@@ -278,15 +286,23 @@ class GAN(Objectives, Saving, keras.Model):
 
     def probe(self, function):
         """Return `function(critic, samples)` for two random samples, with nothing left behind."""
-        rng = np.random.default_rng(0)
         # An axis of free length, as in sequences, is tried with 8 entries.
         shape = [2, *(size or 8 for size in self.sample_shape)]
-        samples = ops.convert_to_tensor(rng.uniform(size=shape), "float32")
-        condition = None
-        if self.conditional:
-            condition = ops.zeros([2, *(size or 8 for size in self.condition_shape)])
+        samples = ops.convert_to_tensor(np.random.default_rng(0).uniform(size=shape), "float32")
+        condition = self._zero_condition()
         with networks.frozen(self.discriminator):
             return function(functools.partial(self.judge, condition=condition), samples)
+
+    def probe_generator(self, function):
+        """Return `function(make, latents)` for two random latents, with nothing left behind."""
+        make = functools.partial(self.make, condition=self._zero_condition())
+        with networks.frozen(self.generator):
+            return function(make, self.prior.sample(2, 0))
+
+    def _zero_condition(self):
+        if not self.conditional:
+            return None
+        return ops.zeros([2, *(size or 8 for size in self.condition_shape)])
 
 
 def _scaled(optimizer, network):

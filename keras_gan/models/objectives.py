@@ -35,7 +35,8 @@ class Objectives:
         """
         k = minibatches or self.discriminator_steps
         real, condition, weight = keras.utils.unpack_x_y_sample_weight(data)
-        networks.check_batch(real, condition, weight, self.sample_shape, self.conditional)
+        networks.check_batch(real, condition, weight, self.sample_shape, self.condition_shape)
+        real = backend.check_shape(real, self.sample_shape)
         message = (
             f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs "
             f"at least {k} rows. Make the batch larger, or leave out the last one of an epoch with "
@@ -43,6 +44,9 @@ class Objectives:
         )
         real, flaw = networks.cleaned(backend.check_rows(ops.cast(real, "float32"), k, message))
         condition = condition if self.conditional else None
+        if self.conditional and "float" in keras.backend.standardize_dtype(condition.dtype):
+            condition, other = networks.cleaned(condition)
+            flaw = flaw + ops.cast(other, "float32")
         rows = ops.shape(real)[0] // k
         slices = [slice(i * rows, (i + 1) * rows) for i in range(k)]
         return [(real[s], None if condition is None else condition[s]) for s in slices], flaw
@@ -122,10 +126,12 @@ class Objectives:
         critic = functools.partial(self.judge, condition=condition, training=training)
         logs = {}
         for term in [term for term in self.terms if term.player == player]:
-            if training:
-                logs[term.name] = term(critic, real, fake, self.optimizer.iterations)
-            else:
-                logs[term.name] = term.call(critic, real, fake)
+            # A term looks at the discriminator, and does not count as one of its batches.
+            with networks.frozen(self.discriminator):
+                if training:
+                    logs[term.name] = term(critic, real, fake, self.optimizer.iterations)
+                else:
+                    logs[term.name] = term.call(critic, real, fake)
             loss = loss + term.weight * logs[term.name]
         return loss, {f"{player[0]}_loss": loss, **logs}
 

@@ -23,6 +23,8 @@ class Saving:
 
     def get_compile_config(self):
         """Return what `compile` was called with, serialized."""
+        if not self.compiled:
+            return None
         parts = {"d_optimizer": self.d_optimizer, "g_optimizer": self.g_optimizer}
         parts.update(loss=self.loss, update=self.update, terms=list(self.terms))
         config = {k: keras.saving.serialize_keras_object(v) for k, v in parts.items()}

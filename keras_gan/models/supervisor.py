@@ -19,14 +19,16 @@ class Supervisor(keras.callbacks.Callback):
 
     def __init__(self, data):
         super().__init__()
-        epoch = getattr(data, "epoch", None)
-        self._epoch = epoch if hasattr(epoch, "assign") else None
+        self._data = data
         self._batches = 0
 
     def on_epoch_begin(self, epoch, logs=None):
         """Set the data's epoch, on which its order depends."""
-        if self._epoch is not None:
-            self._epoch.assign(epoch)
+        counter = getattr(self._data, "epoch", None)
+        if hasattr(counter, "assign"):
+            counter.assign(epoch)
+        elif isinstance(counter, int):
+            self._data.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
         """Count, and give `keras.callbacks.TerminateOnNaN` the `loss` that it looks for."""

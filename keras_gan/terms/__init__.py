@@ -9,7 +9,6 @@ from keras_gan.terms.penalties import (
     R2,
     GradientPenalty,
     squared_norms,
-    twice_differentiable,
 )
 from keras_gan.terms.term import Term
 
@@ -24,7 +23,6 @@ __all__ = [
     "Term",
     "get",
     "squared_norms",
-    "twice_differentiable",
 ]
 
 TERMS = {"gradient_penalty": GradientPenalty, "dragan": DRAGAN, "r1": R1, "r2": R2}

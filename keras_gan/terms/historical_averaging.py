@@ -48,12 +48,15 @@ class HistoricalAveraging(Term):
         """See base class."""
         self._count.assign_add(1.0)
         for weight, average in zip(self._weights, self._averages, strict=True):
-            average.assign_add((ops.convert_to_tensor(weight) - average) / self._count)
+            average.assign_add(
+                (ops.convert_to_tensor(weight) - average) / ops.cast(self._count, average.dtype)
+            )
 
     def call(self, critic, real, fake):
         """See base class."""
         pairs = zip(self._weights, self._averages, strict=True)
-        return sum(ops.sum(ops.square(w - ops.stop_gradient(a))) for w, a in pairs)
+        squares = [ops.sum(ops.square(w - ops.stop_gradient(a))) for w, a in pairs]
+        return sum(ops.cast(square, "float32") for square in squares)
 
     def get_config(self):
         """Return the constructor's arguments."""

@@ -1,12 +1,9 @@
 """Penalties on the gradient of the discriminator's logits with respect to its input, in float32."""
 
-import warnings
-
 import keras
-import numpy as np
 from keras import ops
 
-from keras_gan import backend
+from keras_gan import backend, second_order
 from keras_gan.terms.term import Term
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
@@ -38,65 +35,6 @@ def _norms(critic, samples):
     return ops.sqrt(squared_norms(critic, samples) + 1e-12)
 
 
-def twice_differentiable(function, inputs):
-    """Whether the gradient of `function` with respect to `inputs` can itself be differentiated.
-
-    ∇(u·f) is linear in the multiplier u of f, so that u times its derivative for u gives it back. The
-    backward operations of some layers have no gradient, and TensorFlow then drops their share without
-    a word: the identity fails by that share.
-
-    Example:
-
-    >>> upsample = keras.layers.UpSampling2D(interpolation="bilinear")
-    >>> kg.terms.twice_differentiable(upsample, ops.ones((1, 4, 4, 1)))
-    False
-    """
-
-    def outputs(points):
-        return ops.cast(function(points), "float32")
-
-    gradient = ops.cast(backend.input_gradient(outputs, inputs), "float32")
-    # Of length 1, so that float16 layers do not overflow.
-    direction = gradient / ops.sqrt(ops.sum(ops.square(gradient)) + 1e-12)
-    expected = ops.sum(direction * gradient)
-
-    def projected(multiplier):
-        again = backend.input_gradient(lambda points: multiplier * outputs(points), inputs)
-        return direction * ops.cast(again, "float32")
-
-    try:
-        slope = backend.input_gradient(projected, ops.ones_like(outputs(inputs)))
-    except LookupError:
-        return False
-    return slope is not None and bool(ops.abs(ops.sum(slope) - expected) <= 1e-2 * expected)
-
-
-def _leaves(network):
-    for layer in getattr(network, "layers", []):
-        yield from _leaves(layer) if getattr(layer, "layers", None) else [layer]
-
-
-def _name(layers):
-    return ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in layers)
-
-
-def _is_inexact(layer):
-    return isinstance(layer, backend.INEXACT_SECOND_ORDER)
-
-
-def _culprits(network):
-    """Name the layers of a network whose gradients cannot be differentiated again."""
-    found = []
-    for layer in _leaves(network):
-        tensor = getattr(layer, "input", None) if layer._inbound_nodes else None
-        if hasattr(tensor, "shape") and "float" in str(tensor.dtype):
-            shape = [2] + [size or 8 for size in tensor.shape[1:]]
-            inputs = ops.convert_to_tensor(np.random.default_rng(0).normal(size=shape), tensor.dtype)
-            if not twice_differentiable(layer, inputs):
-                found.append(layer)
-    return _name(found) or "not found: the network's layers cannot be looked at one by one"
-
-
 class _GradientTerm(Term):
     """A term that differentiates the discriminator's gradient."""
 
@@ -107,23 +45,7 @@ class _GradientTerm(Term):
             ValueError: it cannot; the message names the layers. (Where it can, but only roughly, a
                 `UserWarning` names them.)
         """
-        if not gan.probe(twice_differentiable):
-            raise ValueError(
-                f"The term {self.name!r} needs the gradient of the discriminator's gradient, which "
-                f"the backend {keras.backend.backend()!r} does not have for: "
-                f"{_culprits(gan.discriminator)}. The penalty would train nothing. Expected layers "
-                "that can be differentiated twice, such as Conv2DTranspose or "
-                "UpSampling2D(interpolation='nearest') instead of bilinear or bicubic resizing."
-            )
-        inexact = _name(filter(_is_inexact, _leaves(gan.discriminator)))
-        if inexact:
-            warnings.warn(
-                f"The term {self.name!r} differentiates through {inexact}, whose second derivatives "
-                f"the backend {keras.backend.backend()!r} computes wrongly: the penalty's value is "
-                "right, its gradient is approximate. A discriminator without normalization has exact "
-                "ones.",
-                stacklevel=4,
-            )
+        second_order.check(f"The term {self.name!r}", gan.discriminator, gan.probe)
         self._seed = keras.random.SeedGenerator(gan.child_seed(2 + gan.terms.index(self)))
         return [self._seed.state]
 

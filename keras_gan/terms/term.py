@@ -14,7 +14,8 @@ class Term:
     Args:
         weight: factor, positive.
         interval: compute the term in every `interval`-th training step only, with `interval` times
-            the weight (lazy regularization, Karras et al., 2020, arXiv 1912.04958, appendix B).
+            the weight, so that it counts and is logged the same in the mean over many steps (lazy
+            regularization, Karras et al., 2020, arXiv 1912.04958, appendix B).
         name: name in the logs; by default the class's in snake case.
 
     Attributes:

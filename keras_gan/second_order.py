@@ -1,0 +1,99 @@
+"""Whether a network's gradient can be differentiated again, as penalties and consensus need."""
+
+import warnings
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_gan import backend
+
+
+def twice_differentiable(function, inputs):
+    """Whether the gradient of `function` with respect to `inputs` can itself be differentiated.
+
+    ∇(u·f) is linear in the multiplier u of f, so that u times its derivative for u gives it back. The
+    backward operations of some layers have no gradient, and TensorFlow then drops their share without
+    a word: the identity fails by that share.
+
+    Example:
+
+    >>> upsample = keras.layers.UpSampling2D(interpolation="bilinear")
+    >>> kg.second_order.twice_differentiable(upsample, ops.ones((1, 4, 4, 1)))
+    False
+    """
+
+    def outputs(points):
+        return ops.cast(function(points), "float32")
+
+    gradient = ops.cast(backend.input_gradient(outputs, inputs), "float32")
+    # Of length 1, so that float16 layers do not overflow.
+    direction = gradient / ops.sqrt(ops.sum(ops.square(gradient)) + 1e-12)
+    expected = ops.sum(direction * gradient)
+
+    def projected(multiplier):
+        again = backend.input_gradient(lambda points: multiplier * outputs(points), inputs)
+        return direction * ops.cast(again, "float32")
+
+    try:
+        slope = backend.input_gradient(projected, ops.ones_like(outputs(inputs)))
+    except LookupError:
+        return False
+    return slope is not None and bool(ops.abs(ops.sum(slope) - expected) <= 1e-2 * expected)
+
+
+def _leaves(network):
+    for layer in getattr(network, "layers", []):
+        yield from _leaves(layer) if getattr(layer, "layers", None) else [layer]
+
+
+def _name(layers):
+    return ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in layers)
+
+
+def _culprits(network):
+    """Name the layers of a network whose gradients cannot be differentiated again."""
+    found = []
+    for layer in _leaves(network):
+        tensor = getattr(layer, "input", None) if layer._inbound_nodes else None
+        if hasattr(tensor, "shape") and "float" in str(tensor.dtype):
+            shape = [2] + [size or 8 for size in tensor.shape[1:]]
+            inputs = ops.convert_to_tensor(np.random.default_rng(0).normal(size=shape), tensor.dtype)
+            if not twice_differentiable(layer, inputs):
+                found.append(layer)
+    return _name(found) or "not found: the network's layers cannot be looked at one by one"
+
+
+def check(user, network, probe):
+    """Refuse a network whose gradient cannot be differentiated again; warn where it is only rough.
+
+    Args:
+        user: what needs it, for the message.
+        network: `keras.Model`.
+        probe: function that calls its argument with `(function, inputs)` of that network.
+
+    Raises:
+        ValueError: it cannot; the message names the layers.
+
+    Example:
+
+    >>> up = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.UpSampling2D()])
+    >>> kg.second_order.check("A test", up, lambda function: function(up, ops.ones((1, 2, 2, 1))))
+    """
+    if not probe(twice_differentiable):
+        raise ValueError(
+            f"{user} needs the gradient of a gradient of {network.name!r}, which the backend "
+            f"{keras.backend.backend()!r} does not have for: {_culprits(network)}. It would train "
+            "nothing. Expected layers that can be differentiated twice, such as Conv2DTranspose or "
+            "UpSampling2D(interpolation='nearest') instead of bilinear or bicubic resizing."
+        )
+    inexact = _name(
+        layer for layer in _leaves(network) if isinstance(layer, backend.INEXACT_SECOND_ORDER)
+    )
+    if inexact:
+        warnings.warn(
+            f"{user} differentiates through {inexact}, whose second derivatives the backend "
+            f"{keras.backend.backend()!r} computes wrongly: values are right, gradients approximate. "
+            "Networks without normalization have exact ones.",
+            stacklevel=4,
+        )
