@@ -18,7 +18,7 @@ def make(update="alternating", policy="float32", prior="normal"):
         keras.optimizers.Adam(1e-3),
         loss=kg.losses.NonSaturating(label_smoothing=0.1),
         terms=[kg.terms.R1(weight=0.1, interval=3), kg.terms.HistoricalAveraging("generator", 0.01)],
-        update=update,
+        update=kg.updates.Consensus(0.1) if update == "consensus" else update,
         discriminator_steps=2,
     )
     return gan
