@@ -1,7 +1,6 @@
 """Data: what is read, in which order, and what is said when it cannot be."""
 
 import contextlib
-import doctest
 import gc
 import importlib.metadata
 import io
@@ -19,7 +18,6 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-import keras_gan as kg
 from keras_gan import datasets
 
 TEN = np.arange(10, dtype="uint8").reshape(10, 1, 1)
@@ -28,14 +26,6 @@ TEN = np.arange(10, dtype="uint8").reshape(10, 1, 1)
 def rows(dataset):
     """Return the numbers of the rows of `TEN` (or longer) in the order in which they come."""
     return np.concatenate([np.rint(batch.numpy().ravel() * 255) for batch in dataset]).tolist()
-
-
-def test_docstring_examples_run():
-    for function in (datasets.load, datasets.load_arrays):
-        [example] = doctest.DocTestFinder().find(function, globs={"kg": kg})
-        output = io.StringIO()
-        doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(example, out=output.write)
-        assert not output.getvalue()
 
 
 # The order of batches.

@@ -127,6 +127,7 @@ def moving_means(network):
     return [v.numpy() for v in network.non_trainable_weights if v.name == "moving_mean"]
 
 
+@pytest.mark.filterwarnings("ignore:The consensus update differentiates through:UserWarning")
 @pytest.mark.parametrize("update", kg.updates.UPDATES)
 @pytest.mark.parametrize("k", [1, 4])
 def test_batch_norm_statistics_move_once_a_step_whatever_k(update, k):
@@ -389,7 +390,7 @@ def conditional_networks(condition_shape, dtype="float32", embed=None):
 
     def network(size, outputs):
         x, c = keras.Input((size,)), keras.Input(condition_shape, dtype=dtype)
-        features = layers.Flatten()(embed(c) if embed else c)
+        features = layers.Flatten()(embed()(c) if embed else c)
         h = layers.Dense(32, "relu")(layers.Concatenate()([x, features]))
         return keras.Model([x, c], layers.Dense(outputs)(h))
 
@@ -407,7 +408,7 @@ CONDITIONS = {
 @pytest.mark.parametrize("kind", CONDITIONS)
 def test_conditions_of_every_kind(kind, rng):
     shape, dtype, embed, make = CONDITIONS[kind]
-    gan = kg.GAN(*conditional_networks(shape, dtype, embed and embed()), prior="normal", seed=0)
+    gan = kg.GAN(*conditional_networks(shape, dtype, embed), prior="normal", seed=0)
     assert gan.conditional
     for joint in (False, True):
         gan.compile(**sgd(0.05), discriminator_steps=2, joint=joint, terms=["gradient_penalty"])

@@ -1,4 +1,3 @@
-import doctest
 from pathlib import Path
 
 import numpy as np
@@ -204,9 +203,3 @@ def test_reference_values_on_mnist():
     some = test[::100]
     exact = parzen_log_likelihood(samples, some, 0.1, dtype="float64")
     np.testing.assert_allclose(parzen_log_likelihood(samples, some, 0.1), exact, atol=0.01)
-
-
-def test_docstring_examples():
-    results = doctest.testmod(parzen)
-    assert results.attempted > 5
-    assert results.failed == 0

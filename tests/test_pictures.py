@@ -1,4 +1,3 @@
-import doctest
 import os
 
 import keras
@@ -223,9 +222,3 @@ def test_training_curves_of_something_else(tmp_path):
         pictures.training_curves({"g_loss": [1], "d_fake": [1], "loss": [1]}, tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"Received: nothing\. Pass what `gan\.fit"):
         pictures.training_curves({}, tmp_path / "a.png")
-
-
-def test_docstring_examples():
-    results = doctest.testmod(pictures)
-    assert results.attempted > 10
-    assert results.failed == 0

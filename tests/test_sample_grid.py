@@ -1,5 +1,4 @@
 import copy
-import doctest
 import os
 
 import keras
@@ -8,7 +7,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from keras_gan import pictures
-from keras_gan.callbacks import SampleGrid, sample_grid
+from keras_gan.callbacks import SampleGrid
 
 EXAMPLES = np.ones((4, 1), "float32")
 
@@ -317,9 +316,3 @@ def test_a_model_that_does_not_generate():
     model.compile(loss="mse")
     with pytest.raises(TypeError, match="a model without it: Sequential"):
         model.fit(EXAMPLES, EXAMPLES, verbose=0, callbacks=[SampleGrid("never made")])
-
-
-def test_docstring_example():
-    results = doctest.testmod(sample_grid)
-    assert results.attempted > 10
-    assert results.failed == 0
