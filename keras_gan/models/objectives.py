@@ -16,13 +16,15 @@ class Objectives:
 
     Example:
 
-    >>> class PairedGAN(kg.GAN):  # PacGAN's idea: judge two examples at a time
+    >>> class NoisyGAN(kg.GAN):  # instance noise: the discriminator sees blurred examples
     ...     def judge(self, samples, condition=None, training=False, network=None):
-    ...         pairs = ops.concatenate([samples, ops.roll(samples, 1, axis=0)], axis=-1)
-    ...         return super().judge(pairs[..., :2] + pairs[..., 2:], condition, training, network)
+    ...         if training:
+    ...             blur = keras.random.normal(ops.shape(samples), stddev=0.1, seed=self.noise)
+    ...             samples = samples + blur
+    ...         return super().judge(samples, condition, training, network)
     >>> generator = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])
     >>> discriminator = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    >>> PairedGAN(generator, discriminator, seed=0).judge(ops.ones((3, 2))).shape
+    >>> NoisyGAN(generator, discriminator, seed=0).judge(ops.ones((3, 2)), training=True).shape
     TensorShape([3, 1])
     """
 
