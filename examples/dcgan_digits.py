@@ -5,7 +5,7 @@ Radford, Metz, Chintala, 2015, arXiv 1511.06434, with narrower nets, and one-sid
 
     python examples/dcgan_digits.py
 
-4 minutes on 2 busy cores. Reached with seed 0: the discriminator gives .53 to real digits and .37 to
+2 minutes on 2 cores. Reached with seed 0: the discriminator gives .53 to real digits and .37 to
 samples on average, and most samples are digits at a glance.
 """
 

@@ -175,16 +175,16 @@ class Optimistic(UpdateRule):
 
     def build(self, gan):
         """See base class."""
-        networks_ = (gan.discriminator, gan.generator)
+        players = (gan.discriminator, gan.generator)
         self._last_steps = [
             [
                 keras.Variable(ops.zeros_like(v), trainable=False, dtype=v.dtype, name="last_step")
                 for v in network.trainable_variables
             ]
-            for network in networks_
+            for network in players
         ]
         self._started = [
-            keras.Variable(False, trainable=False, dtype="bool", name="started") for _ in networks_
+            keras.Variable(False, trainable=False, dtype="bool", name="started") for _ in players
         ]
         return [*self._started, *self._last_steps[0], *self._last_steps[1]]
 
