@@ -1,5 +1,6 @@
 """Measures of samples: pure functions that say how they were computed."""
 
+from keras_gan.metrics.metric import Metric, Score
 from keras_gan.metrics.parzen import (
     ParzenResult,
     evaluate_parzen,
@@ -7,4 +8,11 @@ from keras_gan.metrics.parzen import (
     select_bandwidth,
 )
 
-__all__ = ["ParzenResult", "evaluate_parzen", "parzen_log_likelihood", "select_bandwidth"]
+__all__ = [
+    "Metric",
+    "ParzenResult",
+    "Score",
+    "evaluate_parzen",
+    "parzen_log_likelihood",
+    "select_bandwidth",
+]
