@@ -1,3 +1,5 @@
+import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ from sklearn.neighbors import KernelDensity
 
 from keras_gan.metrics import (
     ParzenResult,
-    evaluate_parzen,
+    ParzenWindow,
     parzen,
     parzen_log_likelihood,
     select_bandwidth,
@@ -119,7 +121,7 @@ def test_the_default_grid_is_that_of_2014():
 
 def test_protocol_of_2014():
     samples, validation, test = (digits_like(n, 12, seed=n) for n in (80, 30, 50))
-    result = evaluate_parzen(samples, validation, test, grid=[0.05, 0.1, 0.2, 0.4])
+    result = ParzenWindow(validation, grid=[0.05, 0.1, 0.2, 0.4])(real=test, fake=samples)
     means = {s: brute_force(samples, validation, s).mean() for s in (0.05, 0.1, 0.2, 0.4)}
     best = max(means, key=means.get)
     expected = brute_force(samples, test, best)
@@ -128,6 +130,30 @@ def test_protocol_of_2014():
     spread = np.sqrt(np.mean((expected - expected.mean()) ** 2))
     assert result.standard_error == pytest.approx(spread / np.sqrt(50), rel=1e-4)
     assert (result.num_samples, result.num_test, result.value_range) == (80, 50, (0.0, 1.0))
+    assert result.values == {
+        "parzen_log_likelihood": result.log_likelihood,
+        "parzen_standard_error": result.standard_error,
+        "parzen_bandwidth": best,
+    }
+
+
+def test_one_protocol_measures_many_models():
+    validation, test = digits_like(30, 12, seed=1), digits_like(50, 12, seed=2)
+    measure = ParzenWindow(validation, dtype="float64")
+    reference = measure.reference(test)
+    for seed in (3, 4):
+        samples = digits_like(40, 12, seed=seed)
+        assert measure.compare(reference, samples) == measure(test, samples)
+
+
+def test_memory_does_not_grow_with_samples_times_queries():
+    samples, queries = digits_like(4000, 2), digits_like(4000, 2, seed=1)
+    tracemalloc.start()
+    parzen_log_likelihood(samples, queries, parzen.BANDWIDTHS, block_size=200)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # One matrix of all distances alone would take 64 MB.
+    assert peak < 8e6 + os.cpu_count() * 3 * 200**2 * 4
 
 
 def test_result_reads_as_a_sentence():
@@ -188,7 +214,7 @@ def test_reference_values_on_mnist():
     validation = original_digits("train", 50_000, 51_000)
     test = original_digits("test", 0, 10_000)
 
-    result = evaluate_parzen(samples, validation, test)
+    result = ParzenWindow(validation)(real=test, fake=samples)
     assert result.bandwidth == pytest.approx(0.16681, abs=1e-5)
     assert result.log_likelihood == pytest.approx(241.19, abs=0.01)
     assert result.standard_error == pytest.approx(2.13, abs=0.005)

@@ -3,6 +3,7 @@
 from keras_gan.metrics.metric import Metric, Score
 from keras_gan.metrics.parzen import (
     ParzenResult,
+    ParzenWindow,
     evaluate_parzen,
     parzen_log_likelihood,
     select_bandwidth,
@@ -11,8 +12,8 @@ from keras_gan.metrics.parzen import (
 __all__ = [
     "Metric",
     "ParzenResult",
+    "ParzenWindow",
     "Score",
-    "evaluate_parzen",
     "parzen_log_likelihood",
     "select_bandwidth",
 ]

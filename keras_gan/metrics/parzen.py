@@ -1,8 +1,12 @@
 """Parzen-window log-likelihood: the measure of the 2014 paper, on images in [0, 1]."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+
+from keras_gan.metrics.metric import Metric
 
 ROUNDING = 1e-6
 BANDWIDTHS = tuple(np.logspace(-1, 0, 10).tolist())
@@ -25,8 +29,8 @@ def parzen_log_likelihood(samples, queries, bandwidth, block_size=1000, dtype="f
         queries: array `(m, ...)` with as many numbers a row, in [0, 1].
         bandwidth: float, the standard deviation σ of the windows; or a 1-D array of them, which
             share the distances and cost little more than one.
-        block_size: int, samples and queries that are compared at once: memory beyond the data
-            grows as its square. Defaults to 1000 (8 MB).
+        block_size: int, samples and queries that are compared at once: each core needs memory for
+            two arrays of its square. Defaults to 1000 (8 MB a core).
         dtype: `"float32"`, which errs by less than 0.01 nats an image on MNIST for σ ≥ 0.1 (by 0.1
             for 64×64×3 pixels), or `"float64"`.
 
@@ -43,8 +47,6 @@ def parzen_log_likelihood(samples, queries, bandwidth, block_size=1000, dtype="f
     >>> parzen_log_likelihood([[0.0], [1.0]], [[0.0], [0.5]], bandwidth=0.5).round(4).tolist()
     [-0.792, -0.7258]
     """
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"`dtype` is 'float32' or 'float64'. Received: {dtype!r}")
     if block_size < 1:
         raise ValueError(f"`block_size` is a whole number of 1 or more. Received: {block_size!r}")
     samples, queries = _rows("samples", samples, dtype), _rows("queries", queries, dtype)
@@ -58,16 +60,19 @@ def parzen_log_likelihood(samples, queries, bandwidth, block_size=1000, dtype="f
     # Distances do not change, but centred data have small norms, which cost float32 fewer digits.
     centre = samples.mean(axis=0, dtype="float64").astype(dtype)
     samples = samples - centre
-    log_sums = [
-        _log_sums(queries[start : start + block_size] - centre, samples, bandwidths, block_size)
-        for start in range(0, len(queries), block_size)
-    ]
+
+    def log_sums_of(start):
+        return _log_sums(queries[start : start + block_size] - centre, samples, bandwidths, block_size)
+
+    # NumPy lets go of the interpreter while it computes: the blocks of queries share the cores.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        log_sums = list(pool.map(log_sums_of, range(0, len(queries), block_size)))
     log_norms = np.log(num_samples) + size * np.log(bandwidths * np.sqrt(2 * np.pi))
     log_likelihoods = np.concatenate(log_sums, axis=1) - log_norms[:, None]
     return log_likelihoods if np.ndim(bandwidth) else log_likelihoods[0]
 
 
-def select_bandwidth(samples, validation, grid=BANDWIDTHS):
+def select_bandwidth(samples, validation, grid=BANDWIDTHS, dtype="float32"):
     """Return the bandwidth of a grid under which validation images are likeliest.
 
     The choice belongs to images that the result is not reported on: validation, never test. A
@@ -78,6 +83,7 @@ def select_bandwidth(samples, validation, grid=BANDWIDTHS):
         validation: array `(m, ...)` in [0, 1].
         grid: sequence of bandwidths. Defaults to the ten of the 2014 paper's code, from 0.1 to 1
             in equal ratios.
+        dtype: `"float32"` (default) or `"float64"`, as in `parzen_log_likelihood`.
 
     Returns:
         Float, the member of `grid` with the greatest mean log-likelihood.
@@ -92,7 +98,7 @@ def select_bandwidth(samples, validation, grid=BANDWIDTHS):
     0.3
     """
     grid = np.atleast_1d(grid)
-    means = parzen_log_likelihood(samples, validation, grid).mean(axis=1)
+    means = parzen_log_likelihood(samples, validation, grid, dtype=dtype).mean(axis=1)
     return float(grid[means.argmax()])
 
 
@@ -121,6 +127,15 @@ class ParzenResult:
     num_test: int
     value_range: tuple = (0.0, 1.0)
 
+    @property
+    def values(self):
+        """The numbers by the names under which callbacks log them."""
+        return {
+            "parzen_log_likelihood": self.log_likelihood,
+            "parzen_standard_error": self.standard_error,
+            "parzen_bandwidth": self.bandwidth,
+        }
+
     def __str__(self):
         return (
             f"{self.log_likelihood:.1f} ± {self.standard_error:.1f} nats "
@@ -128,21 +143,21 @@ class ParzenResult:
         )
 
 
-def evaluate_parzen(samples, validation, test, grid=BANDWIDTHS):
-    """Measure samples as the 2014 paper did: bandwidth from validation, mean ± error on test.
+class ParzenWindow(Metric):
+    """Measures samples as the 2014 paper did: bandwidth from validation images, mean over test images.
 
     Goodfellow et al. (2014, arXiv:1406.2661, Table 1) report 225 ± 2 nats for MNIST, with 10,000
     samples, the first 1,000 validation images (`train[50000:51000]`) and all 10,000 test images.
-    The first 10,000 training images in place of samples get 241 ± 2.
+    MNIST's first 10,000 training images in place of samples get 241.2 ± 2.1.
+
+    Called as `metric(real, fake)` with test images and samples, both `(n, ...)` in [0, 1]; returns a
+    `ParzenResult`.
 
     Args:
-        samples: array `(n, ...)` of the model's samples in [0, 1].
-        validation: array `(m, ...)` of real images in [0, 1].
-        test: array `(k, ...)` of other real images in [0, 1].
-        grid: sequence of bandwidths to choose from. Defaults to the paper's ten.
-
-    Returns:
-        A `ParzenResult`.
+        validation: array `(m, ...)` of real images in [0, 1] that are not among the test images.
+        grid: sequence of bandwidths to choose from. Defaults to the paper's ten; a finer one,
+            such as `np.arange(0.1, 0.3, 0.01)`, finds values up to two nats higher for MNIST.
+        dtype: `"float32"` (default) or `"float64"`, in which the result is computed.
 
     Raises:
         ValueError: as `parzen_log_likelihood`.
@@ -150,24 +165,42 @@ def evaluate_parzen(samples, validation, test, grid=BANDWIDTHS):
     Example:
 
     >>> import numpy as np
-    >>> from keras_gan.metrics import evaluate_parzen
     >>> images = np.random.default_rng(0).random((300, 4, 4, 1))
-    >>> result = evaluate_parzen(images[:100], images[100:200], images[200:])
-    >>> print(result)
+    >>> measure = kg.metrics.ParzenWindow(validation=images[100:200])
+    >>> print(measure(real=images[200:], fake=images[:100]))
     -5.1 ± 0.2 nats (σ = 0.278, 100 samples, 100 test images)
     """
-    bandwidth = select_bandwidth(samples, validation, grid)
-    log_likelihoods = parzen_log_likelihood(samples, test, bandwidth)
-    return ParzenResult(
-        log_likelihood=float(log_likelihoods.mean()),
-        standard_error=float(log_likelihoods.std() / np.sqrt(len(log_likelihoods))),
-        bandwidth=bandwidth,
-        num_samples=len(samples),
-        num_test=len(log_likelihoods),
-    )
+
+    def __init__(self, validation, grid=BANDWIDTHS, dtype="float32"):
+        self.validation = _rows("validation", validation, dtype)
+        self.grid = tuple(_bandwidths(grid).tolist())
+        self.dtype = dtype
+
+    def reference(self, real):
+        """Return the test images, one a row."""
+        return _rows("real", real, self.dtype)
+
+    def compare(self, reference, fake):
+        """Return the `ParzenResult` of samples on the test images."""
+        bandwidth = select_bandwidth(fake, self.validation, self.grid, self.dtype)
+        log_likelihoods = parzen_log_likelihood(fake, reference, bandwidth, dtype=self.dtype)
+        return ParzenResult(
+            log_likelihood=float(log_likelihoods.mean()),
+            standard_error=float(log_likelihoods.std() / np.sqrt(len(log_likelihoods))),
+            bandwidth=bandwidth,
+            num_samples=len(fake),
+            num_test=len(log_likelihoods),
+        )
+
+
+def evaluate_parzen(samples, validation, test, grid=BANDWIDTHS):
+    """Temporary."""
+    return ParzenWindow(validation, grid)(test, samples)
 
 
 def _rows(name, data, dtype):
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"`dtype` is 'float32' or 'float64'. Received: {dtype!r}")
     rows = np.asarray(data, dtype=dtype)
     if rows.size == 0:
         raise ValueError(f"`{name}` is empty: received an array of shape {rows.shape}.")
