@@ -31,6 +31,7 @@ class Saving:
         names = (
             "discriminator_steps",
             "joint",
+            "average_decay",
             "run_eagerly",
             "steps_per_execution",
             "jit_compile",

@@ -1,0 +1,107 @@
+"""The average of the generator's weights: what it is, what it makes, and that files keep it."""
+
+import keras
+import numpy as np
+import pytest
+from games import mlp
+from keras import ops
+
+import keras_gan as kg
+
+
+def make(average_decay=0.9, **arguments):
+    keras.utils.set_random_seed(0)
+    gan = kg.GAN(mlp(4, 2, batch_norm=True, name="g"), mlp(2, 1, name="d"), prior="normal", seed=0)
+    optimizers = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)
+    gan.compile(*optimizers, average_decay=average_decay, **arguments)
+    return gan
+
+
+@pytest.fixture
+def x(rng):
+    return rng.normal(size=(40, 2)).astype("float32")
+
+
+def fit(gan, x, **kwargs):
+    return gan.fit(x, batch_size=10, shuffle=False, verbose=0, **kwargs)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps the generator's weights after every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append([np.float64(w) for w in self.model.generator.get_weights()])
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.9])
+def test_is_the_weighted_mean_of_the_weights_after_each_step(decay, x):
+    gan, recorder = make(decay), Recorder()
+    fit(gan, x, epochs=5, callbacks=[recorder])
+    expected = recorder.seen[0]
+    for t, weights in enumerate(recorder.seen[1:], 2):
+        beta = min(decay, (t - 1) / (t + 9))
+        expected = [beta * a + (1 - beta) * w for a, w in zip(expected, weights, strict=True)]
+    assert len(recorder.seen) == 20
+    assert len(gan.average.variables) == len(gan.generator.weights) > 4  # batch-norm statistics too
+    for average, value in zip(gan.average.variables, expected, strict=True):
+        np.testing.assert_allclose(average, value, rtol=1e-5, atol=1e-7)
+
+
+def test_samples_are_those_of_a_generator_with_these_weights(x):
+    gan = make()
+    fit(gan, x, epochs=3)
+    before = gan.generate(7, seed=1)
+    averaged = gan.generate(7, seed=1, averaged=True, batch_size=3)
+    np.testing.assert_array_equal(gan.generate(7, seed=1), before)  # the generator is as it was
+    gan.generator.set_weights([ops.convert_to_numpy(v) for v in gan.average.variables])
+    np.testing.assert_allclose(averaged, gan.generate(7, seed=1), rtol=1e-6, atol=1e-7)
+    assert np.abs(averaged - before).max() > 1e-3
+
+
+def test_does_not_touch_the_game(x):
+    with_average, without = make(0.9), make(None)
+    assert fit(with_average, x, epochs=2).history == fit(without, x, epochs=2).history
+
+
+def test_files_keep_it(x, tmp_path):
+    gan = make()
+    fit(gan, x, epochs=2)
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.models.load_model(tmp_path / "gan.keras")
+    assert loaded.average.decay == 0.9
+    for each in (gan, loaded):
+        fit(each, x, epochs=1)
+    np.testing.assert_array_equal(
+        loaded.generate(5, seed=1, averaged=True), gan.generate(5, seed=1, averaged=True)
+    )
+
+
+def test_conditional_samples_are_averaged_too():
+    condition = keras.Input((3,))
+    latents, samples = keras.Input((4,)), keras.Input((2,))
+    concatenate, dense = keras.layers.Concatenate, keras.layers.Dense
+    generator = keras.Model([latents, condition], dense(2)(concatenate()([latents, condition])))
+    discriminator = keras.Model([samples, condition], dense(1)(concatenate()([samples, condition])))
+    gan = kg.GAN(generator, discriminator, seed=0)
+    gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), average_decay=0.5)
+    assert gan.generate(5, seed=0, condition=np.ones((5, 3)), averaged=True).shape == (5, 2)
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, 2])
+def test_a_decay_out_of_range_is_refused(decay):
+    with pytest.raises(ValueError, match=rf"a number in \[0, 1\), .* Received: {decay}"):
+        make(decay)
+
+
+def test_samples_of_no_average_are_refused_with_the_way_out():
+    gan = make(None)
+    with pytest.raises(
+        ValueError, match=r"keeps no average .* `gan.compile\(\.\.\., average_decay=0.999\)`"
+    ):
+        gan.generate(3, averaged=True)
+    with pytest.raises(ValueError, match="keeps no average"):
+        kg.GAN(mlp(4, 2), mlp(2, 1)).generate(3, averaged=True)
