@@ -19,6 +19,7 @@ INEXACT_SECOND_ORDER = _module.INEXACT_SECOND_ORDER
 apply = _module.apply
 check_rows = _module.check_rows
 check_shape = _module.check_shape
+compiled = _module.compiled
 gradients = _module.gradients
 input_gradient = _module.input_gradient
 random_bits = _module.random_bits

@@ -58,6 +58,11 @@ def input_gradient(function, inputs):
     return tape.gradient(total, inputs)
 
 
+def compiled(function):
+    """Return `function` of tensors as a graph, for loops in Python that call it many times."""
+    return tf.function(function, autograph=False)
+
+
 def random_bits(shape, seed):
     """Return 23 random bits per entry, as exact float32 integers in [0, 2²³).
 

@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from scipy.stats import mannwhitneyu, norm
+
+from keras_gan.metrics import Memorisation, duplicate_threshold, duplicates, memorisation_scores
+
+
+def images(count, seed, size=(4, 4, 1)):
+    return np.random.default_rng(seed).random((count, *size)).astype("float32")
+
+
+def test_duplicates_equal_the_definition():
+    samples = images(120, 0, (3,)).astype("float64")
+    distances = cdist(samples, samples) + np.diag(np.full(120, np.inf))
+    found = duplicates(samples, 0.05)
+    np.testing.assert_array_equal(found, distances.min(axis=1) < 0.05)
+    assert 0 < found.mean() < 1
+
+
+def test_copies_are_duplicates_and_the_threshold_itself_is_not():
+    samples = images(30, 0)
+    assert not duplicates(samples, 1e-6).any()
+    np.testing.assert_array_equal(
+        np.flatnonzero(duplicates(np.concatenate([samples, samples[3:5]]), 1e-6)), [3, 4, 30, 31]
+    )
+    assert duplicates([[0.0], [2.0]], 2.0).tolist() == [False, False]
+    assert duplicates([[0.0], [2.0]], 2.0001).tolist() == [True, True]
+
+
+def test_threshold_is_a_quantile_of_real_distances():
+    real = images(200, 1, (2,)).astype("float64")
+    nearest = np.sort(cdist(real, real), axis=1)[:, 1]
+    assert duplicate_threshold(real, 0.1) == pytest.approx(np.quantile(nearest, 0.1), rel=1e-12)
+    assert duplicates(real, duplicate_threshold(real, 0.1)).mean() == pytest.approx(0.1, abs=0.011)
+
+
+def test_perfect_samples_have_the_quantile_of_duplicates():
+    shares = [
+        duplicates(images(500, 100 + s, (2,)), duplicate_threshold(images(500, s, (2,)), 0.1)).mean()
+        for s in range(20)
+    ]
+    assert np.mean(shares) == pytest.approx(0.1, abs=4 * np.std(shares) / np.sqrt(20))
+
+
+def test_scores_equal_scipy(rng):
+    """P(nearer) is U over the number of pairs; without ties, z is that of the normal approximation."""
+    training, held_out = rng.normal(size=(150, 5)), rng.normal(size=(90, 5))
+    samples = 0.8 * rng.normal(size=(70, 5))
+    near, far = cdist(samples, training).min(axis=1), cdist(held_out, training).min(axis=1)
+    test = mannwhitneyu(far, near, method="asymptotic", use_continuity=False, alternative="greater")
+    scores = memorisation_scores(samples, training, held_out)
+    assert scores["memorisation"] == pytest.approx(test.statistic / (70 * 90), rel=1e-12)
+    assert scores["memorisation_ratio"] == pytest.approx(np.median(near) / np.median(far), rel=1e-12)
+    assert norm.cdf(scores["memorisation_z"]) == pytest.approx(test.pvalue, rel=1e-9)
+    assert 0.5 < scores["memorisation"] < 1
+
+
+def test_ties_count_half():
+    training, held_out = np.array([[0.0]]), np.array([[1.0], [2.0], [2.0], [3.0]])
+    samples = np.array([[2.0], [-2.0], [3.0]])
+    near, far = abs(samples[:, 0]), abs(held_out[:, 0])
+    expected = mannwhitneyu(far, near).statistic / 12
+    scores = memorisation_scores(samples, training, held_out)
+    assert scores["memorisation"] == pytest.approx(expected)
+
+
+def test_copies_are_flagged():
+    training, held_out = images(200, 0), images(100, 1)
+    scores = memorisation_scores(training[:100], training, held_out)
+    assert scores["memorisation"] == 1.0
+    assert scores["memorisation_ratio"] == 0.0
+    assert scores["memorisation_z"] < -10
+    # A tenth of copies is seen too.
+    some = np.concatenate([training[:300], images(900, 2)])
+    assert memorisation_scores(some, training, images(1000, 3))["memorisation_z"] < -3
+
+
+def test_held_out_images_as_samples_show_nothing():
+    training, held_out = images(200, 0), images(100, 1)
+    scores = memorisation_scores(held_out, training, held_out)
+    assert scores == {"memorisation": 0.5, "memorisation_ratio": 1.0, "memorisation_z": 0.0}
+
+
+def test_other_real_images_show_nothing_on_average():
+    """Where samples and held-out images come from one distribution, z has mean 0 and variance 1."""
+    z = [
+        memorisation_scores(*np.split(images(200, seed, (3,)), [60, 140]))["memorisation_z"]
+        for seed in range(300)
+    ]
+    assert abs(np.mean(z)) < 4 / np.sqrt(300)
+    assert np.std(z) == pytest.approx(1.0, abs=4 / np.sqrt(600))
+
+
+def test_samples_far_from_the_data():
+    scores = memorisation_scores(images(50, 2) + 3.0, images(100, 0), images(50, 1))
+    assert scores["memorisation"] == 0.0
+    assert scores["memorisation_z"] > 8
+
+
+def test_memorisation_as_a_metric():
+    training, held_out, samples = images(100, 0), images(60, 1), images(40, 2)
+    metric = Memorisation(training)
+    score = metric(real=held_out, fake=samples)
+    assert score.values == memorisation_scores(samples, training, held_out)
+    assert (score.num_real, score.num_fake, score.settings) == (60, 40, {"training": 100})
+    # Bytes are counted as numbers: their differences do not wrap around.
+    byte = [np.uint8(255 * part) for part in (training, held_out, samples)]
+    wide = [np.float64(part) for part in byte]
+    assert (
+        Memorisation(byte[0])(byte[1], byte[2]).values == Memorisation(wide[0])(wide[1], wide[2]).values
+    )
+
+
+GOOD = images(6, 0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: duplicates(GOOD, 0.0),
+            "`threshold` is a finite distance greater than 0. Received: 0.0",
+        ),
+        (lambda: duplicates(GOOD, np.nan), "`threshold` is a finite distance.*Received: nan"),
+        (lambda: duplicates(GOOD, "1"), "`threshold` is a finite distance.*Received: '1'"),
+        (lambda: duplicates(GOOD[:1], 1.0), "need 2 references or more. Received: 1"),
+        (lambda: duplicates(GOOD * np.nan, 1.0), "`samples` must be finite numbers, but holds 96"),
+        (lambda: duplicates(GOOD[:0], 1.0), "`samples` is empty"),
+        (lambda: duplicates([1.0, 2.0], 1.0), r"`samples` is an array of shape \(n, ...\).*\(2,\)"),
+        (lambda: duplicate_threshold(GOOD, 0), "`quantile` is a share between 0 and 1. Received: 0"),
+        (lambda: duplicate_threshold(GOOD, 1.0), "`quantile` is a share between 0 and 1. Received: 1.0"),
+        (
+            lambda: duplicate_threshold(np.concatenate([GOOD, GOOD]), 0.5),
+            "12 of the 12 real images have an exact copy.*quantile 0.5.*Remove the copies",
+        ),
+        (lambda: Memorisation(GOOD * np.inf), "`training` must be finite numbers"),
+        (lambda: Memorisation(GOOD)(GOOD[:, :3], GOOD), "`real` has 12 columns and `training` 16"),
+        (lambda: Memorisation(GOOD)(GOOD + 1, GOOD[:, :3]), "`fake` has 12 columns and `training` 16"),
+        (lambda: Memorisation(GOOD)(GOOD + 1, GOOD * np.nan), "`fake` must be finite numbers"),
+        (
+            lambda: memorisation_scores(GOOD, GOOD, GOOD[:3]),
+            "3 of 3 held-out images are copies of training images. Give real images that are not in",
+        ),
+    ],
+)
+def test_refusals(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
