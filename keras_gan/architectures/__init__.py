@@ -1,5 +1,6 @@
 """Functions that return networks: plain Keras models."""
 
+from keras_gan.architectures.classifier import digit_classifier
 from keras_gan.architectures.dcgan import dcgan_discriminator, dcgan_generator
 from keras_gan.architectures.mlp import (
     cifar10_conv_discriminator,
@@ -20,6 +21,7 @@ __all__ = [
     "cifar10_generator",
     "dcgan_discriminator",
     "dcgan_generator",
+    "digit_classifier",
     "mnist_discriminator",
     "mnist_generator",
     "tfd_discriminator",

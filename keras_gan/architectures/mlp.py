@@ -188,7 +188,7 @@ def mnist_discriminator(seed=None):
     return _dense_discriminator(net, MNIST_SHAPE, units=240)
 
 
-def tfd_generator(pixel_means=None, seed=None):
+def tfd_generator(pixel_means=None, seed=None, units=8000):
     """Return the generator of the first TFD stage: 100 – 8000 – 8000 – 2304.
 
     Rectified linear, sigmoid (biases start at −2), sigmoid. Weights start uniform on [−.05, .05],
@@ -202,6 +202,7 @@ def tfd_generator(pixel_means=None, seed=None):
         pixel_means: mean of each pixel over the training images, 2304 numbers in [0, 1]; the output
             biases start at their logits (means clipped to [1e-7, 1 − 1e-7]). None starts them at 0.
         seed: a non-negative integer makes the initial weights reproducible.
+        units: hidden units in each of the two layers, at least 100. Defaults to the paper's 8000.
 
     Returns:
         A Keras model from latents `(batch, 100)` to images `(batch, 48, 48, 1)` in [0, 1].
@@ -220,14 +221,14 @@ def tfd_generator(pixel_means=None, seed=None):
     return net.model(
         _latents(),
         [
-            net.dense(8000, "relu"),
-            net.dense(8000, "sigmoid", bias=-2.0),
+            net.dense(units, "relu"),
+            net.dense(units, "sigmoid", bias=-2.0),
             *net.images(TFD_SHAPE, "sigmoid", Sparse(100, seed=next(net.seeds)), bias),
         ],
     )
 
 
-def tfd_stacked_generator(pretrained, seed=None):
+def tfd_stacked_generator(pretrained, seed=None, units=8000):
     """Return the generator of the second TFD stage, which feeds a pre-trained one.
 
     New latents go through 8000 rectified linear units and a sigmoid layer (biases start at −2)
@@ -240,6 +241,7 @@ def tfd_stacked_generator(pretrained, seed=None):
         pretrained: the generator of the first stage. It is not copied: it is a layer of the new
             model, and training goes on changing its weights.
         seed: a non-negative integer makes the initial weights reproducible.
+        units: new hidden units. Defaults to the paper's 8000.
 
     Returns:
         A Keras model from latents `(batch, 100)` to what `pretrained` makes.
@@ -255,14 +257,14 @@ def tfd_stacked_generator(pretrained, seed=None):
     return net.model(
         _latents(),
         [
-            net.dense(8000, "relu"),
+            net.dense(units, "relu"),
             net.dense(pretrained.input_shape[-1], "sigmoid", bias=-2.0),
             pretrained,
         ],
     )
 
 
-def tfd_discriminator(seed=None):
+def tfd_discriminator(seed=None, units=1200):
     """Return the TFD discriminator of 2014: two layers of 1200 maxout units with 5 pieces.
 
     Dropout of .2 on the images and .5 on the hidden units; weights start uniform on [−.005, .005],
@@ -271,6 +273,7 @@ def tfd_discriminator(seed=None):
 
     Args:
         seed: a non-negative integer makes the initial weights and the dropout reproducible.
+        units: maxout units in each of the two layers. Defaults to the paper's 1200.
 
     Returns:
         A Keras model from images `(batch, 48, 48, 1)` to logits `(batch, 1)`.
@@ -282,10 +285,10 @@ def tfd_discriminator(seed=None):
     ((None, 1), 21037201)
     """
     net = _Net("tfd_discriminator", seed, initial_range=0.005, constraint=_column_norm())
-    return _dense_discriminator(net, TFD_SHAPE, units=1200)
+    return _dense_discriminator(net, TFD_SHAPE, units)
 
 
-def cifar10_generator(seed=None):
+def cifar10_generator(seed=None, units=8000):
     """Return the fully connected CIFAR-10 generator of 2014: 100 – 8000 – 8000 – 3072.
 
     Rectified linear, sigmoid, linear. Weights start uniform on [−.05, .05], those of the output
@@ -296,6 +299,7 @@ def cifar10_generator(seed=None):
 
     Args:
         seed: a non-negative integer makes the initial weights reproducible.
+        units: hidden units in each of the two layers. Defaults to the paper's 8000.
 
     Returns:
         A Keras model from latents `(batch, 100)` to images `(batch, 32, 32, 3)` without bounds.
@@ -310,14 +314,14 @@ def cifar10_generator(seed=None):
     return net.model(
         _latents(),
         [
-            net.dense(8000, "relu"),
-            net.dense(8000, "sigmoid"),
+            net.dense(units, "relu"),
+            net.dense(units, "sigmoid"),
             *net.images(CIFAR10_SHAPE, "linear", net.uniform(0.5)),
         ],
     )
 
 
-def cifar10_discriminator(seed=None):
+def cifar10_discriminator(seed=None, units=1600):
     """Return the fully connected CIFAR-10 discriminator: two layers of 1600 maxout units.
 
     Five pieces a unit; dropout of .2 on the images and .5 on the hidden units; weights start
@@ -325,6 +329,7 @@ def cifar10_discriminator(seed=None):
 
     Args:
         seed: a non-negative integer makes the initial weights and the dropout reproducible.
+        units: maxout units in each of the two layers. Defaults to the paper's 1600.
 
     Returns:
         A Keras model from images `(batch, 32, 32, 3)` to logits `(batch, 1)`.
@@ -336,10 +341,10 @@ def cifar10_discriminator(seed=None):
     ((None, 1), 37393601)
     """
     net = _Net("cifar10_discriminator", seed, initial_range=0.005)
-    return _dense_discriminator(net, CIFAR10_SHAPE, units=1600)
+    return _dense_discriminator(net, CIFAR10_SHAPE, units)
 
 
-def cifar10_conv_generator(seed=None):
+def cifar10_conv_generator(seed=None, units=8000):
     """Return the deconvolutional CIFAR-10 generator of 2014.
 
     8000 rectified linear units, 8000 sigmoid units seen as 80 maps of 10×10, and one transposed
@@ -351,9 +356,14 @@ def cifar10_conv_generator(seed=None):
 
     Args:
         seed: a non-negative integer makes the initial weights reproducible.
+        units: hidden units in each of the two layers, a multiple of the 100 places of the second's
+            maps. Defaults to the paper's 8000.
 
     Returns:
         A Keras model from latents `(batch, 100)` to images `(batch, 32, 32, 3)` without bounds.
+
+    Raises:
+        ValueError: `units` is no multiple of 100.
 
     Example:
 
@@ -361,13 +371,18 @@ def cifar10_conv_generator(seed=None):
     >>> generator.output_shape, generator.count_params()
     ((None, 32, 32, 3), 64825072)
     """
+    if units < 100 or units % 100:
+        raise ValueError(
+            "The last hidden layer is seen as maps of 10×10 places, so that `units` is a positive "
+            f"multiple of 100, such as 8000 for the paper's 80 maps. Received: {units!r}"
+        )
     net = _Net("cifar10_conv_generator", seed, initial_range=0.05)
     return net.model(
         _latents(),
         [
-            net.dense(8000, "relu"),
-            net.dense(8000, "sigmoid"),
-            keras.layers.Reshape((10, 10, 80)),
+            net.dense(units, "relu"),
+            net.dense(units, "sigmoid"),
+            keras.layers.Reshape((10, 10, units // 100)),
             keras.layers.Conv2DTranspose(
                 3, 5, strides=3, use_bias=False, kernel_initializer=net.uniform(), dtype="float32"
             ),
