@@ -227,13 +227,15 @@ def _on_white(picture):
 
 
 def training_curves(history, path):
-    """Draw how a GAN trained: both losses, and what the discriminator made of reals and fakes.
+    """Draw how a GAN trained: both losses, what the discriminator made of reals and fakes, and the rest.
 
-    At the equilibrium both decisions are ½, the dotted line. Validation curves, where there are
+    At the equilibrium both decisions are ½, the dotted line. Every other number of the history, such
+    as a penalty or a metric of the samples, has a panel of its own. Validation curves, where there are
     any, are dashed; with `validation_freq` they are spread evenly over the epochs.
 
     Args:
-        history: what `fit` returned, or its `history`, a dict from names to one number an epoch.
+        history: what `fit` returned, or its `history`, a dict from names to one number an epoch. `None`
+            in the place of a number is passed over, and what is not finite leaves a gap.
         path: the PNG file to write, whole or not at all; missing folders are made.
 
     Raises:
@@ -244,7 +246,7 @@ def training_curves(history, path):
     >>> import pathlib, tempfile
     >>> from keras_gan.pictures import training_curves
     >>> history = {"d_loss": [1.2, 1.3], "g_loss": [0.9, 0.8], "d_real": [0.6, 0.5],
-    ...            "d_fake": [0.4, 0.5]}
+    ...            "d_fake": [0.4, 0.5], "val_fid": [80.0, 70.0]}
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "curves.png"
     >>> training_curves(history, path)
     >>> path.read_bytes()[1:4]
@@ -259,23 +261,39 @@ def training_curves(history, path):
             "Pass what `gan.fit(...)` returned, after one epoch or more."
         )
     epochs = np.add(getattr(history, "epoch", range(len(curves["d_loss"]))), 1)
-    figure = require("matplotlib.figure").Figure(figsize=(10, 3.6), dpi=120, layout="constrained")
-    for axes, (title, names) in zip(figure.subplots(1, 2), PANELS, strict=True):
-        axes.set(title=title, xlabel="epoch")
+    panels = [*PANELS, *_further_panels(curves)]
+    rows = -(-len(panels) // 2)
+    figure = require("matplotlib.figure").Figure((10, 3.6 * rows), dpi=120, layout="constrained")
+    for number, (title, names) in enumerate(panels, start=1):
+        axes = figure.add_subplot(rows, 2, number, title=title, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        for color, name in zip(("C0", "C1"), names, strict=True):
-            for label, style in ((name, ".-"), (f"val_{name}", ".--")):
-                if label in curves:
-                    values = curves[label]
-                    positions = _spread(epochs, len(values))
-                    axes.plot(positions, values, style, color=color, label=label)
-    axes.axhline(0.5, color="grey", linestyle=":", label="½")
-    axes.set_ylim(0, 1)
-    for axes in figure.axes:
+        for color, name in zip(("C0", "C1"), names, strict=False):
+            _draw_curves(axes, epochs, curves, name, color)
+        if names == PANELS[1][1]:
+            axes.axhline(0.5, color="grey", linestyle=":", label="½")
+            # The scores of a critic, such as that of the Wasserstein loss, go beyond decisions.
+            lowest, highest = axes.dataLim.intervaly
+            axes.set_ylim(min(0, lowest), max(1, highest))
         axes.legend()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     write_whole(path, buffer.getvalue())
+
+
+def _further_panels(curves):
+    known = {name for _, names in PANELS for name in names}
+    names = dict.fromkeys(name.removeprefix("val_") for name in curves)
+    return [(name.replace("_", " "), (name,)) for name in names if name not in known]
+
+
+def _draw_curves(axes, epochs, curves, name, color):
+    for label, style in ((name, ".-"), (f"val_{name}", ".--")):
+        if label in curves:
+            values = curves[label]
+            positions = _spread(epochs, len(values))
+            shown = [index for index, value in enumerate(values) if value is not None]
+            values = [values[index] for index in shown]
+            axes.plot(positions[shown], values, style, color=color, label=label)
 
 
 def _spread(epochs, count):

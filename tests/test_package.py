@@ -70,7 +70,17 @@ def test_imports_point_down():
 
     levels = [
         {"backend", "registry", "optional", "networks", "second_order"},
-        {"losses", "priors", "layers", "metrics", "datasets", "initializers", "optimizers", "pictures"},
+        {
+            "losses",
+            "priors",
+            "layers",
+            "metrics",
+            "datasets",
+            "initializers",
+            "optimizers",
+            "pictures",
+            "interpolation",
+        },
         {"terms", "updates", "architectures", "recipes"},
         {"models"},
         {"callbacks"},

@@ -1,5 +1,17 @@
 """Callbacks: what happens between the epochs of `fit`."""
 
+from keras_gan.callbacks.collapse_monitor import CollapseMonitor
+from keras_gan.callbacks.evaluate_samples import EvaluateSamples
+from keras_gan.callbacks.latent_interpolation import LatentInterpolation
+from keras_gan.callbacks.parzen_window import ParzenWindow
 from keras_gan.callbacks.sample_grid import SampleGrid
+from keras_gan.callbacks.training_curves import TrainingCurves
 
-__all__ = ["SampleGrid"]
+__all__ = [
+    "CollapseMonitor",
+    "EvaluateSamples",
+    "LatentInterpolation",
+    "ParzenWindow",
+    "SampleGrid",
+    "TrainingCurves",
+]

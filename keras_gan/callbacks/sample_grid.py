@@ -1,17 +1,13 @@
 """SampleGrid: pictures of the samples while a GAN trains."""
 
-import copy
-import numbers
-from pathlib import Path
-
-import keras
 import numpy as np
 
-from keras_gan.optional import require
-from keras_gan.pictures import WHITE, encode_png, limits, save_gif, save_png, tile, to_uint8
+from keras_gan.callbacks.base import ImageCallback
+from keras_gan.metrics.metric import check_whole
+from keras_gan.pictures import WHITE, tile, to_uint8
 
 
-class SampleGrid(keras.callbacks.Callback):
+class SampleGrid(ImageCallback):
     """Draws samples from the same latents every few epochs.
 
     Losses of a GAN say little about its samples: look at them. The latents are those of one seed,
@@ -73,6 +69,8 @@ class SampleGrid(keras.callbacks.Callback):
     ['epoch-0001.png', 'epoch-0002.png', 'epoch-0004.png', 'epoch-0005.png']
     """
 
+    _tag = "samples"
+
     def __init__(
         self,
         directory,
@@ -86,11 +84,9 @@ class SampleGrid(keras.callbacks.Callback):
         gif=False,
         tensorboard=None,
     ):
-        super().__init__()
-        _check_whole(1, every=every, rows=rows, columns=columns)
-        _check_whole(0, seed=seed)
-        if value_range is not None:
-            limits(value_range)
+        super().__init__(directory, every, value_range, gif, tensorboard)
+        check_whole(1, rows=rows, columns=columns)
+        check_whole(0, seed=seed)
         if condition is not None:
             condition = np.asarray(condition)
             if condition.shape[:1] != (rows * columns,):
@@ -105,83 +101,24 @@ class SampleGrid(keras.callbacks.Callback):
                     "`nearest` holds training images, of shape (n, height, width, channels). "
                     f"Received shape: {nearest.shape}"
                 )
-        self.directory = Path(directory)
-        self.every = every
         self.rows = rows
         self.columns = columns
         self.seed = seed
         self.condition = condition
-        self.value_range = value_range
         self.nearest = nearest
-        self.gif = gif
-        self.tensorboard = tensorboard
-        self._shown_range = value_range
-        self._undrawn = None
-        self._writer = None
-
-    def __deepcopy__(self, memo):
-        # A copy is for another run: it leaves model and writer behind, and shares the arrays,
-        # which may be a whole training set and are only read.
-        twin = copy.copy(self)
-        twin._model = twin._writer = None
-        return twin
-
-    def on_train_begin(self, logs=None):
-        """Report what would spoil the first picture, and open the TensorBoard log."""
-        require("PIL.Image")
-        self._undrawn = None
-        samples = self._samples()
-        if self.value_range is None:
-            self._shown_range = (-1, 1) if (samples < 0).any() else (0, 1)
-        if self.tensorboard is not None:
-            import tensorflow as tf
-
-            self._writer = tf.summary.create_file_writer(str(self.tensorboard))
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Draw, if it is this epoch's turn."""
-        number = self._undrawn = epoch + 1
-        if number in (1, self.params["epochs"]) or number % self.every == 0:
-            self._draw()
-
-    def on_train_end(self, logs=None):
-        """Draw the last epoch of a run that was stopped early, and finish animation and log."""
-        if self._undrawn is not None:
-            self._draw()
-        if self.gif:
-            self._animate()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
 
     def _samples(self):
-        if not hasattr(self.model, "generate"):
-            raise TypeError(
-                "SampleGrid draws what `model.generate(n, seed, condition)` returns, as that of a "
-                f"`GAN`. Received a model without it: {type(self.model).__name__}"
-            )
-        samples = np.asarray(
-            self.model.generate(self.rows * self.columns, seed=self.seed, condition=self.condition)
-        )
-        if samples.ndim != 4:
-            raise ValueError(
-                "SampleGrid draws images, of shape (n, height, width, channels), but the generator "
-                f"returned shape {samples.shape}. End it with a layer such as "
-                "`keras.layers.Reshape((28, 28, 1))`, or train without this callback."
-            )
+        n = self.rows * self.columns
+        return self.model.generate(n, seed=self.seed, condition=self.condition)
+
+    def _images(self):
+        samples = super()._images()
         if self.nearest is not None and self.nearest.shape[1:] != samples.shape[1:]:
             raise ValueError(
                 f"The images of `nearest` have shape {self.nearest.shape[1:]}, but those of the "
                 f"generator {samples.shape[1:]}. Pass the images that it is trained on."
             )
         return samples
-
-    def _draw(self):
-        picture = self._picture(self._samples())
-        save_png(self.directory / f"epoch-{self._undrawn:04d}.png", picture)
-        if self._writer is not None:
-            self._log(picture)
-        self._undrawn = None
 
     def _picture(self, samples):
         picture = tile(to_uint8(samples, self._shown_range), self.rows, self.columns)
@@ -191,36 +128,6 @@ class SampleGrid(keras.callbacks.Callback):
         column = tile(to_uint8(found, self._shown_range), self.rows, 1)
         gap = np.full_like(column[:, : column.shape[1] // 4], WHITE)
         return np.concatenate([picture, gap, column], axis=1)
-
-    def _log(self, picture):
-        import tensorflow as tf
-
-        # `tf.summary.image` needs the package tensorboard, which only readers of the log need.
-        image = tf.compat.v1.Summary.Image(
-            height=picture.shape[0],
-            width=picture.shape[1],
-            colorspace=1 if picture.ndim == 2 else picture.shape[2],
-            encoded_image_string=encode_png(picture),
-        )
-        value = tf.compat.v1.Summary.Value(tag="samples", image=image)
-        summary = tf.compat.v1.Summary(value=[value]).SerializeToString()
-        with self._writer.as_default():
-            tf.summary.experimental.write_raw_pb(summary, step=self._undrawn)
-        self._writer.flush()
-
-    def _animate(self):
-        # Numbers have four digits or more: the longer name is the later epoch.
-        paths = sorted(self.directory.glob("epoch-*.png"), key=lambda path: (len(path.name), path.name))
-        frames = [np.asarray(require("PIL.Image").open(path)) for path in paths]
-        frames = [frame for frame in frames if frame.shape == frames[-1].shape]
-        if frames:
-            save_gif(self.directory / "samples.gif", frames)
-
-
-def _check_whole(least, **arguments):
-    for name, value in arguments.items():
-        if not isinstance(value, numbers.Integral) or value < least:
-            raise ValueError(f"`{name}` is a whole number of {least} or more. Received: {value!r}")
 
 
 def _nearest(samples, images):

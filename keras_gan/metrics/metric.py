@@ -1,6 +1,12 @@
 """What all metrics have in common: one signature, and results that say how they were made."""
 
+import numbers
 from dataclasses import dataclass, field
+
+import numpy as np
+
+BATCH_SIZE = 256  # images of one array that an extractor sees at once
+INFINITE = -1  # what the `cardinality` of a `tf.data.Dataset` says of one that never ends
 
 
 @dataclass(frozen=True)
@@ -81,3 +87,149 @@ class Metric:
     def __call__(self, real, fake):
         """Return `compare(reference(real), fake)`."""
         return self.compare(self.reference(real), fake)
+
+
+class FeatureMetric(Metric):
+    """Base class of metrics of the features of images.
+
+    Here `real` and `fake` are images of shape `(n, height, width, channels)`: an array, or batches of
+    them, such as a `tf.data.Dataset`, a generator or a list. Of a batch that is a tuple `(x, ...)` only
+    `x` is used. A member computes with `batches`, or with `gather` if it needs all rows at once, and
+    reports with `score`.
+
+    Args:
+        extractor: what makes features: a function of an array of images that returns an array
+            `(n, size)`, with attributes `name`, `weights` (SHA-256 or `None`), `resizer` (a name or
+            `None`) and `size`.
+        split: str, what the real images are, such as `"mnist test"`; only reported. Defaults to `None`.
+
+    Raises:
+        TypeError: an extractor that lacks one of these; `real` or `fake` that are not images.
+        ValueError: images of another shape, an infinite dataset, no images, or an extractor that
+            returns other than finite numbers of shape `(n, size)`.
+
+    Example:
+
+    >>> class MeanDistance(kg.metrics.FeatureMetric):
+    ...     def reference(self, real):
+    ...         return self.gather("real", real)
+    ...     def compare(self, reference, fake):
+    ...         features = self.gather("fake", fake)
+    ...         distance = np.linalg.norm(features.mean(axis=0) - reference.mean(axis=0))
+    ...         return self.score({"distance": float(distance)}, len(reference), len(features))
+    """
+
+    def __init__(self, extractor, split=None):
+        missing = [a for a in ("name", "weights", "resizer", "size") if not hasattr(extractor, a)]
+        if missing or not callable(extractor):
+            raise TypeError(
+                "An extractor is called on images, and has the attributes `name`, `weights`, `resizer` "
+                f"and `size`. Received {extractor!r}, "
+                + (f"without {', '.join(missing)}." if missing else "which cannot be called.")
+            )
+        self.extractor = extractor
+        self.split = split
+
+    def batches(self, name, images):
+        """Yield the features of images, batch by batch; `name` is what errors call the images."""
+        for batch in image_batches(name, images):
+            features = feature_rows(f"features of {name}", self.extractor(batch))
+            if features.shape != (len(batch), self.extractor.size):
+                raise ValueError(
+                    f"The extractor {self.extractor.name!r} should return one row of "
+                    f"{self.extractor.size} features an image, of shape "
+                    f"{(len(batch), self.extractor.size)}. It returned shape: {features.shape}"
+                )
+            yield features
+
+    def gather(self, name, images):
+        """Return the features of all images, of shape `(n, size)`."""
+        return np.concatenate(list(self.batches(name, images)))
+
+    def score(self, values, num_real, num_fake, errors=None, **settings):
+        """Return a `Score` that says which extractor was used and what the real images are."""
+        return Score(
+            values,
+            num_real,
+            num_fake,
+            extractor=self.extractor.name,
+            weights=self.extractor.weights,
+            resizer=self.extractor.resizer,
+            split=self.split,
+            errors=errors or {},
+            settings=settings,
+        )
+
+
+def image_batches(name, images):
+    """Yield arrays `(n, height, width, channels)` of images that are an array or come in batches."""
+    count = 0
+    for batch in _batches(name, images):
+        batch = np.asarray(batch[0] if isinstance(batch, tuple) else batch)
+        if batch.ndim != 4:
+            raise ValueError(
+                f"`{name}` are images of shape (n, height, width, channels), an array or in batches. "
+                f"Received shape: {batch.shape}. Turn a list of images into an array with `np.stack`."
+            )
+        count += len(batch)
+        if len(batch):
+            yield batch
+    if not count:
+        raise ValueError(f"`{name}` holds no images. A generator can be read once: make it anew.")
+
+
+def _batches(name, images):
+    if hasattr(images, "shape"):
+        if len(images.shape) != 4:
+            return [images]
+        return (images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE))
+    if not hasattr(images, "__iter__"):
+        raise TypeError(
+            f"`{name}` are images: an array (n, height, width, channels), or batches of such. "
+            f"Received: {type(images).__name__}"
+        )
+    if hasattr(images, "cardinality") and int(images.cardinality()) == INFINITE:
+        raise ValueError(
+            f"`{name}` is a dataset without an end. Take a part of it: `dataset.take(num_batches)`."
+        )
+    return images
+
+
+def feature_rows(name, features):
+    """Return features as an array `(n, d)` of finite numbers, or say why they are none."""
+    rows = np.asarray(features)
+    if rows.ndim != 2:
+        raise ValueError(
+            f"`{name}` are features, one row a sample: an array of shape (n, d). "
+            f"Received shape: {rows.shape}. Make features of images with an extractor, "
+            "or flatten them with `images.reshape(len(images), -1)`."
+        )
+    if rows.size == 0:
+        raise ValueError(f"`{name}` is empty: received an array of shape {rows.shape}.")
+    if rows.dtype.kind not in "biuf":
+        raise TypeError(f"`{name}` are numbers. Received: dtype {rows.dtype}")
+    if rows.dtype.kind != "f":
+        rows = rows.astype(np.promote_types(rows.dtype, "float32"))
+    finite = np.isfinite(rows)
+    if not finite.all():
+        raise ValueError(
+            f"`{name}` must be finite numbers, but holds {np.count_nonzero(~finite)} that are not. "
+            "Look at the samples: those of a generator that diverged have no features."
+        )
+    return rows
+
+
+def same_width(name, rows, other_name, other_rows):
+    """Refuse features of two different extractors."""
+    if rows.shape[1] != other_rows.shape[1]:
+        raise ValueError(
+            f"Features are compared column by column, but `{name}` has {rows.shape[1]} columns and "
+            f"`{other_name}` {other_rows.shape[1]}. Make both with the same extractor."
+        )
+
+
+def check_whole(least, **arguments):
+    """Refuse arguments that are not whole numbers of `least` or more."""
+    for name, value in arguments.items():
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+            raise ValueError(f"`{name}` is a whole number of {least} or more. Received: {value!r}")

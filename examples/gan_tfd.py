@@ -1,0 +1,136 @@
+"""The adversarial nets of 2014 on faces of 48×48 pixels, in two stages: Figure 2b and Table 1.
+
+Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 2014, arXiv 1406.2661.
+"""
+
+import argparse
+import io
+import json
+import pathlib
+
+import keras
+import numpy as np
+
+import keras_gan as kg
+from keras_gan.optional import require
+
+SIDE, FOLDS = 48, range(5)
+LEARNING_RATE, BATCH_SIZE = 0.05, 100
+PAPER_UNITS, PAPER_D_UNITS = 8000, 1200
+UNLABELED, TRAIN, VALID, TEST = range(4)  # numbers in the database's `folds`
+PEOPLE, PICTURES, HELD_OUT = 40, 10, 10  # in the Olivetti file: ten pictures each of 40 people
+
+
+def arguments(argv=None):
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    faces = parser.add_mutually_exclusive_group(required=True)
+    faces.add_argument("--data", type=pathlib.Path, help="TFD_48x48.mat, or a file of its layout")
+    faces.add_argument("--olivetti", type=pathlib.Path, help="olivettifaces.mat, brought to that layout")
+    parser.add_argument("--epochs", type=int, default=50, help="of the first stage (default: 50)")
+    parser.add_argument(
+        "--stacked-epochs", type=int, default=22, help="of the second stage (default: 22)"
+    )
+    parser.add_argument(
+        "--units", type=int, default=PAPER_UNITS, help="hidden units of the generator (default: 8000)"
+    )
+    parser.add_argument(
+        "--r1", type=float, default=0.0, help="weight of the R1 penalty (default: 0, as in the paper)"
+    )
+    parser.add_argument("--samples", type=int, default=10_000, help="for the Parzen windows")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=pathlib.Path, default="runs/gan_tfd", help="folder")
+    return parser.parse_args(argv)
+
+
+def convert_olivetti(path, target):
+    """Write the Olivetti faces as a file of the database's layout, whole or not at all.
+
+    30 people are the unlabeled images, on which both stages train. The other ten are divided anew in
+    each fold: two are tested on, two choose the bandwidth.
+    """
+    faces = require("scipy.io").loadmat(path).get("faces")
+    if getattr(faces, "shape", None) != (64 * 64, PEOPLE * PICTURES):
+        raise ValueError(
+            f"{str(path)!r} is not the file of the Olivetti faces: expected `faces` of shape "
+            f"(4096, 400), one picture a column. Received: {getattr(faces, 'shape', None)}. "
+            "Name olivettifaces.mat, or pass a file of the layout of TFD_48x48.mat by --data."
+        )
+    upright = faces.T.reshape(-1, 64, 64).swapaxes(1, 2)
+    images = kg.pictures.to_uint8(kg.datasets.load_arrays(upright, image_size=SIDE), (0, 1))[..., 0]
+    expressions = np.full((len(images), 1), -1)  # unknown
+    content = io.BytesIO()
+    layout = {"images": images, "labs_ex": expressions, "folds": make_folds()}
+    require("scipy.io").savemat(content, layout)
+    kg.pictures.write_whole(target, content.getvalue())
+
+
+def make_folds():
+    """Return the role of each Olivetti picture in each fold: an array of 400 rows and five columns."""
+    people = np.arange(PEOPLE * PICTURES)[:, None] // PICTURES
+    held_out = people - (PEOPLE - HELD_OUT)
+    turn = (held_out - 2 * np.array(FOLDS)) % HELD_OUT
+    roles = np.select([turn < 2, turn < 4], [TEST, VALID], TRAIN)
+    return np.where(held_out < 0, UNLABELED, roles)
+
+
+def play(generator, images, epochs, stage, args):
+    """Train a generator against a new discriminator, draw, and return the GAN."""
+    d_units = PAPER_D_UNITS * args.units // PAPER_UNITS
+    discriminator = kg.architectures.tfd_discriminator(args.seed + stage, d_units)
+    gan = kg.GAN(generator, discriminator, prior="normal", seed=args.seed + stage)
+    recipe = kg.recipes.goodfellow2014(-(-len(images) // BATCH_SIZE), LEARNING_RATE)
+    terms = [kg.terms.R1(weight=args.r1, interval=4)] if args.r1 else []
+    gan.compile(**recipe, terms=terms)
+    folder = args.output / f"stage_{stage}"
+    every = max(1, epochs // 10)
+    grid = kg.callbacks.SampleGrid(
+        folder / "samples", every, rows=6, columns=8, seed=args.seed, nearest=images
+    )
+    history = gan.fit(images, batch_size=BATCH_SIZE, epochs=epochs, callbacks=[grid])
+    kg.pictures.training_curves(history, folder / "curves.png")
+    (folder / "history.json").write_text(json.dumps(history.history))
+    return gan
+
+
+def log_likelihood(samples, source):
+    """Parzen-window log-likelihood: the mean over the five folds, and its standard error."""
+    folds = [
+        kg.metrics.evaluate_parzen(
+            samples, *kg.datasets.load_arrays(source, ("valid", "test"), fold=fold)
+        ).log_likelihood
+        for fold in FOLDS
+    ]
+    return np.mean(folds), np.std(folds) / np.sqrt(len(folds))
+
+
+def main(argv=None):
+    """Train both stages, draw and measure."""
+    args = arguments(argv)
+    keras.utils.set_random_seed(args.seed)
+    path, name = args.data, "the file's own folds"
+    if args.olivetti:
+        path, name = args.output / "olivetti_48x48.mat", "Olivetti faces, not the Toronto database"
+        convert_olivetti(args.olivetti, path)
+    source = f"tfd:{path}"
+    images = kg.datasets.load_arrays(source, "unlabeled")
+
+    first = kg.architectures.tfd_generator(images.mean(axis=0), args.seed, args.units)
+    play(first, images, args.epochs, 1, args)
+    stacked = kg.architectures.tfd_stacked_generator(first, args.seed, args.units)
+    gan = play(stacked, images, args.stacked_epochs, 2, args)
+    gan.save(args.output / "gan.keras")
+
+    mean, error = log_likelihood(gan.generate(args.samples, seed=args.seed), source)
+    print(f"Parzen-window log-likelihood: {mean:.0f} ± {error:.0f} nats over five folds ({name}).")
+    print(
+        f"Samples, curves, histories and gan.keras are in {args.output.resolve()}. Open "
+        f"stage_2/samples/epoch-{args.stacked_epochs:04d}.png: its last column holds the training faces "
+        "that are nearest to the column before it."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""What callbacks share that act every few epochs."""
+
+import contextlib
+import copy
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_gan.metrics.metric import check_whole
+from keras_gan.optional import require
+from keras_gan.pictures import encode_png, limits, save_gif, save_png
+
+
+class EpochCallback(keras.callbacks.Callback):
+    """Acts on the samples or the logs of a GAN every few epochs, and can be deep-copied.
+
+    Args:
+        every: int, epochs from one act to the next.
+    """
+
+    _needs = ("generate",)
+
+    def __init__(self, every):
+        super().__init__()
+        check_whole(1, every=every)
+        self.every = every
+        self._writer = None
+
+    def __deepcopy__(self, memo):
+        # A copy is for another run: it leaves model and writer behind, and shares arrays and data
+        # sets, which may be a whole training set and are only read.
+        twin = copy.copy(self)
+        twin._model = twin._writer = None
+        return twin
+
+    def on_train_begin(self, logs=None):
+        """Refuse a model that makes no samples."""
+        for name in self._needs:
+            if not hasattr(self.model, name):
+                raise TypeError(
+                    f"{type(self).__name__} is for a model with `{name}`, such as a `GAN`. "
+                    f"Received a model without it: {type(self.model).__name__}"
+                )
+
+    def _is_due(self, number):
+        return number in (1, self.params["epochs"]) or number % self.every == 0
+
+
+class DrawingCallback(EpochCallback):
+    """Draws after the first, every n-th and the last epoch, also of a run that is stopped early.
+
+    A member writes `_draw`. Epochs are numbered from 1, also in a run that is resumed.
+    """
+
+    def on_train_begin(self, logs=None):
+        """Forget what an earlier run left undrawn."""
+        super().on_train_begin(logs)
+        self._undrawn = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Draw, if it is this epoch's turn."""
+        self._undrawn = epoch + 1
+        if self._is_due(self._undrawn):
+            self._draw_now()
+
+    def on_train_end(self, logs=None):
+        """Draw the last epoch of a run that was stopped early."""
+        if self._undrawn is not None:
+            self._draw_now()
+
+    def _draw_now(self):
+        self._draw(self._undrawn)
+        self._undrawn = None
+
+    def _draw(self, number):
+        raise NotImplementedError(f"{type(self).__name__} must define `_draw`.")
+
+
+class ImageCallback(DrawingCallback):
+    """Draws images of a GAN into `epoch-0007.png`, a film and a TensorBoard log.
+
+    A member writes `_samples` and `_picture`, and sets `_tag`, the name of the pictures.
+
+    Args:
+        directory: folder of the pictures.
+        every: int, epochs from one picture to the next.
+        value_range: pair of the numbers shown as black and white, or `None`.
+        gif: bool, whether training ends with a film.
+        tensorboard: folder of a TensorBoard log, or `None`.
+    """
+
+    def __init__(self, directory, every, value_range, gif, tensorboard):
+        super().__init__(every)
+        if value_range is not None:
+            limits(value_range)
+        self.directory = Path(directory)
+        self.value_range = self._shown_range = value_range
+        self.gif = gif
+        self.tensorboard = tensorboard
+
+    def on_train_begin(self, logs=None):
+        """Report what would spoil the first picture, and open the TensorBoard log."""
+        require("PIL.Image")
+        super().on_train_begin(logs)
+        samples = self._images()
+        if self.value_range is None:
+            self._shown_range = (-1, 1) if (samples < 0).any() else (0, 1)
+        if self.tensorboard is not None:
+            import tensorflow as tf
+
+            self._writer = tf.summary.create_file_writer(str(self.tensorboard))
+
+    def on_train_end(self, logs=None):
+        """Draw the last epoch of a run that was stopped early, and finish film and log."""
+        super().on_train_end(logs)
+        if self.gif:
+            self._animate()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _samples(self):
+        raise NotImplementedError(f"{type(self).__name__} must define `_samples`.")
+
+    def _picture(self, samples):
+        raise NotImplementedError(f"{type(self).__name__} must define `_picture`.")
+
+    def _images(self):
+        samples = np.asarray(self._samples())
+        if samples.ndim != 4:
+            raise ValueError(
+                f"{type(self).__name__} draws images, of shape (n, height, width, channels), but the "
+                f"generator returned shape {samples.shape}. End it with a layer such as "
+                "`keras.layers.Reshape((28, 28, 1))`, or train without this callback."
+            )
+        return samples
+
+    def _draw(self, number):
+        picture = self._picture(self._images())
+        save_png(self.directory / f"epoch-{number:04d}.png", picture)
+        if self._writer is not None:
+            self._log(picture, number)
+
+    def _log(self, picture, number):
+        import tensorflow as tf
+
+        # `tf.summary.image` needs the package tensorboard, which only readers of the log need.
+        image = tf.compat.v1.Summary.Image(
+            height=picture.shape[0],
+            width=picture.shape[1],
+            colorspace=1 if picture.ndim == 2 else picture.shape[2],
+            encoded_image_string=encode_png(picture),
+        )
+        value = tf.compat.v1.Summary.Value(tag=self._tag, image=image)
+        summary = tf.compat.v1.Summary(value=[value]).SerializeToString()
+        with self._writer.as_default():
+            tf.summary.experimental.write_raw_pb(summary, step=number)
+        self._writer.flush()
+
+    def _animate(self):
+        # Numbers have four digits or more: the longer name is the later epoch.
+        paths = sorted(self.directory.glob("epoch-*.png"), key=lambda path: (len(path.name), path.name))
+        frames = [np.asarray(require("PIL.Image").open(path)) for path in paths]
+        frames = [frame for frame in frames if frame.shape == frames[-1].shape]
+        if frames:
+            save_gif(self.directory / f"{self._tag}.gif", frames)
+
+
+def gather(data, most=None):
+    """Return the images of an array, or of a dataset of batches, as one array without labels.
+
+    Args:
+        data: array `(n, ...)`, or `tf.data.Dataset` of batches of images or of `(images, labels)`.
+            A dataset of `kg.datasets.load` is read in the order of its first epoch, and its count
+            of epochs stays what it was.
+        most: int, how many images are enough; `None` for all. They are taken from all of an array,
+            which may be sorted, and from the beginning of a dataset.
+
+    Raises:
+        ValueError: there is no image, or no end of them.
+    """
+    images = _read_batches(data, most) if hasattr(data, "element_spec") else data
+    if len(getattr(images, "shape", ())) < 2 or 0 in images.shape:
+        raise ValueError(
+            "Real images are an array of shape (n, ...), or a `tf.data.Dataset` of batches of them, "
+            f"with one image or more. Received: {getattr(images, 'shape', type(images).__name__)}"
+        )
+    if most is not None and most < len(images):
+        images = np.asarray(images)[np.linspace(0, len(images) - 1, most).astype(int)]
+    return np.asarray(images)
+
+
+def _read_batches(dataset, most):
+    if most is None and keras.ops.convert_to_numpy(dataset.cardinality()) == _INFINITE:
+        raise ValueError(
+            "The real images never end: the dataset repeats. Leave `repeat()` out, or end it with "
+            "`take(batches)`."
+        )
+    batches, rows = [], 0
+    with _first_epoch(dataset):
+        for batch in dataset:
+            images = batch[0] if isinstance(batch, (tuple, list)) else batch
+            batches.append(keras.ops.convert_to_numpy(images))
+            rows += len(batches[-1])
+            if most is not None and rows >= most:
+                break
+    return np.concatenate(batches) if batches else np.empty(0)
+
+
+# What `tf.data.Dataset.cardinality` says of a dataset without end.
+_INFINITE = -1
+
+
+@contextlib.contextmanager
+def _first_epoch(dataset):
+    """Have a dataset that orders each epoch anew give its first order, and go on as it was."""
+    counter = getattr(dataset, "epoch", None)
+    if not hasattr(counter, "assign"):
+        yield
+        return
+    before = int(counter)
+    counter.assign(0)
+    yield
+    counter.assign(before)

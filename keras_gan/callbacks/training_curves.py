@@ -1,0 +1,92 @@
+"""TrainingCurves: a picture of the numbers that training logs, kept up to date."""
+
+import json
+from pathlib import Path
+
+import keras
+
+from keras_gan import pictures
+from keras_gan.callbacks.base import DrawingCallback
+from keras_gan.optional import require
+
+
+class TrainingCurves(DrawingCallback):
+    """Redraws the training curves every few epochs, so that a run can be watched.
+
+    `keras_gan.pictures.training_curves` of all that is logged so far: losses, decisions, and every
+    other number, such as `val_parzen_log_likelihood`, in a panel of its own. Put it **after** the
+    callbacks that write into the logs. A picture takes some tenths of a second; the last epoch is
+    always drawn, and files appear whole or not at all.
+
+    The numbers themselves are kept beside the picture, in `curves.json` for `curves.png`, after
+    each epoch. A run that is resumed (`initial_epoch`, `keras.callbacks.BackupAndRestore`) reads
+    them and draws on; one that begins at the first epoch begins a new file.
+
+    Args:
+        path: the PNG file; missing folders are made.
+        every: int, epochs from one picture to the next. Defaults to 1.
+
+    Raises:
+        ValueError: an argument that cannot be; logs without `d_loss`, `g_loss`, `d_real` or
+            `d_fake`; in a resumed run, a JSON file of something else.
+        TypeError: when training begins, a model without `generate`.
+
+    Example:
+
+    >>> import os
+    >>> generator = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])
+    >>> discriminator = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> gan = kg.GAN(generator, discriminator, seed=0)
+    >>> gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+    >>> curves = kg.callbacks.TrainingCurves("curves.png", every=10)
+    >>> points = np.zeros((64, 2), "float32")
+    >>> history = gan.fit(points, epochs=2, verbose=0, callbacks=[curves])
+    >>> sorted(os.listdir())
+    ['curves.json', 'curves.png']
+    """
+
+    def __init__(self, path, every=1):
+        super().__init__(every)
+        self.path = Path(path)
+        if self.path.suffix != ".png":
+            raise ValueError(f"`path` is the name of a PNG file, such as 'curves.png'. Received: {path}")
+        self._rows = None
+
+    def on_train_begin(self, logs=None):
+        """Report what would spoil the first picture."""
+        require("matplotlib.figure")
+        super().on_train_begin(logs)
+        self._rows = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keep the numbers, and draw if it is this epoch's turn."""
+        if self._rows is None:
+            self._rows = self._earlier(epoch) if epoch > 0 else []
+        # A new list: a deep copy of this callback shares the old one.
+        self._rows = [*self._rows, {"epoch": epoch + 1, **_numbers(logs or {})}]
+        pictures.write_whole(self.path.with_suffix(".json"), json.dumps(self._rows).encode())
+        super().on_epoch_end(epoch, logs)
+
+    def _earlier(self, epoch):
+        path = self.path.with_suffix(".json")
+        if not path.exists():
+            return []
+        try:
+            return [row for row in json.loads(path.read_bytes()) if row["epoch"] <= epoch]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"{path} should hold the curves of the epochs before {epoch + 1}, as TrainingCurves "
+                f"wrote them, but holds something else ({error}). Remove it, or choose another `path`."
+            ) from error
+
+    def _draw(self, number):
+        history = keras.callbacks.History()
+        names = dict.fromkeys(name for row in self._rows for name in row)
+        history.history = {name: [row.get(name) for row in self._rows] for name in names}
+        # Keras counts epochs from 0.
+        history.epoch = [count - 1 for count in history.history.pop("epoch")]
+        pictures.training_curves(history, self.path)
+
+
+def _numbers(logs):
+    return {name: float(value) for name, value in logs.items()}

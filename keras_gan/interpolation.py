@@ -1,0 +1,134 @@
+"""Paths between latents."""
+
+import numbers
+
+import numpy as np
+
+
+def interpolate(start, end, steps, path="linear"):
+    """Return points at equal steps along paths from some latents to others, both ends included.
+
+    The linear path is the straight line. In many dimensions it leaves the region that a uniform or
+    normal prior draws from: the middle between two independent latents has about 1/√2 of their
+    length. The spherical path stays there: its direction turns by equal angles and its length
+    changes evenly from one end's to the other's. For ends of equal length, at the angle ω, it is
+    sin((1−t)ω)/sin ω · start + sin(tω)/sin ω · end (Shoemake, 1985; for latents White, 2016,
+    arXiv:1609.04468).
+
+    Between parallel latents both paths are one. Between opposite latents every half circle is as
+    short as another: the one towards the axis that is nearest to a right angle is taken.
+
+    Args:
+        start: array `(n, ...)` of latents.
+        end: array of the same shape.
+        steps: int, points of a path, at least 2.
+        path: `"linear"` or `"spherical"`.
+
+    Returns:
+        Float32 array `(n, steps, ...)`.
+
+    Raises:
+        ValueError: latents of different shapes, fewer than two steps, or an unknown path.
+
+    Example:
+
+    >>> kg.interpolation.interpolate([[2.0, 0.0]], [[0.0, 2.0]], steps=3).tolist()
+    [[[2.0, 0.0], [1.0, 1.0], [0.0, 2.0]]]
+    >>> arc = kg.interpolation.interpolate([[2.0, 0.0]], [[0.0, 2.0]], steps=3, path="spherical")
+    >>> arc[0, 1].round(2).tolist() == np.float32([1.41, 1.41]).tolist()
+    True
+    """
+    start, end = np.asarray(start, dtype="float64"), np.asarray(end, dtype="float64")
+    if start.ndim < 2 or start.shape != end.shape:
+        raise ValueError(
+            "A path leads from each latent of `start` to that of `end`: two arrays of one shape "
+            f"(n, ...). Received shapes: {start.shape} and {end.shape}"
+        )
+    if not isinstance(steps, numbers.Integral) or steps < 2:
+        raise ValueError(f"`steps` counts both ends: a whole number of 2 or more. Received: {steps!r}")
+    rows = [array.reshape(len(array), 1, -1) for array in (start, end)]
+    times = np.linspace(0, 1, steps)[:, None]
+    points = get(path)(*rows, times)
+    return points.astype("float32").reshape(len(start), steps, *start.shape[1:])
+
+
+def get(path):
+    """Return the function of a path, or say which paths there are.
+
+    Args:
+        path: `"linear"` or `"spherical"`.
+
+    Returns:
+        Function `(start, end, times)` of arrays that broadcast, with vectors along the last axis.
+
+    Raises:
+        ValueError: another name.
+
+    Example:
+
+    >>> kg.interpolation.get("linear")(np.zeros(2), np.ones(2), 0.25).tolist()
+    [0.25, 0.25]
+    """
+    if path not in PATHS:
+        raise ValueError(f"`path` is one of {list(PATHS)}. Received: {path!r}")
+    return PATHS[path]
+
+
+def linear(start, end, times):
+    """Return points of the straight line.
+
+    Args:
+        start: float64 array with vectors along its last axis.
+        end: array that broadcasts with it.
+        times: array that broadcasts with both, from 0 at the start to 1 at the end.
+
+    Example:
+
+    >>> kg.interpolation.linear(np.array([1.0, 0.0]), np.array([0.0, 1.0]), 0.5).tolist()
+    [0.5, 0.5]
+    """
+    return (1 - times) * start + times * end
+
+
+def spherical(start, end, times):
+    """Return points of the arc that turns from one direction to the other.
+
+    Args:
+        start: float64 array with vectors along its last axis.
+        end: array that broadcasts with it.
+        times: array that broadcasts with both, from 0 at the start to 1 at the end.
+
+    Example:
+
+    >>> kg.interpolation.spherical(np.array([3.0, 0.0]), np.array([0.0, 3.0]), 1 / 3).round(4).tolist()
+    [2.5981, 1.5]
+    """
+    # A vector of length 0 has no direction, and takes that of the other end.
+    first, last = _unit(start, otherwise=_unit(end, end)), _unit(end, otherwise=_unit(start, start))
+    cosine = np.sum(first * last, axis=-1, keepdims=True)
+    aside = last - cosine * first
+    # atan2 keeps small angles, and those near π, exact where arccos would round them.
+    angle = np.arctan2(_length(aside), cosine)
+    turned = np.cos(times * angle) * first + np.sin(times * angle) * _unit(aside, _perpendicular(first))
+    return linear(_length(start), _length(end), times) * turned
+
+
+PATHS = {"linear": linear, "spherical": spherical}
+
+
+def _length(vectors):
+    return np.sqrt(np.sum(np.square(vectors), axis=-1, keepdims=True))
+
+
+def _unit(vectors, otherwise):
+    """Return directions, those of `otherwise` where there is none to speak of."""
+    length = _length(vectors)
+    vanishes = length < 1e-12
+    return np.where(vanishes, otherwise, vectors / np.where(vanishes, 1.0, length))
+
+
+def _perpendicular(directions):
+    """Return a direction at a right angle to each; in one dimension there is none, but 0."""
+    axis = np.eye(directions.shape[-1])[np.argmin(np.abs(directions), axis=-1)]
+    aside = axis - np.sum(axis * directions, axis=-1, keepdims=True) * directions
+    return _unit(aside, np.zeros_like(aside))

@@ -1,0 +1,341 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.linalg import sqrtm
+
+import keras_gan as kg
+from keras_gan.metrics import FID, GaussianStatistics, frechet_distance
+from keras_gan.metrics.metric import BATCH_SIZE
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def with_moments(mean, covariance, n=400, seed=0):
+    """Return rows whose sample mean and covariance are these, exactly."""
+    rows = normal(n, len(mean), seed=seed)
+    rows -= rows.mean(axis=0)
+    whitened = rows @ np.linalg.inv(np.linalg.cholesky(np.cov(rows.T))).T
+    return whitened @ np.linalg.cholesky(covariance).T + mean
+
+
+def definition(real, fake):
+    """The formula, with the root of the product as SciPy takes it."""
+    first, second = np.cov(real.T), np.cov(fake.T)
+    root = sqrtm(first @ second).real
+    return np.sum((real.mean(0) - fake.mean(0)) ** 2) + np.trace(first + second - 2 * root)
+
+
+def test_gaussians_that_are_moved():
+    mean = np.array([1.0, -2.0, 0.5, 4.0])
+    real = with_moments(np.zeros(4), np.eye(4))
+    fake = with_moments(mean, np.eye(4), seed=1)
+    assert frechet_distance(real, fake) == pytest.approx(np.sum(mean**2), rel=1e-10)
+
+
+def test_gaussians_of_independent_features():
+    first, second = np.array([1.0, 0.5, 3.0, 0.0001]), np.array([2.0, 0.1, 3.0, 5.0])
+    real = with_moments(np.zeros(4), np.diag(first**2))
+    fake = with_moments(np.zeros(4), np.diag(second**2), seed=1)
+    assert frechet_distance(real, fake) == pytest.approx(np.sum((first - second) ** 2), rel=1e-9)
+
+
+def test_covariances_that_do_not_commute():
+    # In the plane tr (C₁C₂)^½ is √(tr C₁C₂ + 2 √det C₁C₂).
+    first, second = np.array([[2.0, 1.0], [1.0, 1.0]]), np.array([[1.0, -0.5], [-0.5, 3.0]])
+    product = first @ second
+    root = np.sqrt(np.trace(product) + 2 * np.sqrt(np.linalg.det(product)))
+    real, fake = with_moments(np.zeros(2), first), with_moments(np.ones(2), second, seed=1)
+    expected = 2 + np.trace(first + second) - 2 * root
+    assert frechet_distance(real, fake) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("size", [1, 2, 16, 100])
+def test_equals_scipy(size):
+    mixing = normal(size, size, seed=2)
+    real, fake = normal(500, size), normal(300, size, seed=1) @ mixing / np.sqrt(size) + 0.3
+    expected = sqrtm(np.atleast_2d(np.cov(real.T)) @ np.atleast_2d(np.cov(fake.T))).real
+    traces = real.var(axis=0, ddof=1).sum() + fake.var(axis=0, ddof=1).sum() - 2 * np.trace(expected)
+    expected = np.sum((real.mean(0) - fake.mean(0)) ** 2) + traces
+    assert frechet_distance(real, fake) == pytest.approx(expected, abs=1e-8)
+    single = frechet_distance(np.float32(real), np.float32(fake))
+    assert single == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("counts", [(20, 30), (20, 500), (500, 30)])
+@pytest.mark.filterwarnings("ignore:A Fréchet distance")
+def test_singular_covariances(counts):
+    # Cᵢ = Xᵢᵀ Xᵢ, so that tr (C₁C₂)^½ is the sum of the singular values of X₁ X₂ᵀ, of any rank.
+    real, fake = normal(counts[0], 100) * np.linspace(0.01, 2, 100) ** 2, normal(counts[1], 100, seed=1)
+    first, second = ((x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (real, fake))
+    roots = np.linalg.svd(first @ second.T, compute_uv=False).sum()
+    expected = np.sum((real.mean(0) - fake.mean(0)) ** 2)
+    expected += np.sum(first**2) + np.sum(second**2) - 2 * roots
+    assert frechet_distance(real, fake) == pytest.approx(expected, rel=1e-11)
+    assert frechet_distance(fake, real) == pytest.approx(expected, rel=1e-11)
+
+
+@pytest.mark.filterwarnings("ignore:A Fréchet distance")
+@pytest.mark.parametrize("features", [normal(300, 20), normal(10, 20), np.ones((300, 20))])
+def test_the_same_features_are_at_distance_0(features):
+    assert 0 <= frechet_distance(features, features) < 1e-11
+    assert 0 <= frechet_distance(features, features[::-1]) < 1e-11
+
+
+def test_constant_features_have_no_spread():
+    # A collapsed generator: what is left is the distance of means and the spread of real features.
+    real = normal(300, 5)
+    expected = 5 * 0.5**2 + real.var(axis=0, ddof=1).sum()
+    fake = np.repeat(real.mean(0, keepdims=True) + 0.5, 300, axis=0)
+    assert frechet_distance(real, fake) == pytest.approx(expected, rel=1e-10)
+
+
+def test_few_rows_are_biased_and_say_so():
+    real = normal(4000, 20)
+    message = (
+        r"of 20 fake rows of 20 features is biased upwards: .* singular\. Use more samples \(10,000 or "
+        "more are usual\\), or `kernel_distance`"
+    )
+    with pytest.warns(UserWarning, match=message) as warned:
+        biased = frechet_distance(real, normal(20, 20, seed=1))
+    assert warned[0].filename == __file__
+    with pytest.warns(UserWarning, match="of 7 real and 20 fake rows of 20 features"):
+        frechet_distance(real[:7], real[:20])
+    assert biased > 10 * frechet_distance(real, normal(4000, 20, seed=1))
+    frechet_distance(real, real[:21])
+
+
+def test_statistics_equal_numpy_in_any_batches():
+    # A mean of a thousand deviations: sums of squares would lose six digits of the covariance.
+    rows = normal(1000, 6) @ normal(6, 6, seed=1) + 1000
+    orders = {"whole": [rows], "one by one": rows[:, None], "uneven": np.split(rows, [1, 8, 500])}
+    orders["backwards"] = np.split(rows[::-1], 10)
+    for name, batches in orders.items():
+        statistics = GaussianStatistics(6)
+        for batch in batches:
+            statistics.update(batch)
+        assert statistics.count == 1000
+        np.testing.assert_allclose(statistics.mean, rows.mean(0), rtol=1e-14, err_msg=name)
+        np.testing.assert_allclose(statistics.covariance, np.cov(rows.T), rtol=1e-9, atol=1e-10)
+
+
+def test_statistics_merge():
+    rows = normal(100, 4) * [1, 2, 3, 4] + 50
+    first, second, empty = (GaussianStatistics(4) for _ in range(3))
+    first.update(rows[:33])
+    second.update(rows[33:])
+    untouched = second.covariance
+    for other in (second, empty):
+        first.merge(other)
+    np.testing.assert_allclose(first.covariance, np.cov(rows.T), rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(first.mean, rows.mean(0), rtol=1e-13)
+    assert (first.count, second.count) == (100, 67)
+    np.testing.assert_array_equal(second.covariance, untouched)
+    empty.merge(second)
+    np.testing.assert_allclose(empty.covariance, untouched, rtol=1e-14)
+
+
+def test_statistics_or_rows():
+    real, fake = normal(100, 4), normal(90, 4, seed=1)
+    statistics = GaussianStatistics(4)
+    statistics.update(real[:50])
+    statistics.update(real[50:])
+    expected = frechet_distance(real, fake)
+    assert frechet_distance(statistics, fake) == pytest.approx(expected, abs=1e-12)
+    assert frechet_distance(fake, statistics) == pytest.approx(expected, abs=1e-12)
+
+
+def test_what_statistics_give_is_not_what_they_keep():
+    statistics = GaussianStatistics(2)
+    statistics.update([[0.0, 0.0], [2.0, 2.0]])
+    statistics.mean[:] = statistics.covariance[:] = 7
+    assert statistics.mean.tolist() == [1, 1]
+    assert statistics.covariance.tolist() == [[2, 2], [2, 2]]
+
+
+GOOD = normal(9, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((GOOD[:0], GOOD), r"`real` is empty: received an array of shape \(0, 3\)"),
+        ((GOOD, GOOD[0]), r"`fake` are features, .* of shape \(n, d\)\. Received shape: \(3,\)"),
+        ((GOOD.reshape(9, 3, 1, 1), GOOD), r"shape: \(9, 3, 1, 1\)\. Make features of images with an"),
+        ((GOOD, GOOD * [1, np.nan, np.inf]), "`fake` must be finite numbers, but holds 18 that are not"),
+        ((GOOD, GOOD[:, :2]), "`real` has 3 columns and `fake` 2. Make both with the same extractor"),
+        ((GOOD, GOOD[:1]), "`fake` needs 2 rows or more for a covariance. Received: 1"),
+        ((GaussianStatistics(3), GOOD), "`real` needs 2 rows or more for a covariance. Received: 0"),
+    ],
+)
+def test_refusals(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        frechet_distance(*arguments)
+
+
+def test_features_are_numbers():
+    with pytest.raises(TypeError, match="`fake` are numbers. Received: dtype <U1"):
+        frechet_distance(GOOD, [["a", "b", "c"]])
+
+
+def test_refusals_of_statistics():
+    statistics = GaussianStatistics(3)
+    with pytest.raises(ValueError, match="No features have a mean yet. Give some with `update`"):
+        _ = statistics.mean
+    statistics.update(GOOD[:1])
+    with pytest.raises(ValueError, match="A covariance needs 2 rows of features or more. Received: 1"):
+        _ = statistics.covariance
+    with pytest.raises(ValueError, match=r"statistics of 3 features\. Received shape: \(9, 2\)"):
+        statistics.update(GOOD[:, :2])
+    with pytest.raises(ValueError, match="must be finite numbers"):
+        statistics.update(GOOD * np.nan)
+    assert statistics.count == 1
+    with pytest.raises(ValueError, match="statistics of 3 features, those to merge of 2"):
+        statistics.merge(GaussianStatistics(2))
+    with pytest.raises(TypeError, match="rows are added with `update`. Received: ndarray"):
+        statistics.merge(GOOD)
+    with pytest.raises(ValueError, match="`size` is a whole number of 1 or more. Received: 0"):
+        GaussianStatistics(0)
+
+
+class Rows:
+    """An extractor whose features are the rows of pixels, and that counts what it is called on."""
+
+    name, weights, resizer, size = "rows", "0123456789abcdef", "none", 4
+
+    def __init__(self, size=4):
+        self.size, self.calls = size, []
+
+    def __call__(self, images):
+        assert type(images) is np.ndarray
+        self.calls.append(len(images))
+        return np.float32(images.reshape(len(images), -1))
+
+
+def images(n, seed=0):
+    return np.float32(normal(n, 2, 2, 1, seed=seed))
+
+
+def test_fid_is_the_distance_of_features_and_says_how_it_was_made():
+    real, fake = images(100), images(80, seed=1) * 2
+    score = FID(Rows(), split="mnist test")(real, fake)
+    assert score.values == {"fid": pytest.approx(definition(real.reshape(100, 4), fake.reshape(80, 4)))}
+    assert (score.num_real, score.num_fake, score.split) == (100, 80, "mnist test")
+    assert (score.extractor, score.weights, score.resizer) == ("rows", Rows.weights, "none")
+    assert score.errors == score.settings == {}
+    assert type(score.values["fid"]) is float
+
+
+def test_images_may_come_in_batches_of_any_kind():
+    real, fake = images(100), images(90, seed=1)
+    metric = FID(Rows())
+    expected = metric(real, fake).values["fid"]
+    dataset = tf.data.Dataset.from_tensor_slices(fake)
+    labelled = tf.data.Dataset.from_tensor_slices((fake, np.arange(90)))
+    for batches in (
+        list(np.split(fake, [7, 50])),
+        (batch for batch in np.split(fake, 3)),
+        [fake[:0], fake],
+        tf.constant(fake),
+        dataset.batch(32),
+        labelled.batch(32),
+    ):
+        score = metric(real, batches)
+        assert score.values["fid"] == pytest.approx(expected, abs=1e-9)
+        assert score.num_fake == 90
+
+
+def test_a_reference_serves_many_times():
+    metric, real = FID(Rows()), images(100)
+    reference = metric.reference(real)
+    for seed in (1, 2):
+        fake = images(60, seed=seed)
+        assert metric.compare(reference, fake) == metric(real, fake)
+
+
+def test_an_array_is_cut_into_batches():
+    extractor = Rows()
+    FID(extractor).reference(images(BATCH_SIZE + 5))
+    assert extractor.calls == [BATCH_SIZE, 5]
+
+
+def test_fid_keeps_no_features():
+    size = 64
+    metric = FID(Rows(size))
+
+    def batches(count):
+        for seed in range(count):
+            yield normal(500, 8, 8, 1, seed=seed)
+
+    peaks = []
+    for count in (3, 30):
+        tracemalloc.start()
+        metric.reference(batches(count))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_an_extractor_of_the_package_serves():
+    real = np.random.default_rng(0).random((50, 2, 2, 1))
+    score = FID(kg.metrics.Pixels((2, 2, 1)))(real, 1 - real)
+    expected = definition(real.reshape(50, 4), 1 - real.reshape(50, 4))
+    assert score.values["fid"] == pytest.approx(expected, rel=1e-4)
+
+
+def wrong(**attributes):
+    return type("Wrong", (Rows,), attributes)()
+
+
+@pytest.mark.parametrize(
+    ("extractor", "given", "error", "message"),
+    [
+        (Rows(), images(5)[..., 0], ValueError, r"`fake` are images of shape .* shape: \(5, 2, 2\)"),
+        (
+            Rows(),
+            list(images(5)),
+            ValueError,
+            r"shape: \(2, 2, 1\)\. Turn a list of images into an array",
+        ),
+        (Rows(), np.float32(3), ValueError, r"Received shape: \(\)"),
+        (Rows(), images(0), ValueError, "`fake` holds no images. A generator can be read once"),
+        (Rows(), iter(()), ValueError, "`fake` holds no images"),
+        (Rows(), 7, TypeError, r"`fake` are images: an array .*, or batches of such. Received: int"),
+        (Rows(), images(5) * np.nan, ValueError, "`features of fake` must be finite .* holds 20 that"),
+        (
+            Rows(5),
+            images(5),
+            ValueError,
+            r"extractor 'rows' .* of shape \(5, 5\)\. It returned .*\(5, 4\)",
+        ),
+        (Rows(), images(1), ValueError, "`fake` needs 2 rows or more"),
+        (
+            wrong(__call__=lambda self, images: images),
+            images(5),
+            ValueError,
+            r"`features of fake` are features, .* Received shape: \(5, 2, 2, 1\)",
+        ),
+        (
+            Rows(),
+            tf.data.Dataset.from_tensors(images(5)).repeat(),
+            ValueError,
+            r"`fake` is a dataset without an end\. .*`dataset\.take\(num_batches\)`",
+        ),
+    ],
+)
+def test_refusals_of_images(extractor, given, error, message):
+    statistics = GaussianStatistics(extractor.size)
+    statistics.update(normal(50, extractor.size))
+    with pytest.raises(error, match=message):
+        FID(extractor).compare(statistics, given)
+
+
+def test_refusals_of_extractors():
+    with pytest.raises(TypeError, match="An extractor .* without name, weights, resizer, size"):
+        FID(len)
+    unnamed = type("Unnamed", (), {"name": "x", "weights": None, "resizer": None, "size": 2})()
+    with pytest.raises(TypeError, match="Received .*Unnamed.*, which cannot be called"):
+        FID(unnamed)

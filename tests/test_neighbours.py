@@ -1,0 +1,228 @@
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
+
+from keras_gan.metrics import (
+    DensityCoverage,
+    PrecisionRecall,
+    density_coverage,
+    nearest_distances,
+    precision_recall,
+)
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def definition(real, fake, k):
+    """Precision, recall, density and coverage from all distances, as the package prdc takes them."""
+    between = cdist(real, fake)
+    radii, fake_radii = (np.sort(cdist(x, x), axis=1)[:, k] for x in (real, fake))
+    inside, fake_inside = between < radii[:, None], between < fake_radii[None]
+    return (
+        inside.any(axis=0).mean(),
+        fake_inside.any(axis=1).mean(),
+        inside.sum() / (k * len(fake)),
+        inside.any(axis=1).mean(),
+    )
+
+
+@pytest.mark.parametrize("k", [1, 4])
+@pytest.mark.parametrize("block_size", [1, 7, 50, 1000])
+def test_nearest_distances_equal_scikit_learn(k, block_size):
+    queries, references = normal(40, 5), normal(60, 5, seed=1)
+    expected, _ = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(references).kneighbors(queries)
+    found = nearest_distances(queries, references, k, block_size=block_size)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("block_size", [1, 7, 40, 1000])
+def test_self_is_excluded_by_position(block_size):
+    rows = normal(40, 5)
+    rows[17] = rows[3]  # equal rows are neighbours at distance 0
+    distances = cdist(rows, rows)
+    np.fill_diagonal(distances, np.inf)
+    expected = np.sort(distances, axis=1)[:, :3]
+    found = nearest_distances(rows, rows, 3, exclude_self=True, block_size=block_size)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert found[3, 0] == found[17, 0] == 0
+    assert nearest_distances(rows, rows)[:, 0].tolist() == [0] * 40
+
+
+@pytest.mark.parametrize(("dtype", "offset"), [("float32", 1e6), ("float64", 1e9)])
+def test_distances_are_exact_far_from_the_origin(dtype, offset):
+    # ‖x‖² + ‖y‖² − 2 x·y keeps no digit of such distances, not even which is the least.
+    rows = (offset + np.arange(12.0).reshape(6, 2)).astype(dtype)
+    moved = (rows + np.array([0.5, 0])).astype(dtype)
+    assert nearest_distances(moved, rows)[:, 0].tolist() == [0.5] * 6
+    assert nearest_distances(rows[::-1], rows)[:, 0].tolist() == [0] * 6
+    # An outlier moves the centre, and leaves the others far from it.
+    outlier = np.concatenate([rows, np.full((1, 2), offset - 1e6, dtype)])
+    assert nearest_distances(moved, outlier)[:, 0].tolist() == [0.5] * 6
+
+
+def test_bytes_do_not_wrap():
+    assert nearest_distances(np.uint8([[0, 3]]), np.uint8([[255, 3]])).tolist() == [[255]]
+
+
+def test_block_memory_is_bounded():
+    rows = np.float32(normal(2000, 4))
+    nearest_distances(rows, rows, block_size=100)
+    peaks = []
+    for count in (1000, 2000):
+        part = rows[:count]
+        tracemalloc.start()
+        nearest_distances(part, part, block_size=100)
+        precision_recall(part, part, block_size=100)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert max(peaks) < 1000 * 1000 * 8 / 4  # one whole matrix of distances would be four times as much
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+@pytest.mark.parametrize("size", [2, 64])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_equal_the_definition(k, size, dtype):
+    real = normal(300, size).astype(dtype)
+    fake = (0.8 * normal(200, size, seed=1) + 0.1).astype(dtype)
+    expected = definition(np.float64(real), np.float64(fake), k)
+    for block_size in (64, 1000):
+        found = precision_recall(real, fake, k, block_size)
+        found += density_coverage(real, fake, k, block_size)
+        assert found == pytest.approx(expected, abs=1e-12)
+
+
+# What the package prdc 0.2 gives for `normal(500, 64)` and `0.9 * normal(400, 64, seed=1) + 0.05`.
+PRDC = {
+    3: (0.9375, 0.286, 3.5133333333333328, 0.98),
+    5: (0.9725, 0.378, 3.4785, 0.998),
+}
+
+
+@pytest.mark.parametrize("k", PRDC)
+def test_equal_the_package_prdc(k):
+    real, fake = normal(500, 64), 0.9 * normal(400, 64, seed=1) + 0.05
+    found = precision_recall(real, fake, k) + density_coverage(real, fake, k)
+    assert found == pytest.approx(PRDC[k], abs=1e-12)
+
+
+def test_points_on_a_line_by_hand():
+    # k = 1: real 0, 1, 3 have balls of radius 1, 1, 2; fake 0.5 and 9 have radius 8.5.
+    real, fake = np.array([[0.0], [1.0], [3.0]]), np.array([[0.5], [9.0]])
+    # 0.5 lies in the balls of 0 and of 1; 9 in none. All real points lie within 8.5 of 0.5.
+    assert precision_recall(real, fake, k=1) == (0.5, 1.0)
+    assert density_coverage(real, fake, k=1) == (2 / 2, pytest.approx(2 / 3))
+    # On the surface is outside: 2 and −1 are at distance 1 from 1 and 0; 2 is inside the ball of 3.
+    assert density_coverage(real, [[-1.0]], k=1) == (0, 0)
+    assert density_coverage(real, [[2.0]], k=1) == (1, pytest.approx(1 / 3))
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_copies_of_real_rows_meet_no_rounding(k):
+    # Each ball holds its centre and the k − 1 nearer rows; the k-th lies on its surface, outside.
+    real = np.float32(normal(300, 100)) + 100
+    fake = real[np.random.default_rng(1).permutation(300)]
+    for block_size in (70, 1000):
+        assert density_coverage(real, fake, k, block_size) == (1, 1)
+        assert precision_recall(real, fake, k, block_size) == (1, 1)
+
+
+def test_equal_distributions_have_the_known_coverage_and_density():
+    # The expectations of Naeem et al. for n real and n fake rows, held against the mean of draws.
+    n, k, draws = 200, 5, 40
+    expected = 1 - math.prod((n - i) / (2 * n - i) for i in range(1, k + 1))
+    found = np.array(
+        [density_coverage(normal(n, 8, seed=i), normal(n, 8, seed=999 + i), k) for i in range(draws)]
+    )
+    errors = found.std(axis=0, ddof=1) / np.sqrt(draws)
+    assert abs(found.mean(axis=0) - [1, expected]).tolist() < (3 * errors).tolist()
+    assert errors[1] < 0.003
+
+
+def test_quality_and_variety_are_told_apart():
+    real = normal(500, 2)
+    narrow, wide = 0.2 * normal(500, 2, seed=1), 5 * normal(500, 2, seed=1)
+    precision, recall = precision_recall(real, narrow)
+    assert precision > 0.95 > 0.5 > recall
+    precision, recall = precision_recall(real, wide)
+    assert precision < 0.4 < 0.9 < recall
+    assert density_coverage(real, real.mean(0, keepdims=True))[1] < 0.05
+
+
+GOOD = normal(9, 3)
+SHARED = [
+    ((GOOD[:0], GOOD), "`{0}` is empty"),
+    ((GOOD, GOOD[0]), r"`{1}` are features, .* Received shape: \(3,\)"),
+    ((GOOD.reshape(9, 3, 1, 1), GOOD), "Make features of images with an extractor"),
+    ((GOOD, GOOD + np.inf), "`{1}` must be finite numbers, but holds 27 that are not"),
+    ((GOOD, GOOD[:, :2]), "`{0}` has 3 columns and `{1}` 2"),
+    ((GOOD, GOOD, 0), "`k` is a whole number of 1 or more. Received: 0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        (nearest_distances, ("queries", "references")),
+        (precision_recall, ("real", "fake")),
+        (density_coverage, ("real", "fake")),
+    ],
+)
+@pytest.mark.parametrize(("arguments", "message"), SHARED)
+def test_refusals(function, names, arguments, message):
+    with pytest.raises(ValueError, match=message.format(*names)):
+        function(*arguments)
+    with pytest.raises(ValueError, match="`block_size` is a whole number of 1 or more. Received: 0.5"):
+        function(GOOD, GOOD, block_size=0.5)
+
+
+def test_refusals_of_few_rows():
+    with pytest.raises(ValueError, match="10 neighbours of each row need 10 references or more.*: 9"):
+        nearest_distances(GOOD, GOOD, k=10)
+    with pytest.raises(ValueError, match="9 neighbours of each row need 10 references or more.*: 9"):
+        nearest_distances(GOOD, GOOD, k=9, exclude_self=True)
+    with pytest.raises(ValueError, match="row by row. Received: 8 queries and 9 references"):
+        nearest_distances(GOOD[1:], GOOD, exclude_self=True)
+    with pytest.raises(ValueError, match="`real` needs 4 rows or more, .* 3 neighbours. Received: 3"):
+        precision_recall(GOOD[:3], GOOD)
+    with pytest.raises(ValueError, match="`fake` needs 4 rows or more"):
+        precision_recall(GOOD, GOOD[:3])
+    with pytest.raises(ValueError, match="`real` needs 6 rows or more"):
+        density_coverage(GOOD[:5], GOOD)
+
+
+class Rows:
+    name, weights, resizer, size = "rows", "0123456789abcdef", "none", 4
+
+    def __call__(self, images):
+        return np.float32(images.reshape(len(images), -1))
+
+
+@pytest.mark.parametrize(
+    ("family", "function", "names", "k"),
+    [
+        (PrecisionRecall, precision_recall, ("precision", "recall"), 3),
+        (DensityCoverage, density_coverage, ("density", "coverage"), 5),
+    ],
+)
+def test_scores_of_images_say_how_they_were_made(family, function, names, k):
+    real, fake = np.float32(normal(100, 2, 2, 1)), np.float32(normal(90, 2, 2, 1, seed=1))
+    for options in ({}, {"k": 2}):
+        metric = family(Rows(), split="test", **options)
+        score = metric([real[:40], real[40:]], (batch for batch in np.split(fake, 3)))
+        used = options.get("k", k)
+        expected = function(real.reshape(100, 4), fake.reshape(90, 4), used)
+        assert score.values == dict(zip(names, expected, strict=True))
+        assert (score.settings, score.errors) == ({"k": used}, {})
+        assert (score.num_real, score.num_fake, score.split) == (100, 90, "test")
+        assert (score.extractor, score.weights, score.resizer) == ("rows", Rows.weights, "none")
+        assert metric.compare(metric.reference(real), fake) == score
+    with pytest.raises(ValueError, match="`k` is a whole number of 1 or more. Received: 0"):
+        family(Rows(), k=0)
