@@ -1,5 +1,7 @@
 """The average of a network's weights over training."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -9,13 +11,13 @@ class Average:
 
     Samples of a GAN are better under the average of the generator's recent weights than under the
     last ones, which circle around it (Yazıcı, Foo, Winkler, Yap, Piliouras, Chandrasekhar, 2018,
-    arXiv 1806.04498). After step t the average is a ← βₜ·a + (1 − βₜ)·w with
-    βₜ = min(decay, (t − 1) / (t + 9)): a tenth of the steps so far at first, so that the average does not
-    remember how training began, and 1 / (1 − decay) steps in the end.
+    arXiv 1806.04498). After t steps the average is Σₛ decayᵗ⁻ˢ wₛ / Σₛ decayᵗ⁻ˢ over the weights wₛ
+    after each: the mean of all weights at first, and of about the last 1 / (1 − decay) in the end. It
+    never holds the weights that training began with.
 
     Args:
         network: `keras.Model`.
-        decay: float in [0, 1): .999 averages over about the last 1,000 steps.
+        decay: float in (0, 1): .999 averages over about the last 1,000 steps.
 
     Raises:
         ValueError: `decay` is out of range.
@@ -27,14 +29,14 @@ class Average:
     >>> for t, weight in enumerate([1.0, 3.0], 1):
     ...     network.set_weights([np.array([[weight]])])
     ...     average.update(t)
-    >>> round(float(average.variables[0][0, 0]), 3)  # 1 after the first step; then (1·1 + 10·3) / 11
-    2.818
+    >>> round(float(average.variables[0][0, 0]), 3)  # 1 after the first step; then (½·1 + 3) / (½ + 1)
+    2.333
     """
 
     def __init__(self, network, decay):
-        if not 0 <= decay < 1:
+        if not 0 < decay < 1:
             raise ValueError(
-                "The decay of an average is a number in [0, 1), such as 0.999 for an average over about "
+                "The decay of an average is a number in (0, 1), such as 0.999 for an average over about "
                 f"the last 1,000 steps. Received: {decay!r}"
             )
         self.network, self.decay = network, float(decay)
@@ -45,8 +47,10 @@ class Average:
 
     def update(self, step):
         """Take the weights as they are after `step` steps, counted from 1, into the average."""
-        t = ops.cast(step, "float32")
-        share = ops.maximum(1.0 - self.decay, 10.0 / (t + 9.0))
+        # The share of the newest weights, (1 − decay) / (1 − decayᵗ), without a difference of numbers
+        # that float32 holds to be the same.
+        exponent = math.log(self.decay) * ops.cast(step, "float32")
+        share = (1.0 - self.decay) / -ops.expm1(exponent)
         for average, weight in zip(self.variables, self.network.weights, strict=True):
             if "float" in weight.dtype:
                 average.assign_add(ops.cast(share, weight.dtype) * ops.subtract(weight, average))

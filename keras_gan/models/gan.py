@@ -150,7 +150,7 @@ class GAN(Objectives, Saving, keras.Model):
                 of k·m rows is cut into k minibatches of m; a remainder is left out.
             joint: judge real and fake examples in one pass of the discriminator instead of two. It is
                 faster, and mixes their batch-norm statistics.
-            average_decay: number in [0, 1) that keeps an exponential moving average of the
+            average_decay: number in (0, 1) that keeps an exponential moving average of the
                 generator's weights beside it, which `generate(averaged=True)` uses: .999 averages over
                 about the last 1,000 steps (see `kg.models.Average`). None keeps none.
             run_eagerly: as in `keras.Model.compile`.
