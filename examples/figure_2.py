@@ -58,7 +58,12 @@ def load_gan(args):
         path = folder / "gan.keras"
         if not path.exists():
             gan_mnist.main(["--dataset", args.dataset, "--output", str(folder)])
-    return keras.models.load_model(path, compile=False)
+    return keras.models.load_model(path)
+
+
+def draw(gan, n=None, **options):
+    """Samples of a GAN: those of its average, if it keeps one."""
+    return gan.generate(n, averaged=gan.average is not None, **options)
 
 
 def training_images(dataset):
@@ -104,7 +109,7 @@ def main(argv=None):
     """Load or train, and draw."""
     args = arguments(argv)
     gan = load_gan(args)
-    samples = gan.generate(args.rows * args.columns, seed=args.seed)
+    samples = draw(gan, args.rows * args.columns, seed=args.seed)
     path = args.output / "figure_2.png"
     save_png(path, draw_panel(samples, training_images(args.dataset), args.columns))
     print(f"Framed in yellow: the training images nearest to the column before. {path.resolve()}")

@@ -1,6 +1,21 @@
 """The adversarial nets of 2014 on faces of 48×48 pixels, in two stages: Figure 2b and Table 1.
 
-Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 2014, arXiv 1406.2661.
+Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 2014, arXiv 1406.2661,
+with the R1 penalty of Mescheder, Geiger, Nowozin, 2018, arXiv 1801.04406, where `--r1` asks for it.
+
+    python examples/gan_tfd.py --data TFD_48x48.mat    # the Toronto Face Database, which is not public
+    python examples/gan_tfd.py --olivetti olivettifaces.mat --units 800 --r1 0.5 \\
+        --epochs 600 --stacked-epochs 200
+
+The first stage is trained; then new latents are stacked under its generator, and the whole is trained
+against a new discriminator. The paper's 8000 units (104 million weights) want a GPU; its number for the
+database is 2057 ± 26 nats. The 400 Olivetti faces of 40 people (64×64, resized) stand in for it: 30
+people are trained on, and the folds are made of the other ten.
+
+The second command: 3 minutes of one core. Reached with seed 0: 1275 ± 66 nats, a number of that set
+alone (1149 ± 116 for one window on the mean face, 1669 ± 69 for the training faces in place of samples).
+After 1,800 and 600 steps all samples are nearly one face, the mean of the training faces: the nets
+have not learned variety. The paper makes 50 and 22 passes over a far larger set.
 """
 
 import argparse
@@ -97,12 +112,10 @@ def play(generator, images, epochs, stage, args):
 
 def log_likelihood(samples, source):
     """Parzen-window log-likelihood: the mean over the five folds, and its standard error."""
-    folds = [
-        kg.metrics.evaluate_parzen(
-            samples, *kg.datasets.load_arrays(source, ("valid", "test"), fold=fold)
-        ).log_likelihood
-        for fold in FOLDS
-    ]
+    folds = []
+    for fold in FOLDS:
+        validation, test = kg.datasets.load_arrays(source, ("valid", "test"), fold=fold)
+        folds.append(kg.metrics.ParzenWindow(validation)(test, samples).log_likelihood)
     return np.mean(folds), np.std(folds) / np.sqrt(len(folds))
 
 

@@ -301,6 +301,22 @@ def cleaned(batch):
     return ops.where(finite, batch, 0.0), 0.0 * ops.sum(ops.where(finite, 0.0, batch))
 
 
+def as_latents(latents, generator):
+    """Return given latents as an array of the shape that the generator takes.
+
+    Raises:
+        ValueError: they have another shape.
+    """
+    latents = np.asarray(latents, "float32")
+    shapes = input_shapes(generator)
+    if latents.ndim < 2 or (shapes and not compatible(latents.shape, shapes[0])):
+        raise ValueError(
+            f"`latents` must have the shape {shapes[0] if shapes else '(n, ...)'} that the generator "
+            f"takes, one row a sample. Received: {latents.shape}"
+        )
+    return ops.convert_to_tensor(latents)
+
+
 def as_conditions(condition, n, shape):
     """Return `n` conditions of `shape` as an array, or None for a network without condition.
 

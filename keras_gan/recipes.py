@@ -1,6 +1,9 @@
 """Training settings of papers, each by name, ready for `GAN.compile`."""
 
+import keras
+
 from keras_gan.optimizers import EpochRamp, GeometricDecay, MomentumSGD
+from keras_gan.terms import R1
 
 
 def goodfellow2014(steps_per_epoch, learning_rate=0.1):
@@ -51,4 +54,42 @@ def goodfellow2014(steps_per_epoch, learning_rate=0.1):
         "update": "simultaneous",
         "joint": True,
         "discriminator_steps": 1,
+    }
+
+
+def averaged_adam(learning_rate=2e-4, r1=1.0, average_decay=0.9999):
+    """Return settings that train the nets of 2014 in a tenth of the time, as arguments of `GAN.compile`.
+
+    What was found after 2014, on the same game: Adam with β₁ = ½ (Radford, Metz and Chintala, 2015,
+    arXiv 1511.06434); the R1 penalty, which lets the game converge near its equilibrium (Mescheder,
+    Geiger and Nowozin, 2018, arXiv 1801.04406), in every fourth step (Karras et al., 2020, arXiv
+    1912.04958); and an average of the generator's weights over training (Yazıcı et al., 2018, arXiv
+    1806.04498). The players take turns, as in Algorithm 1 of the paper.
+
+    The samples are those of the average: `gan.generate(n, averaged=True)`.
+
+    Args:
+        learning_rate: of both players.
+        r1: weight γ of the R1 penalty, for pixels in [0, 1]. A weaker one lets the discriminator win at
+            first, a stronger one blurs.
+        average_decay: decay of the average, which is over about 1 / (1 − decay) steps.
+
+    Returns:
+        A dict of keyword arguments of `GAN.compile`. The optimizers are new ones at each call.
+
+    Example:
+
+    >>> recipe = kg.recipes.averaged_adam()    # gan.compile(**recipe)
+    >>> recipe["terms"][0].interval, recipe["average_decay"]
+    (4, 0.9999)
+    """
+    return {
+        "d_optimizer": keras.optimizers.Adam(learning_rate, beta_1=0.5),
+        "g_optimizer": keras.optimizers.Adam(learning_rate, beta_1=0.5),
+        "loss": "non_saturating",
+        "update": "alternating",
+        "joint": True,
+        "discriminator_steps": 1,
+        "terms": [R1(weight=r1, interval=4)],
+        "average_decay": average_decay,
     }

@@ -183,7 +183,7 @@ def test_the_likelihood_is_the_mean_over_folds_that_differ(example, olivetti, tm
     folds = []
     for fold in range(5):
         validation, test = kg.datasets.load_arrays(source, ("valid", "test"), fold=fold)
-        folds.append(kg.metrics.evaluate_parzen(samples, validation, test).log_likelihood)
+        folds.append(kg.metrics.ParzenWindow(validation)(test, samples).log_likelihood)
     assert len(set(folds)) == 5
     mean, error = module.log_likelihood(samples, source)
     assert mean == pytest.approx(sum(folds) / 5)

@@ -88,9 +88,10 @@ class ImageCallback(DrawingCallback):
         value_range: pair of the numbers shown as black and white, or `None`.
         gif: bool, whether training ends with a film.
         tensorboard: folder of a TensorBoard log, or `None`.
+        averaged: bool, whether the samples are those of the generator's average.
     """
 
-    def __init__(self, directory, every, value_range, gif, tensorboard):
+    def __init__(self, directory, every, value_range, gif, tensorboard, averaged):
         super().__init__(every)
         if value_range is not None:
             limits(value_range)
@@ -98,6 +99,7 @@ class ImageCallback(DrawingCallback):
         self.value_range = self._shown_range = value_range
         self.gif = gif
         self.tensorboard = tensorboard
+        self.averaged = averaged
 
     def on_train_begin(self, logs=None):
         """Report what would spoil the first picture, and open the TensorBoard log."""

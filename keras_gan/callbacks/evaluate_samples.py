@@ -47,6 +47,8 @@ class EvaluateSamples(EpochCallback):
         batch_size: int, samples to make at a time. Defaults to 500.
         stop_on_error: bool, whether a metric that fails, or samples that are not finite, end
             training with an error. Defaults to `False`: a warning.
+        averaged: bool, whether the average of the generator's weights makes the samples, which
+            `gan.compile(average_decay=...)` keeps. Defaults to `False`.
 
     Attributes:
         results: dict from names to what each metric returned last, such as a `kg.metrics.Score`,
@@ -84,6 +86,7 @@ class EvaluateSamples(EpochCallback):
         condition=None,
         batch_size=500,
         stop_on_error=False,
+        averaged=False,
     ):
         super().__init__(every)
         check_whole(1, num_samples=num_samples, batch_size=batch_size)
@@ -95,6 +98,7 @@ class EvaluateSamples(EpochCallback):
         self.condition = condition
         self.batch_size = batch_size
         self.stop_on_error = stop_on_error
+        self.averaged = averaged
         self.results = {}
         self._measures = _measures(metrics)
         self._most = None
@@ -137,8 +141,11 @@ class EvaluateSamples(EpochCallback):
         self._sample_shape = real.shape[1:]
 
     def _samples(self):
-        options = {"seed": self.seed, "condition": self.condition, "batch_size": self.batch_size}
-        return np.asarray(self.model.generate(self.num_samples, **options))
+        return np.asarray(
+            self.model.generate(
+                self.num_samples, self.seed, self.condition, self.batch_size, self.averaged
+            )
+        )
 
     def _evaluate(self, number):
         fake = self._samples()

@@ -39,6 +39,8 @@ class LatentInterpolation(ImageCallback):
             the order of their epochs. Defaults to `False`.
         tensorboard: folder of a TensorBoard log to write the pictures into as well, with the number
             of the epoch as step. Defaults to `None`.
+        averaged: bool, whether the average of the generator's weights makes the samples, which
+            `gan.compile(average_decay=...)` keeps. Defaults to `False`.
 
     Raises:
         ValueError: an argument that cannot be; or, when training begins, samples that are not
@@ -64,7 +66,7 @@ class LatentInterpolation(ImageCallback):
     ['epoch-0001.png', 'epoch-0002.png']
     """
 
-    _needs = ("generate", "prior", "make")
+    _needs = ("generate", "prior")
     _tag = "interpolation"
 
     def __init__(
@@ -79,8 +81,9 @@ class LatentInterpolation(ImageCallback):
         value_range=None,
         gif=False,
         tensorboard=None,
+        averaged=False,
     ):
-        super().__init__(directory, every, value_range, gif, tensorboard)
+        super().__init__(directory, every, value_range, gif, tensorboard, averaged)
         check_whole(1, rows=rows)
         check_whole(2, steps=steps)
         check_whole(0, seed=seed)
@@ -102,10 +105,10 @@ class LatentInterpolation(ImageCallback):
         # Ends alternate, so that more rows leave the first ones as they are.
         ends = ops.convert_to_numpy(self.model.prior.sample(2 * self.rows, self.seed))
         latents = interpolate(ends[::2], ends[1::2], self.steps, self.path)
-        latents = ops.convert_to_tensor(latents.reshape(-1, *ends.shape[1:]))
         condition = None if self.condition is None else np.repeat(self.condition, self.steps, axis=0)
-        condition = as_conditions(condition, len(latents), self.model.condition_shape)
-        return ops.convert_to_numpy(self.model.make(latents, condition))
+        return self.model.generate(
+            latents=latents.reshape(-1, *ends.shape[1:]), condition=condition, averaged=self.averaged
+        )
 
     def _picture(self, samples):
         return tile(to_uint8(samples, self._shown_range), self.rows, self.steps)

@@ -39,6 +39,8 @@ class ParzenWindow(EvaluateSamples):
             the [0, 1] in which nats are counted. Defaults to (0, 1), as of a sigmoid; a tanh has
             (-1, 1).
         stop_on_error: bool, whether what goes wrong ends training. Defaults to `False`: a warning.
+        averaged: bool, whether the average of the generator's weights makes the samples, which
+            `gan.compile(average_decay=...)` keeps. Defaults to `False`.
 
     Raises:
         ValueError: an argument that cannot be; when training begins, images outside `value_range`,
@@ -70,10 +72,19 @@ class ParzenWindow(EvaluateSamples):
         batch_size=500,
         value_range=(0, 1),
         stop_on_error=False,
+        averaged=False,
     ):
         protocol = _ParzenWindow(test, limits(value_range))
         super().__init__(
-            protocol, validation, every, num_samples, seed, condition, batch_size, stop_on_error
+            protocol,
+            validation,
+            every,
+            num_samples,
+            seed,
+            condition,
+            batch_size,
+            stop_on_error,
+            averaged,
         )
         self.validation = validation
         self.test = test

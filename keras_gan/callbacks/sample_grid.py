@@ -39,6 +39,8 @@ class SampleGrid(ImageCallback):
             Defaults to `False`.
         tensorboard: folder of a TensorBoard log to write the pictures into as well, with the number
             of the epoch as step. Defaults to `None`.
+        averaged: bool, whether the average of the generator's weights makes the samples, which
+            `gan.compile(average_decay=...)` keeps. Defaults to `False`.
 
     Raises:
         ValueError: an argument that cannot be; or, when training begins, samples that are not
@@ -83,8 +85,9 @@ class SampleGrid(ImageCallback):
         nearest=None,
         gif=False,
         tensorboard=None,
+        averaged=False,
     ):
-        super().__init__(directory, every, value_range, gif, tensorboard)
+        super().__init__(directory, every, value_range, gif, tensorboard, averaged)
         check_whole(1, rows=rows, columns=columns)
         check_whole(0, seed=seed)
         if condition is not None:
@@ -109,7 +112,7 @@ class SampleGrid(ImageCallback):
 
     def _samples(self):
         n = self.rows * self.columns
-        return self.model.generate(n, seed=self.seed, condition=self.condition)
+        return self.model.generate(n, self.seed, self.condition, averaged=self.averaged)
 
     def _images(self):
         samples = super()._images()

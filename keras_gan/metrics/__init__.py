@@ -37,7 +37,6 @@ from keras_gan.metrics.neighbours import (
 from keras_gan.metrics.parzen import (
     ParzenResult,
     ParzenWindow,
-    evaluate_parzen,
     parzen_log_likelihood,
     select_bandwidth,
 )

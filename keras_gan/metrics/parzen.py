@@ -193,11 +193,6 @@ class ParzenWindow(Metric):
         )
 
 
-def evaluate_parzen(samples, validation, test, grid=BANDWIDTHS):
-    """Temporary."""
-    return ParzenWindow(validation, grid)(test, samples)
-
-
 def _rows(name, data, dtype):
     if dtype not in ("float32", "float64"):
         raise ValueError(f"`dtype` is 'float32' or 'float64'. Received: {dtype!r}")

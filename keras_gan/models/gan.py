@@ -251,7 +251,7 @@ class GAN(Objectives, Saving, keras.Model):
         """Turn latents (or `[latents, condition]`) into samples."""
         return self.generator(inputs, training=training)
 
-    def generate(self, n, seed=None, condition=None, batch_size=500, averaged=False):
+    def generate(self, n=None, seed=None, condition=None, batch_size=500, averaged=False, latents=None):
         """Draw samples from the generator, as after training: no dropout, moving statistics.
 
         Args:
@@ -263,20 +263,31 @@ class GAN(Objectives, Saving, keras.Model):
             batch_size: how many samples to make at a time, which bounds the memory.
             averaged: whether the average of the generator's weights makes the samples, which
                 `compile(average_decay=...)` keeps.
+            latents: array `(n, ...)` of what to make samples of, in the place of `n` and `seed`.
 
         Returns:
             Float32 NumPy array of shape `(n, ...)`.
 
         Raises:
-            ValueError: `n` or `batch_size` is not positive; the condition is missing, not wanted, or
-                of another shape; `averaged` without an average.
+            ValueError: `n` or `batch_size` is not positive; both `n` and `latents`, or neither; latents
+                of another shape; the condition is missing, not wanted, or of another shape; `averaged`
+                without an average.
         """
+        if (n is None) == (latents is None):
+            raise ValueError(
+                "Samples are drawn by their number `n`, or made of given `latents`: expected one of the "
+                f"two. Received: n={n!r} and {'no' if latents is None else 'some'} latents."
+            )
+        if latents is not None:
+            latents = networks.as_latents(latents, self.generator)
+            n = latents.shape[0]
         for name, value in {"n": n, "batch_size": batch_size}.items():
             if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {value!r}")
-        seed = int(keras.random.randint((), 0, 2**31 - 1)) if seed is None else networks.check_seed(seed)
         condition = networks.as_conditions(condition, n, self.condition_shape)
-        latents = self.prior.sample(int(n), seed)
+        if latents is None:
+            seed = keras.random.randint((), 0, 2**31 - 1) if seed is None else networks.check_seed(seed)
+            latents = self.prior.sample(int(n), int(seed))
         batches = [slice(start, start + batch_size) for start in range(0, n, batch_size)]
         with self._averaged() if averaged else contextlib.nullcontext():
             samples = [
