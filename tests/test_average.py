@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from games import mlp
 from keras import ops
+from PIL import Image
 
 import keras_gan as kg
 
@@ -104,3 +105,43 @@ def test_samples_of_no_average_are_refused_with_the_way_out():
         gan.generate(3, averaged=True)
     with pytest.raises(ValueError, match="keeps no average"):
         kg.GAN(mlp(4, 2), mlp(2, 1)).generate(3, averaged=True)
+
+
+def test_callbacks_show_and_measure_the_average_on_request(rng, tmp_path):
+    shape = (8, 8, 1)
+    dense, reshape = keras.layers.Dense, keras.layers.Reshape
+    generator = keras.Sequential([keras.Input((4,)), dense(64, "sigmoid"), reshape(shape)])
+    discriminator = keras.Sequential([keras.Input(shape), keras.layers.Flatten(), dense(1)])
+    gan = kg.GAN(generator, discriminator, seed=0)
+    gan.compile(keras.optimizers.Adam(0.1), keras.optimizers.Adam(0.1), average_decay=0.999)
+    images = rng.random((40, *shape)).astype("float32")
+
+    def mean(real, fake):
+        return fake.mean()
+
+    watch = {"averaged": True}
+    history = fit(
+        gan,
+        images,
+        epochs=2,
+        callbacks=[
+            kg.callbacks.EvaluateSamples(mean, images, num_samples=20, seed=3, **watch),
+            kg.callbacks.ParzenWindow(images, num_samples=20, seed=3, **watch),
+            kg.callbacks.SampleGrid(tmp_path / "grid", rows=2, columns=2, seed=3, **watch),
+            kg.callbacks.LatentInterpolation(tmp_path / "path", rows=1, steps=2, seed=3, **watch),
+        ],
+    ).history
+    last, averaged = (gan.generate(20, seed=3, averaged=a) for a in (False, True))
+    assert history["val_mean"][-1] == pytest.approx(averaged.mean(), rel=1e-6)
+    assert abs(last.mean() - averaged.mean()) > 1e-3
+    measure = kg.metrics.ParzenWindow(images[::2])
+    expected = measure(images[1::2], averaged).log_likelihood
+    assert history["val_parzen_log_likelihood"][-1] == pytest.approx(expected, rel=1e-5)
+    for folder, shown in (
+        ("grid", averaged[:4].reshape(2, 2, 8, 8)),
+        ("path", averaged[None, :2, ..., 0]),
+    ):
+        levels = kg.pictures.to_uint8(shown.reshape(-1, *shape), (0, 1))
+        picture = kg.pictures.tile(levels, *shown.shape[:2])
+        with Image.open(tmp_path / folder / "epoch-0002.png") as image:
+            np.testing.assert_array_equal(np.asarray(image), picture)

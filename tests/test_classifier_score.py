@@ -116,7 +116,7 @@ def test_refusals_of_the_metric():
         def __call__(self, images):
             return images
 
-    with pytest.raises(TypeError, match="extractor with a classifier.*named 'features'"):
+    with pytest.raises(TypeError, match="InceptionScore needs a classifier.*named 'features'"):
         InceptionScore(Features())
     with pytest.raises(ValueError, match="`splits` is a whole number of 1 or more. Received: 0"):
         InceptionScore(Halves(), splits=0)

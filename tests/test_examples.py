@@ -5,9 +5,12 @@ import json
 import pathlib
 import re
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
+
+import keras_gan as kg
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
@@ -104,7 +107,8 @@ def test_dcgan_digits_draws_a_grid_an_epoch(run, capsys, tmp_path, rng):
 
 def test_gan_mnist_leaves_samples_curves_history_and_a_likelihood(run, capsys):
     out = run("gan_mnist", "--epochs", "1", "--batch-size", "400", "--samples", "100")
-    assert files(out) == ["curves.png", "history.json", "samples/epoch-0001.png", "samples/samples.gif"]
+    left = ["curves.json", "curves.png", "gan.keras", "history.json", "samples/epoch-0001.png"]
+    assert files(out) == [*left, "samples/samples.gif"]
     picture = read(out / "samples/epoch-0001.png")
     height, width = grid_shape(6, 8, 56)
     assert picture.shape[0] == height
@@ -115,5 +119,21 @@ def test_gan_mnist_leaves_samples_curves_history_and_a_likelihood(run, capsys):
     assert {"d_loss", "g_loss", "d_real", "d_fake"} <= set(history)
     assert all(np.isfinite(values).all() for values in history.values())
     printed = capsys.readouterr().out
-    assert np.isfinite(number(r"log-likelihood: (-?[\d.]+)", printed))
+    measured = number(r"log-likelihood: (-?[\d.]+)", printed)
     assert str(out) in printed
+
+    # What was printed, again from the files alone.
+    gan = keras.models.load_model(out / "gan.keras")
+    validation, test = kg.datasets.load_arrays("mnist5k", ("train[4000:4500]", "train[4500:]"))
+    samples = gan.generate(100, seed=0, averaged=True)
+    again = kg.metrics.ParzenWindow(validation)(real=test, fake=samples)
+    assert measured == pytest.approx(again.log_likelihood, abs=0.06)
+
+
+def test_gan_mnist_follows_the_recipe_of_2014_on_request(run):
+    cut = ["--epochs", "1", "--batch-size", "1000", "--samples", "100"]
+    gan = keras.models.load_model(run("gan_mnist", "--recipe", "paper", *cut) / "gan.keras")
+    assert isinstance(gan.d_optimizer, kg.optimizers.MomentumSGD)
+    assert type(gan.update).__name__ == "Simultaneous"
+    assert gan.average is None
+    assert not gan.terms

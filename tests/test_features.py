@@ -575,3 +575,9 @@ def test_weights_of_inception_are_read_from_a_file(tmp_path, monkeypatch, no_net
     path.write_bytes(b"no weights")
     with pytest.raises(ValueError, match="does not hold the weights of InceptionV3 with its classifier"):
         InceptionV3()
+
+
+@pytest.mark.parametrize("metric", [kg.metrics.InceptionScore, kg.metrics.StackedDigits])
+def test_metrics_of_classes_refuse_an_extractor_without_them_at_once(metric):
+    with pytest.raises(TypeError, match=f"{metric.__name__} needs a classifier.*named 'pixels'"):
+        metric(kg.metrics.Pixels((8, 8, 1)))

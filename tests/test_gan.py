@@ -517,3 +517,27 @@ def test_a_pydataset_is_told_its_epoch(rng):
     seen = []
     small_gan().fit(Rows(), epochs=3, shuffle=False, verbose=0)
     assert set(seen) == {0, 1, 2}
+
+
+def test_samples_of_given_latents():
+    gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
+    latents = np.random.default_rng(0).normal(size=(7, 4))
+    expected = keras.ops.convert_to_numpy(gan.generator(latents.astype("float32")))
+    np.testing.assert_allclose(gan.generate(latents=latents, batch_size=3), expected, rtol=1e-6)
+    drawn = keras.ops.convert_to_numpy(gan.prior.sample(7, 5))
+    np.testing.assert_array_equal(gan.generate(latents=drawn), gan.generate(7, seed=5))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "expected one of the two. Received: n=None and no latents"),
+        ({"n": 2, "latents": np.zeros((2, 4))}, "Received: n=2 and some latents"),
+        ({"latents": np.zeros((2, 3))}, r"the shape \(None, 4\) that the generator takes.* \(2, 3\)"),
+        ({"latents": np.zeros(4)}, r"Received: \(4,\)"),
+        ({"latents": np.zeros((0, 4))}, "`n` must be a positive integer. Received: 0"),
+    ],
+)
+def test_latents_that_do_not_fit_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        kg.GAN(mlp(4, 2), mlp(2, 1)).generate(**arguments)

@@ -287,5 +287,5 @@ def test_an_extractor_that_does_not_classify():
         def __call__(self, images):
             return images.mean(axis=(1, 2))
 
-    with pytest.raises(TypeError, match="needs a classifier of digits.*named 'blind'"):
+    with pytest.raises(TypeError, match="StackedDigits needs a classifier.*named 'blind'"):
         kg.metrics.StackedDigits(Blind())

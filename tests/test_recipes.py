@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from games import mlp
 
+import keras_gan as kg
 import keras_gan.recipes as recipes
 from keras_gan.optimizers import EpochRamp, GeometricDecay, MomentumSGD
 
@@ -202,3 +204,21 @@ def test_the_recipe_is_what_compile_takes():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_averaged_recipe_is_adam_with_a_lazy_r1_and_an_average():
+    recipe = recipes.averaged_adam(learning_rate=1e-3, r1=0.5, average_decay=0.99)
+    for name in ("d_optimizer", "g_optimizer"):
+        optimizer = recipe[name]
+        assert isinstance(optimizer, keras.optimizers.Adam)
+        assert float(optimizer.learning_rate) == pytest.approx(1e-3)
+        assert optimizer.beta_1 == 0.5
+    assert recipe["d_optimizer"] is not recipe["g_optimizer"]
+    (term,) = recipe["terms"]
+    assert (type(term).__name__, term.weight, term.interval) == ("R1", 0.5, 4)
+    assert (recipe["update"], recipe["loss"]) == ("alternating", "non_saturating")
+    gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
+    gan.compile(**recipe)
+    assert gan.average.decay == 0.99
+    gan.compile(**recipes.averaged_adam())
+    assert gan.average.decay == 0.9999

@@ -6,7 +6,6 @@ from keras import ops
 from keras_gan.callbacks.base import ImageCallback
 from keras_gan.interpolation import get, interpolate
 from keras_gan.metrics.metric import check_whole
-from keras_gan.networks import as_conditions
 from keras_gan.pictures import tile, to_uint8
 
 

@@ -17,7 +17,7 @@ from keras_gan.metrics.memorisation import (
     duplicates,
     memorisation_scores,
 )
-from keras_gan.metrics.metric import FeatureMetric, Metric, Score
+from keras_gan.metrics.metric import ClassifierMetric, FeatureMetric, Metric, Score
 from keras_gan.metrics.modes import (
     GaussianMixture,
     ModeCoverage,
@@ -45,6 +45,7 @@ __all__ = [
     "FID",
     "KID",
     "AnnealedResult",
+    "ClassifierMetric",
     "DensityCoverage",
     "DigitClassifier",
     "FeatureExtractor",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_gan.metrics.metric import FeatureMetric, check_whole, feature_rows, image_batches
+from keras_gan.metrics.metric import ClassifierMetric, check_whole, feature_rows, image_batches
 
 ROUNDING = 1e-3
 
@@ -54,7 +54,7 @@ def inception_score(probabilities, splits=10):
     return float(np.mean(scores)), float(np.std(scores))
 
 
-class InceptionScore(FeatureMetric):
+class InceptionScore(ClassifierMetric):
     """Inception score of images, by the probabilities of the extractor's classifier.
 
     Named so only if the classifier is the Inception network of 2015 (Salimans et al., 2016,
@@ -90,11 +90,6 @@ class InceptionScore(FeatureMetric):
 
     def __init__(self, extractor, splits=10, split=None):
         super().__init__(extractor, split)
-        if not callable(getattr(extractor, "probabilities", None)):
-            raise TypeError(
-                "InceptionScore needs an extractor with a classifier, whose method `probabilities` "
-                f"returns those of images. Received {extractor!r}, named {extractor.name!r}."
-            )
         check_whole(1, splits=splits)
         self.splits = splits
 

@@ -40,6 +40,7 @@ class FeatureExtractor:
         weights: SHA-256 of the weights, hexadecimal; `None` without weights.
         resizer: str, how images are brought to size; `None` if they are not.
         size: int, how many numbers a vector has.
+        classifies: bool, whether `probabilities` is there.
         value_range: as the argument.
 
     Raises:
@@ -59,6 +60,7 @@ class FeatureExtractor:
     weights = None
     resizer = None
     size = None
+    classifies = False
 
     def __init__(self, value_range=(0, 1)):
         self.value_range = limits(value_range)
@@ -260,13 +262,18 @@ class ModelFeatures(FeatureExtractor):
         """Return the features of images: float32 of shape `(n, size)`."""
         return self._run(self._features, images).reshape(len(images), self.size)
 
+    @property
+    def classifies(self):
+        """Whether the model's outputs can be logits of classes, or a softmax of them."""
+        shape, activation = self._classes.output_shape, networks.final_activation(self.model)
+        return len(shape) == 2 and shape[1] > 1 and activation not in ("sigmoid", "log_softmax")
+
     def probabilities(self, images):
         """Return the softmax of the model's logits, or its output if that is a softmax already."""
-        activation = networks.final_activation(self.model)
-        if not _classifies(self._classes.output_shape, activation):
+        if not self.classifies:
             return super().probabilities(images)
         outputs = self._run(self._classes, images)
-        return outputs if activation == "softmax" else _softmax(outputs)
+        return outputs if networks.final_activation(self.model) == "softmax" else _softmax(outputs)
 
     def _run(self, network, images):
         images = self.checked(images)
@@ -421,11 +428,6 @@ def _rescaled(images, old, new):
 def _softmax(logits):
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
-
-
-def _classifies(shape, activation):
-    """Whether outputs can be logits of classes, or a softmax of them."""
-    return len(shape) == 2 and shape[1] > 1 and activation not in ("sigmoid", "log_softmax")
 
 
 def _check_model(model):

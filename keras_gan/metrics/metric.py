@@ -161,6 +161,34 @@ class FeatureMetric(Metric):
         )
 
 
+class ClassifierMetric(FeatureMetric):
+    """Base class of metrics of the classes that an extractor takes images for.
+
+    Args:
+        extractor: as for `FeatureMetric`, with a method `probabilities(images)` that returns an array
+            `(n, num_classes)`. If it has an attribute `classifies`, that is true.
+        split: as for `FeatureMetric`.
+
+    Raises:
+        TypeError: an extractor that is no classifier.
+
+    Example:
+
+    >>> issubclass(kg.metrics.InceptionScore, kg.metrics.ClassifierMetric)
+    True
+    """
+
+    def __init__(self, extractor, split=None):
+        super().__init__(extractor, split)
+        callable_too = callable(getattr(extractor, "probabilities", None))
+        if not callable_too or not getattr(extractor, "classifies", True):
+            raise TypeError(
+                f"{type(self).__name__} needs a classifier, an extractor whose method `probabilities` "
+                f"returns those of images, such as `DigitClassifier`. Received {extractor!r}, named "
+                f"{extractor.name!r}."
+            )
+
+
 def image_batches(name, images):
     """Yield arrays `(n, height, width, channels)` of images that are an array or come in batches."""
     count = 0

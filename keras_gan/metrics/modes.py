@@ -6,7 +6,7 @@ import numbers
 import numpy as np
 
 from keras_gan.metrics.metric import (
-    FeatureMetric,
+    ClassifierMetric,
     Metric,
     Score,
     check_whole,
@@ -273,7 +273,7 @@ def stacked_digit_modes(classes, real_classes=None):
     return int(reached.sum()), float(shares[reached] @ np.log(ratios))
 
 
-class StackedDigits(FeatureMetric):
+class StackedDigits(ClassifierMetric):
     """Modes of stacked digits as a classifier of single digits sees them: `stacked_digit_modes`.
 
     The values of its `Score` are `modes` and `kl`, the divergence from equal shares, in nats. The
@@ -303,14 +303,6 @@ class StackedDigits(FeatureMetric):
     >>> score.values["modes"], round(score.values["kl"], 2)
     (1000, 0.02)
     """
-
-    def __init__(self, extractor, split=None):
-        super().__init__(extractor, split)
-        if not callable(getattr(extractor, "probabilities", None)):
-            raise TypeError(
-                "StackedDigits needs a classifier of digits, an extractor with a method "
-                f"`probabilities(images)`. Received {extractor!r}, named {extractor.name!r}."
-            )
 
     def reference(self, real):
         """Return the number of real images, their modes and their divergence."""
