@@ -52,7 +52,10 @@ def arguments(argv=None):
         "--units", type=int, default=PAPER_UNITS, help="hidden units of the generator (default: 8000)"
     )
     parser.add_argument(
-        "--r1", type=float, default=0.0, help="weight of the R1 penalty (default: 0, as in the paper)"
+        "--recipe",
+        default="paper",
+        choices=["paper", "averaged"],
+        help="paper: the settings of 2014 (default); averaged: Adam, R1 and an average of the weights",
     )
     parser.add_argument("--samples", type=int, default=10_000, help="for the Parzen windows")
     parser.add_argument("--seed", type=int, default=0)
@@ -96,17 +99,25 @@ def play(generator, images, epochs, stage, args):
     d_units = PAPER_D_UNITS * args.units // PAPER_UNITS
     discriminator = kg.architectures.tfd_discriminator(args.seed + stage, d_units)
     gan = kg.GAN(generator, discriminator, prior="normal", seed=args.seed + stage)
-    recipe = kg.recipes.goodfellow2014(-(-len(images) // BATCH_SIZE), LEARNING_RATE)
-    terms = [kg.terms.R1(weight=args.r1, interval=4)] if args.r1 else []
-    gan.compile(**recipe, terms=terms)
+    recipes = {
+        "paper": lambda: kg.recipes.goodfellow2014(-(-len(images) // BATCH_SIZE), LEARNING_RATE),
+        "averaged": kg.recipes.averaged_adam,
+    }
+    gan.compile(**recipes[args.recipe]())
     folder = args.output / f"stage_{stage}"
     every = max(1, epochs // 10)
     grid = kg.callbacks.SampleGrid(
-        folder / "samples", every, rows=6, columns=8, seed=args.seed, nearest=images
+        folder / "samples",
+        every,
+        rows=6,
+        columns=8,
+        seed=args.seed,
+        nearest=images,
+        averaged=gan.average is not None,
     )
     history = gan.fit(images, batch_size=BATCH_SIZE, epochs=epochs, callbacks=[grid])
     kg.pictures.training_curves(history, folder / "curves.png")
-    (folder / "history.json").write_text(json.dumps(history.history))
+    kg.pictures.write_whole(folder / "history.json", json.dumps(history.history).encode())
     return gan
 
 
@@ -136,7 +147,8 @@ def main(argv=None):
     gan = play(stacked, images, args.stacked_epochs, 2, args)
     gan.save(args.output / "gan.keras")
 
-    mean, error = log_likelihood(gan.generate(args.samples, seed=args.seed), source)
+    samples = gan.generate(args.samples, seed=args.seed, averaged=gan.average is not None)
+    mean, error = log_likelihood(samples, source)
     print(f"Parzen-window log-likelihood: {mean:.0f} ± {error:.0f} nats over five folds ({name}).")
     print(
         f"Samples, curves, histories and gan.keras are in {args.output.resolve()}. Open "

@@ -14,6 +14,7 @@ import scipy.io
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
+from sklearn.cluster import KMeans
 
 import keras_gan as kg
 
@@ -157,7 +158,7 @@ def test_gan_tfd_plays_two_stages(example, tmp_path, capsys):
     out = tmp_path / "out"
     cut = ["--epochs", "1", "--stacked-epochs", "1", "--units", "100", "--samples", "50"]
     data = ["--data", str(tmp_path / "TFD_48x48.mat"), "--output", str(out)]
-    example("gan_tfd").main([*data, *cut, "--r1", "0.1"])
+    example("gan_tfd").main([*data, *cut, "--recipe", "averaged"])
     stage = ["curves.png", "history.json", "samples/epoch-0001.png"]
     stages = [f"stage_{number}/{name}" for number in (1, 2) for name in stage]
     assert files(out) == ["gan.keras", *stages]
@@ -249,7 +250,7 @@ def test_gan_cifar10_leaves_samples_curves_history_and_a_model(
     example, cifar10, tmp_path, capsys, network
 ):
     out = tmp_path / "out"
-    cut = ["--epochs", "1", "--units", "100", "--r1", "1", "--output", str(out)]
+    cut = ["--epochs", "1", "--units", "100", "--recipe", "averaged", "--output", str(out)]
     module = example("gan_cifar10")
     module.main(["--network", network, "--split", "train[:8]", *cut])
     assert files(out) == ["curves.png", "gan.keras", "history.json", "samples/epoch-0001.png"]
@@ -373,3 +374,23 @@ def test_figure_3_leads_from_one_latent_to_another(example, tmp_path, capsys, pa
         image = np.array(gan.generator(middle[None].astype("float32")))[0, ..., 0]
         assert np.abs(shown[row][1][::2, ::2] - 255 * image).max() < 0.51
     assert f"on a {path} path" in capsys.readouterr().out
+
+
+def test_parzen_anchors_rank_a_codebook_above_digits_and_those_above_noise(example, capsys):
+    example("parzen_anchors").main(["--samples", "400"])
+    printed = capsys.readouterr().out
+    found = {
+        name: float(re.search(rf"{name} +fine grid +(\S+) ±", printed)[1])
+        for name in ("training digits", "codebook of k-means", "normal distribution")
+    }
+    assert found["codebook of k-means"] > found["training digits"] + 20
+    assert found["training digits"] > found["normal distribution"] + 20
+
+
+def test_a_lloyd_step_is_that_of_scikit_learn(example):
+    rng = np.random.default_rng(0)
+    images = rng.random((300, 5)).astype("float32")
+    kmeans = KMeans(20, init=images[:20], n_init=1, max_iter=1, algorithm="lloyd")
+    kmeans.fit(images)
+    found = example("parzen_anchors").codebook(images, images[:20])
+    np.testing.assert_allclose(found, kmeans.cluster_centers_, atol=1e-6)
