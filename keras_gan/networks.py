@@ -305,7 +305,7 @@ def as_latents(latents, generator):
     """Return given latents as an array of the shape that the generator takes.
 
     Raises:
-        ValueError: they have another shape.
+        ValueError: they have another shape, or are not finite.
     """
     latents = np.asarray(latents, "float32")
     shapes = input_shapes(generator)
@@ -313,6 +313,11 @@ def as_latents(latents, generator):
         raise ValueError(
             f"`latents` must have the shape {shapes[0] if shapes else '(n, ...)'} that the generator "
             f"takes, one row a sample. Received: {latents.shape}"
+        )
+    if not np.isfinite(latents).all():
+        raise ValueError(
+            f"`latents` must be finite, but {np.count_nonzero(~np.isfinite(latents))} of their numbers "
+            "are not."
         )
     return ops.convert_to_tensor(latents)
 

@@ -58,13 +58,14 @@ def goodfellow2014(steps_per_epoch, learning_rate=0.1):
 
 
 def averaged_adam(learning_rate=2e-4, r1=1.0, average_decay=0.9999):
-    """Return settings that train the nets of 2014 in a tenth of the time, as arguments of `GAN.compile`.
+    """Return settings that train the nets of 2014 quickly and steadily, as arguments of `GAN.compile`.
 
     What was found after 2014, on the same game: Adam with β₁ = ½ (Radford, Metz and Chintala, 2015,
     arXiv 1511.06434); the R1 penalty, which lets the game converge near its equilibrium (Mescheder,
-    Geiger and Nowozin, 2018, arXiv 1801.04406), in every fourth step (Karras et al., 2020, arXiv
-    1912.04958); and an average of the generator's weights over training (Yazıcı et al., 2018, arXiv
-    1806.04498). The players take turns, as in Algorithm 1 of the paper.
+    Geiger and Nowozin, 2018, arXiv 1801.04406), computed in every fourth step only (lazily, as by
+    Karras et al., 2020, arXiv 1912.04958, who need it in every 16th); and an average of the
+    generator's weights over training (Yazıcı et al., 2018, arXiv 1806.04498). The players take turns,
+    as in Algorithm 1 of the paper.
 
     The samples are those of the average: `gan.generate(n, averaged=True)`.
 

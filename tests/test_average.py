@@ -1,5 +1,7 @@
 """The average of the generator's weights: what it is, what it makes, and that files keep it."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -91,9 +93,11 @@ def test_conditional_samples_are_averaged_too():
     assert gan.generate(5, seed=0, condition=np.ones((5, 3)), averaged=True).shape == (5, 2)
 
 
-@pytest.mark.parametrize("decay", [-0.1, 0, 1.0, 2])
+@pytest.mark.parametrize("decay", [-0.1, 0, 1.0, 2, "0.9", [0.9]])
 def test_a_decay_out_of_range_is_refused(decay):
-    with pytest.raises(ValueError, match=rf"a number in \(0, 1\), .* Received: {decay}"):
+    with pytest.raises(
+        ValueError, match=rf"a number in \(0, 1\), .* Received: {re.escape(repr(decay))}"
+    ):
         make(decay)
 
 
@@ -145,3 +149,27 @@ def test_callbacks_show_and_measure_the_average_on_request(rng, tmp_path):
         picture = kg.pictures.tile(levels, *shown.shape[:2])
         with Image.open(tmp_path / folder / "epoch-0002.png") as image:
             np.testing.assert_array_equal(np.asarray(image), picture)
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", "float16", "mixed_bfloat16"])
+def test_low_precision_does_not_lose_small_shares(policy):
+    keras.config.set_dtype_policy(policy)
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    average = kg.models.Average(network, decay=0.999)
+    for t in range(1, 601):
+        network.layers[0].kernel.assign([[float(t > 400)]])
+        average.update(t)
+    expected = (1 - 0.999**200) / (1 - 0.999**600)
+    assert float(average.variables[0][0, 0]) == pytest.approx(expected, rel=1e-3)
+    with average.applied():
+        assert float(network(np.ones((1, 1)))[0, 0]) == pytest.approx(expected, rel=1e-2)
+
+
+def test_steps_per_execution_and_several_discriminator_steps_do_not_change_it(x):
+    ways = [{"steps_per_execution": n, "discriminator_steps": 2} for n in (1, 2)]
+    averages = []
+    for way in ways:
+        gan = make(**way)
+        fit(gan, x, epochs=2)
+        averages.append(gan.generate(5, seed=0, averaged=True))
+    np.testing.assert_allclose(*averages, rtol=1e-5, atol=1e-6)

@@ -1,6 +1,7 @@
 """The average of a network's weights over training."""
 
 import math
+import numbers
 
 import keras
 from keras import ops
@@ -12,8 +13,9 @@ class Average:
     Samples of a GAN are better under the average of the generator's recent weights than under the
     last ones, which circle around it (Yazıcı, Foo, Winkler, Yap, Piliouras, Chandrasekhar, 2018,
     arXiv 1806.04498). After t steps the average is Σₛ decayᵗ⁻ˢ wₛ / Σₛ decayᵗ⁻ˢ over the weights wₛ
-    after each: the mean of all weights at first, and of about the last 1 / (1 − decay) in the end. It
-    never holds the weights that training began with.
+    after each: the mean of all weights at first, and of about the last 1 / (1 − decay) in the end.
+    Before the first step it is the weights that training begins with, which then have no share in it.
+    Weights of less than 32 bits are averaged in float32, which does not lose small shares.
 
     Args:
         network: `keras.Model`.
@@ -34,15 +36,15 @@ class Average:
     """
 
     def __init__(self, network, decay):
-        if not 0 < decay < 1:
+        if not isinstance(decay, numbers.Real) or not 0 < decay < 1:
             raise ValueError(
                 "The decay of an average is a number in (0, 1), such as 0.999 for an average over about "
                 f"the last 1,000 steps. Received: {decay!r}"
             )
         self.network, self.decay = network, float(decay)
         self.variables = [
-            keras.Variable(ops.copy(weight), trainable=False, dtype=weight.dtype, name="average")
-            for weight in network.weights
+            keras.Variable(ops.cast(weight, dtype), trainable=False, dtype=dtype, name="average")
+            for weight, dtype in ((w, _at_least_float32(w.dtype)) for w in network.weights)
         ]
 
     def update(self, step):
@@ -53,10 +55,18 @@ class Average:
         share = (1.0 - self.decay) / -ops.expm1(exponent)
         for average, weight in zip(self.variables, self.network.weights, strict=True):
             if "float" in weight.dtype:
-                average.assign_add(ops.cast(share, weight.dtype) * ops.subtract(weight, average))
+                difference = ops.subtract(ops.cast(weight, average.dtype), average)
+                average.assign_add(ops.cast(share, average.dtype) * difference)
             else:
                 average.assign(weight)
 
     def applied(self):
         """Return a context in which the network computes with the average."""
-        return keras.StatelessScope(list(zip(self.network.weights, self.variables, strict=True)))
+        averages = [
+            ops.cast(a, w.dtype) for a, w in zip(self.variables, self.network.weights, strict=True)
+        ]
+        return keras.StatelessScope(list(zip(self.network.weights, averages, strict=True)))
+
+
+def _at_least_float32(dtype):
+    return "float32" if dtype in ("bfloat16", "float16") else dtype

@@ -270,8 +270,8 @@ class GAN(Objectives, Saving, keras.Model):
 
         Raises:
             ValueError: `n` or `batch_size` is not positive; both `n` and `latents`, or neither; latents
-                of another shape; the condition is missing, not wanted, or of another shape; `averaged`
-                without an average.
+                with a seed, not finite or of another shape; the condition is missing, not wanted, or of
+                another shape; `averaged` without an average.
         """
         if (n is None) == (latents is None):
             raise ValueError(
@@ -279,6 +279,10 @@ class GAN(Objectives, Saving, keras.Model):
                 f"two. Received: n={n!r} and {'no' if latents is None else 'some'} latents."
             )
         if latents is not None:
+            if seed is not None:
+                raise ValueError(
+                    f"Given latents are not drawn: leave `seed` out. Received: seed={seed!r}"
+                )
             latents = networks.as_latents(latents, self.generator)
             n = latents.shape[0]
         for name, value in {"n": n, "batch_size": batch_size}.items():
