@@ -32,8 +32,8 @@ def arguments(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_model(parser)
-    parser.add_argument("--rows", type=int, default=4, help="(default: 4)")
-    parser.add_argument("--columns", type=int, default=5, help="samples a row (default: 5)")
+    parser.add_argument("--rows", type=gan_mnist.positive, default=4, help="(default: 4)")
+    parser.add_argument("--columns", type=gan_mnist.positive, default=5, help="a row (default: 5)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=pathlib.Path, default="runs/figure_2", help="folder")
     return parser.parse_args(argv)
@@ -54,7 +54,7 @@ def load_gan(args):
     """The model that was asked for, or that of gan_mnist.py, trained if it is not there."""
     path = args.model
     if path is None:
-        folder = args.output.parent / "gan_mnist"
+        folder = args.output.parent / f"gan_{args.dataset}"
         path = folder / "gan.keras"
         if not path.exists():
             gan_mnist.main(["--dataset", args.dataset, "--output", str(folder)])
@@ -110,8 +110,14 @@ def main(argv=None):
     args = arguments(argv)
     gan = load_gan(args)
     samples = draw(gan, args.rows * args.columns, seed=args.seed)
+    images = training_images(args.dataset)
+    if images.shape[1:] != samples.shape[1:]:
+        raise ValueError(
+            f"The model makes images of shape {samples.shape[1:]}, but those of {args.dataset!r} have "
+            f"{images.shape[1:]}. Name by --dataset what the model was trained on."
+        )
     path = args.output / "figure_2.png"
-    save_png(path, draw_panel(samples, training_images(args.dataset), args.columns))
+    save_png(path, draw_panel(samples, images, args.columns))
     print(f"Framed in yellow: the training images nearest to the column before. {path.resolve()}")
 
 

@@ -13,6 +13,7 @@ import argparse
 import pathlib
 
 import figure_2
+from gan_mnist import positive
 from keras import ops
 
 from keras_gan.interpolation import PATHS, interpolate
@@ -26,8 +27,8 @@ def arguments(argv=None):
     )
     figure_2.add_model(parser)
     parser.add_argument("--path", default="linear", choices=list(PATHS), help="default: linear")
-    parser.add_argument("--rows", type=int, default=4, help="(default: 4)")
-    parser.add_argument("--steps", type=int, default=14, help="images a row (default: 14)")
+    parser.add_argument("--rows", type=positive, default=4, help="(default: 4)")
+    parser.add_argument("--steps", type=positive, default=14, help="images a row (default: 14)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=pathlib.Path, default="runs/figure_3", help="folder")
     return parser.parse_args(argv)

@@ -24,6 +24,7 @@ import pathlib
 
 import keras
 import numpy as np
+from gan_mnist import positive
 
 import keras_gan as kg
 
@@ -43,11 +44,11 @@ def arguments(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--network", default="dense", choices=list(NETWORKS), help="default: dense")
-    parser.add_argument("--epochs", type=int, default=2, help="passes over the data (default: 2)")
+    parser.add_argument("--epochs", type=positive, default=2, help="passes over the data (default: 2)")
     parser.add_argument(
         "--split", default=SPLIT, help="training images (default: the paper's first 40,000)"
     )
-    parser.add_argument("--units", type=int, default=8000, help="hidden units of the generator")
+    parser.add_argument("--units", type=positive, default=8000, help="hidden units of the generator")
     parser.add_argument(
         "--recipe",
         default="paper",
@@ -55,8 +56,10 @@ def arguments(argv=None):
         help="paper: the settings of 2014 (default); averaged: Adam, R1 and an average of the weights",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=pathlib.Path, default="runs/gan_cifar10", help="folder")
-    return parser.parse_args(argv)
+    parser.add_argument("--output", type=pathlib.Path, help="folder (default: runs/gan_cifar10_NETWORK)")
+    args = parser.parse_args(argv)
+    args.output = args.output or pathlib.Path("runs") / f"gan_cifar10_{args.network}"
+    return args
 
 
 def contrast_normalised(images):

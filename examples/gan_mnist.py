@@ -24,6 +24,13 @@ EPOCHS = {"mnist5k": 150}
 OTHER_EPOCHS = 50
 
 
+def positive(text):
+    """Read a whole number of 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of 1 or more is expected, not {text!r}")
+    return int(text)
+
+
 def arguments(argv=None):
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -38,10 +45,10 @@ def arguments(argv=None):
         "the settings of 2014",
     )
     parser.add_argument(
-        "--epochs", type=int, help="passes over the data (default: 150 for mnist5k, 50 for others)"
+        "--epochs", type=positive, help="passes over the data (default: 150 for mnist5k, 50 for others)"
     )
-    parser.add_argument("--batch-size", type=int, default=100, help="m of Algorithm 1 (default: 100)")
-    parser.add_argument("--discriminator-steps", type=int, default=1, help="k (default: 1)")
+    parser.add_argument("--batch-size", type=positive, default=100, help="m of the paper (default: 100)")
+    parser.add_argument("--discriminator-steps", type=positive, default=1, help="k (default: 1)")
     parser.add_argument("--loss", default="non_saturating", choices=list(kg.losses.LOSSES))
     parser.add_argument("--r1", type=float, help="weight of the R1 penalty; 0 for none")
     parser.add_argument("--learning-rate", type=float, help="the generator's (default: the recipe's)")
@@ -51,12 +58,13 @@ def arguments(argv=None):
         default="float32",
         help="float32 (default), or mixed_bfloat16: faster where the processor knows bfloat16",
     )
-    parser.add_argument("--samples", type=int, default=10_000, help="for the Parzen windows")
-    parser.add_argument("--every", type=int, help="epochs between pictures (default: 20 pictures)")
+    parser.add_argument("--samples", type=positive, default=10_000, help="for the Parzen windows")
+    parser.add_argument("--every", type=positive, help="epochs between pictures (default: 20 pictures)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=pathlib.Path, default="runs/gan_mnist", help="folder")
+    parser.add_argument("--output", type=pathlib.Path, help="folder (default: runs/gan_DATASET)")
     args = parser.parse_args(argv)
     args.epochs = args.epochs or EPOCHS.get(args.dataset, OTHER_EPOCHS)
+    args.output = args.output or pathlib.Path("runs") / f"gan_{args.dataset}"
     args.every = args.every or max(1, args.epochs // 20)
     return args
 
@@ -65,7 +73,9 @@ def settings(args, steps_per_epoch):
     """Return the recipe that was asked for, with what else was asked for."""
     rate = {} if args.learning_rate is None else {"learning_rate": args.learning_rate}
     if args.recipe == "paper":
-        recipe = kg.recipes.goodfellow2014(steps_per_epoch, **rate)
+        recipe = kg.recipes.goodfellow2014(
+            steps_per_epoch, discriminator_steps=args.discriminator_steps, **rate
+        )
     else:
         recipe = kg.recipes.averaged_adam(**rate)
     if args.r1 is not None:
@@ -77,13 +87,14 @@ def settings(args, steps_per_epoch):
 
 def make_gan(images, args):
     """The paper's two nets, and how they learn."""
+    rows = args.batch_size * args.discriminator_steps
     gan = kg.GAN(
         kg.architectures.mnist_generator(images.mean(axis=0), seed=args.seed),
         kg.architectures.mnist_discriminator(seed=args.seed),
         prior="uniform",
         seed=args.seed,
     )
-    gan.compile(**settings(args, steps_per_epoch=len(images) // args.batch_size))
+    gan.compile(**settings(args, steps_per_epoch=-(-len(images) // rows)))
     return gan
 
 

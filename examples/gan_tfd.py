@@ -25,6 +25,7 @@ import pathlib
 
 import keras
 import numpy as np
+from gan_mnist import positive
 
 import keras_gan as kg
 from keras_gan.optional import require
@@ -44,12 +45,15 @@ def arguments(argv=None):
     faces = parser.add_mutually_exclusive_group(required=True)
     faces.add_argument("--data", type=pathlib.Path, help="TFD_48x48.mat, or a file of its layout")
     faces.add_argument("--olivetti", type=pathlib.Path, help="olivettifaces.mat, brought to that layout")
-    parser.add_argument("--epochs", type=int, default=50, help="of the first stage (default: 50)")
+    parser.add_argument("--epochs", type=positive, default=50, help="of the first stage (default: 50)")
     parser.add_argument(
-        "--stacked-epochs", type=int, default=22, help="of the second stage (default: 22)"
+        "--stacked-epochs", type=positive, default=22, help="of the second stage (default: 22)"
     )
     parser.add_argument(
-        "--units", type=int, default=PAPER_UNITS, help="hidden units of the generator (default: 8000)"
+        "--units",
+        type=positive,
+        default=PAPER_UNITS,
+        help="of the generator (default: 8000)",
     )
     parser.add_argument(
         "--recipe",
@@ -57,7 +61,7 @@ def arguments(argv=None):
         choices=["paper", "averaged"],
         help="paper: the settings of 2014 (default); averaged: Adam, R1 and an average of the weights",
     )
-    parser.add_argument("--samples", type=int, default=10_000, help="for the Parzen windows")
+    parser.add_argument("--samples", type=positive, default=10_000, help="for the Parzen windows")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=pathlib.Path, default="runs/gan_tfd", help="folder")
     return parser.parse_args(argv)
@@ -69,6 +73,8 @@ def convert_olivetti(path, target):
     30 people are the unlabeled images, on which both stages train. The other ten are divided anew in
     each fold: two are tested on, two choose the bandwidth.
     """
+    if not path.is_file():
+        raise ValueError(f"There is no file {str(path)!r}. Name olivettifaces.mat, 400 faces of 64×64.")
     faces = require("scipy.io").loadmat(path).get("faces")
     if getattr(faces, "shape", None) != (64 * 64, PEOPLE * PICTURES):
         raise ValueError(
@@ -126,7 +132,7 @@ def log_likelihood(samples, source):
     folds = []
     for fold in FOLDS:
         validation, test = kg.datasets.load_arrays(source, ("valid", "test"), fold=fold)
-        folds.append(kg.metrics.ParzenWindow(validation)(test, samples).log_likelihood)
+        folds.append(kg.metrics.ParzenWindow(validation, dtype="float64")(test, samples).log_likelihood)
     return np.mean(folds), np.std(folds) / np.sqrt(len(folds))
 
 
@@ -142,7 +148,9 @@ def main(argv=None):
     images = kg.datasets.load_arrays(source, "unlabeled")
 
     first = kg.architectures.tfd_generator(images.mean(axis=0), args.seed, args.units)
-    play(first, images, args.epochs, 1, args)
+    gan = play(first, images, args.epochs, 1, args)
+    if gan.average is not None:
+        gan.average.hand_over()
     stacked = kg.architectures.tfd_stacked_generator(first, args.seed, args.units)
     gan = play(stacked, images, args.stacked_epochs, 2, args)
     gan.save(args.output / "gan.keras")

@@ -23,6 +23,7 @@ import figure_1
 import keras
 import numpy as np
 from figure_1 import DATA, PRIOR
+from gan_mnist import positive
 
 import keras_gan as kg
 from keras_gan.optional import require
@@ -37,7 +38,7 @@ def arguments(argv=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--epochs", type=int, default=30, help="passes over the data (default: 30)")
+    parser.add_argument("--epochs", type=positive, default=30, help="passes over the data (default: 30)")
     parser.add_argument("--examples", type=int, default=50_000, help="data drawn (default: 50000)")
     parser.add_argument("--discriminator-steps", type=int, default=5, help="k (default: 5)")
     parser.add_argument("--seed", type=int, default=0)

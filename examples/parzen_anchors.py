@@ -15,6 +15,7 @@ one, near that of the normal distribution, shows that little was learned.
 import argparse
 
 import numpy as np
+from gan_mnist import positive
 
 import keras_gan as kg
 
@@ -33,7 +34,7 @@ def arguments(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", default="mnist5k", help="mnist5k (default), mnist, ...")
-    parser.add_argument("--samples", type=int, help="(default: 800 for mnist5k, 10000 for others)")
+    parser.add_argument("--samples", type=positive, help="(default: 800 for mnist5k, 10000 for others)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     args.samples = args.samples or SAMPLES.get(args.dataset, OTHER_SAMPLES)

@@ -28,7 +28,7 @@ def interpolate(start, end, steps, path="linear"):
         Float32 array `(n, steps, ...)`.
 
     Raises:
-        ValueError: latents of different shapes, fewer than two steps, or an unknown path.
+        ValueError: latents of different shapes or not finite, fewer than two steps, or an unknown path.
 
     Example:
 
@@ -44,6 +44,8 @@ def interpolate(start, end, steps, path="linear"):
             "A path leads from each latent of `start` to that of `end`: two arrays of one shape "
             f"(n, ...). Received shapes: {start.shape} and {end.shape}"
         )
+    if not (np.isfinite(start).all() and np.isfinite(end).all()):
+        raise ValueError("`start` and `end` are finite latents. Received some that are NaN or infinite.")
     if not isinstance(steps, numbers.Integral) or steps < 2:
         raise ValueError(f"`steps` counts both ends: a whole number of 2 or more. Received: {steps!r}")
     rows = [array.reshape(len(array), 1, -1) for array in (start, end)]
@@ -69,7 +71,7 @@ def get(path):
     >>> kg.interpolation.get("linear")(np.zeros(2), np.ones(2), 0.25).tolist()
     [0.25, 0.25]
     """
-    if path not in PATHS:
+    if not isinstance(path, str) or path not in PATHS:
         raise ValueError(f"`path` is one of {list(PATHS)}. Received: {path!r}")
     return PATHS[path]
 

@@ -163,6 +163,20 @@ def encode_png(picture):
     return buffer.getvalue()
 
 
+def check_png(path):
+    """Refuse the name of a file that is no PNG.
+
+    Raises:
+        ValueError: `path` does not end in `.png`.
+
+    Example:
+
+    >>> kg.pictures.check_png("curves.png")
+    """
+    if Path(path).suffix.lower() != ".png":
+        raise ValueError(f"`path` is the name of a PNG file, such as 'curves.png'. Received: {path}")
+
+
 def save_png(path, picture):
     """Write a picture as a PNG file, whole or not at all.
 
@@ -239,7 +253,8 @@ def training_curves(history, path):
         path: the PNG file to write, whole or not at all; missing folders are made.
 
     Raises:
-        ValueError: `d_loss`, `g_loss`, `d_real` or `d_fake` is not in the history.
+        ValueError: `d_loss`, `g_loss`, `d_real` or `d_fake` is not in the history; `path` does not end
+            in `.png`.
 
     Example:
 
@@ -252,6 +267,7 @@ def training_curves(history, path):
     >>> path.read_bytes()[1:4]
     b'PNG'
     """
+    check_png(path)
     curves = getattr(history, "history", history)
     missing = [name for _, names in PANELS for name in names if name not in curves]
     if missing:
@@ -293,6 +309,8 @@ def _draw_curves(axes, epochs, curves, name, color):
             positions = _spread(epochs, len(values))
             shown = [index for index, value in enumerate(values) if value is not None]
             values = [values[index] for index in shown]
+            # Matplotlib leaves labels out of the legend that begin with "_".
+            label = f" {label}" if label.startswith("_") else label
             axes.plot(positions[shown], values, style, color=color, label=label)
 
 

@@ -6,7 +6,7 @@ from keras_gan.optimizers import EpochRamp, GeometricDecay, MomentumSGD
 from keras_gan.terms import R1
 
 
-def goodfellow2014(steps_per_epoch, learning_rate=0.1):
+def goodfellow2014(steps_per_epoch, learning_rate=0.1, discriminator_steps=1):
     """Return the training settings of the 2014 adversarial nets as arguments of `GAN.compile`.
 
     Gradient descent with a momentum that grows from .5 to .7 between epochs 1 and 250, a learning
@@ -21,10 +21,12 @@ def goodfellow2014(steps_per_epoch, learning_rate=0.1):
     (and its minimum) is half the generator's.
 
     Args:
-        steps_per_epoch: number of minibatches in an epoch, a positive integer: 500 for the 50,000
+        steps_per_epoch: number of training steps in an epoch, a positive integer: 500 for the 50,000
             digits of the paper.
         learning_rate: the generator's at the first step: .1 for MNIST (default), .05 for the Toronto
             Faces, .025 for CIFAR-10 with dense nets and .004 with convolutional ones.
+        discriminator_steps: k. The discriminator's momentum grows with its own steps, k in each
+            training step.
 
     Returns:
         A dict of the keyword arguments `d_optimizer`, `g_optimizer`, `loss`, `update`, `joint` and
@@ -41,19 +43,19 @@ def goodfellow2014(steps_per_epoch, learning_rate=0.1):
     0.05
     """
 
-    def optimizer(scale):
+    def optimizer(scale, steps):
         return MomentumSGD(
             GeometricDecay(scale * learning_rate, factor=1.000004, minimum=scale * 1e-6),
-            momentum=EpochRamp(0.5, 0.7, first_epoch=1, last_epoch=250, steps_per_epoch=steps_per_epoch),
+            momentum=EpochRamp(0.5, 0.7, first_epoch=1, last_epoch=250, steps_per_epoch=steps),
         )
 
     return {
-        "d_optimizer": optimizer(scale=0.5),
-        "g_optimizer": optimizer(scale=1.0),
+        "d_optimizer": optimizer(0.5, discriminator_steps * steps_per_epoch),
+        "g_optimizer": optimizer(1.0, steps_per_epoch),
         "loss": "non_saturating",
         "update": "simultaneous",
         "joint": True,
-        "discriminator_steps": 1,
+        "discriminator_steps": discriminator_steps,
     }
 
 

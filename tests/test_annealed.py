@@ -125,6 +125,15 @@ def test_few_temperatures_bound_from_below_and_above():
     assert annealed_log_likelihood(decoder, x, latents=latents, **settings).log_likelihood > truth + 5
 
 
+def test_the_warm_up_is_no_part_of_the_acceptance():
+    """A decoder so stiff that no proposal is accepted once x counts, and all of them before."""
+    stiff = np.float32(1000 * np.random.default_rng(0).normal(size=(10, 20)))
+    prior = kg.priors.Normal(shape=10)
+    x, _ = simulate_decoder(lambda z: ops.matmul(z, stiff), 3, 0.01, prior)
+    result = annealed_log_likelihood(lambda z: ops.matmul(z, stiff), x, 0.01, prior, 5, 4)
+    assert result.acceptance < 0.05
+
+
 def test_two_temperatures_are_importance_sampling():
     """Nothing between prior and posterior: log (1/n) Σ p(x | zᵢ), zᵢ from the prior."""
     decoder, exact = linear(1, 3)
@@ -233,6 +242,20 @@ def test_result_reads_as_a_sentence():
     assert str(result) == (
         "627.0 ± 4.9 nats (2 rows, reverse, std = 0.158, 10000 temperatures, 16 chains, acceptance 0.65)"
     )
+    assert result.values == {
+        "annealed_log_likelihood": 627.0,
+        "annealed_standard_error": result.standard_error,
+        "annealed_acceptance": 0.648,
+    }
+    one = AnnealedResult(np.array([620.0]), "forward", 0.1, 10, 2, 0.5, "Normal(shape=(1,))", 3)
+    assert np.isnan(one.standard_error)
+    assert str(one).endswith("2 chains, acceptance 0.50, Normal(shape=(1,)), seed 3)")
+
+
+def test_result_says_what_was_drawn():
+    prior = kg.priors.Uniform(-1, 2, shape=1)
+    result = annealed_log_likelihood(bent, X, 0.3, prior, 3, 2, seed=7)
+    assert (result.prior, result.seed) == ("Uniform(low=-1.0, high=2.0, shape=(1,))", 7)
 
 
 X, NORMAL = np.zeros((3, 2)), kg.priors.Normal(shape=1)
@@ -244,10 +267,13 @@ X, NORMAL = np.zeros((3, 2)), kg.priors.Normal(shape=1)
         ((bent, X * np.nan, 0.3), {}, "`x` must be finite numbers, but holds 6 that are not"),
         ((bent, X[:0], 0.3), {}, r"`x` is an array of shape \(n, ...\).*Received shape: \(0, 2\)"),
         ((bent, X[0], 0.3), {}, r"`x` is an array of shape \(n, ...\).*Received shape: \(2,\)"),
-        ((bent, np.zeros((3, 5)), 0.3), {}, r"expected shape \(2, 5\), received \(2, 2\)"),
-        ((lambda z: None, X, 0.3), {}, r"expected shape \(2, 2\), received NoneType"),
+        ((bent, np.zeros((3, 5)), 0.3), {}, r"expected shape \(16, 5\), received \(16, 2\)"),
+        ((lambda z: None, X, 0.3), {}, r"expected shape \(16, 2\), received NoneType"),
         ((lambda z: bent(z) / 0.0, X, 0.3), {}, "output is not finite.* for 6 of 6 latents"),
-        ((lambda z: np.zeros((2, 2)), X, 0.3), {}, "has no gradient.*Write it with `keras.ops`"),
+        ((lambda z: np.zeros((16, 2)), X, 0.3), {}, "has no gradient.*Write it with `keras.ops`"),
+        ((lambda z: ops.round(bent(z)), X, 0.3), {}, "has no gradient.*and without rounding"),
+        ((lambda z: ops.sign(bent(z)) + 0.0 * bent(z), X, 0.3), {}, "has no gradient.*without rounding"),
+        ((bent, X, True), {}, "`std` is the standard deviation.*Received: True"),
         ((bent, X, 0.0), {}, "`std` is the standard deviation.*greater than 0. Received: 0.0"),
         ((bent, X, np.nan), {}, "`std` is the standard deviation.*Received: nan"),
         ((bent, X, "0.1"), {}, "`std` is the standard deviation.*Received: '0.1'"),
@@ -293,3 +319,13 @@ def test_refusals_of_simulation():
         simulate_decoder(bent, 0, 0.3, NORMAL)
     with pytest.raises(ValueError, match="`std` is the standard deviation"):
         simulate_decoder(bent, 5, -0.3, NORMAL)
+    with pytest.raises(
+        ValueError, match=r"For 16 latents expected shape \(16, ...\), received NoneType"
+    ):
+        simulate_decoder(lambda z: None, 5, 0.3, NORMAL)
+    with pytest.raises(ValueError, match=r"expected shape \(16, 2\), received \(1, 2\)"):
+        simulate_decoder(lambda z: ops.mean(bent(z), axis=0, keepdims=True), 5, 0.3, NORMAL)
+    with pytest.raises(
+        ValueError, match="`the decoder's output` must be finite numbers, but holds 10 th"
+    ):
+        simulate_decoder(lambda z: bent(z) / 0.0, 5, 0.3, NORMAL)

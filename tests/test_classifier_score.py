@@ -25,9 +25,11 @@ def definition(rows, splits):
 @pytest.mark.parametrize("splits", [1, 3, 10])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_equals_the_definition(splits, dtype):
-    rows = probabilities(300, 7).astype(dtype)
-    expected = definition(rows, splits)
-    assert inception_score(rows, splits) == pytest.approx(expected, rel=1e-6 if splits > 1 else 1e-12)
+    # 305 rows make ten unequal parts: they are cut at i·305 // 10, as in the code of 2016.
+    for count in (300, 305):
+        rows = probabilities(count, 7).astype(dtype)
+        expected, rel = definition(rows, splits), 1e-6 if splits > 1 else 1e-12
+        assert inception_score(rows, splits) == pytest.approx(expected, rel=rel)
 
 
 @pytest.mark.parametrize("classes", [2, 10, 1000])
@@ -97,14 +99,14 @@ def images(n, seed=0):
 def test_score_of_images_says_how_it_was_made():
     real, fake = images(70), images(60, seed=1)
     metric = InceptionScore(Halves(), splits=4, split="test")
-    score = metric([real[:30], real[30:]], (fake[:25], fake[25:]))
+    score = metric([real[:30], real[30:]], [fake[:25], fake[25:]])
     value, deviation = definition(Halves().probabilities(fake), 4)
     assert score.values == {"inception_score": pytest.approx(value, rel=1e-6)}
     assert score.errors == {"inception_score": pytest.approx(deviation, rel=1e-4)}
     assert score.settings == {"splits": 4}
     assert (score.num_real, score.num_fake, score.split) == (70, 60, "test")
     assert (score.extractor, score.weights, score.resizer) == ("halves", Halves.weights, "none")
-    assert metric.reference(real) == 70
+    assert metric.reference(real).summary == 70
     assert metric(None, fake).num_real == 0
     assert metric(None, fake).values == score.values
 
@@ -120,6 +122,12 @@ def test_refusals_of_the_metric():
         InceptionScore(Features())
     with pytest.raises(ValueError, match="`splits` is a whole number of 1 or more. Received: 0"):
         InceptionScore(Halves(), splits=0)
+    sums = type("Sums", (Halves,), {"probabilities": lambda self, images: np.ones((len(images), 2))})
+    with pytest.raises(ValueError, match="row of `probabilities of halves` holds numbers .* sum to 1"):
+        InceptionScore(sums())(None, images(20))
+    few = type("Few", (Halves,), {"probabilities": lambda self, images: np.ones((1, 1))})
+    with pytest.raises(ValueError, match=r"'halves' should return one row .*\(20, num_classes\)"):
+        InceptionScore(few())(None, images(20))
     with pytest.raises(ValueError, match="`fake` holds no images"):
         InceptionScore(Halves())(None, [])
     with pytest.raises(ValueError, match="`real` are images of shape"):

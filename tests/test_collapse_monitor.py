@@ -23,7 +23,7 @@ class Scripted(keras.Sequential):
         self.optimizer.iterations.assign(steps)
         self.samples = samples
 
-    def generate(self, n, seed=None, condition=None, batch_size=None):
+    def generate(self, n, seed=None, condition=None, batch_size=None, averaged=False):
         return np.asarray(self.samples)[:n]
 
 
@@ -121,6 +121,57 @@ def test_scores_of_a_critic_are_no_decisions(loss, warned):
     model.loss = kg.losses.get(loss)
     found = watch(CollapseMonitor(POINTS), 3 * [{"d_real": 0.97, "d_fake": 0.02}], model=model)
     assert (epochs_of(found) == [3]) == warned
+
+
+@pytest.mark.parametrize("scores", [{"d_real": 7.0, "d_fake": 0.1}, {"d_real": 0.9, "d_fake": -3.0}])
+def test_means_that_are_no_shares_are_no_decisions(scores):
+    assert epochs_of(watch(CollapseMonitor(POINTS), 4 * [scores])) == []
+
+
+def test_a_discriminator_that_is_lost_is_warned_of_once_until_it_recovers():
+    lost, even = {"d_real": 0.48, "d_fake": 0.48}, {}
+    logs = [lost, lost, even, lost, lost, lost, lost, even, lost, lost, lost]
+    found = watch(CollapseMonitor(POINTS), logs)
+    assert epochs_of(found) == [6, 11]
+    (message,) = found[5]
+    assert "epoch 6: the discriminator is lost: D(x) = 0.48 is no more than D(G(z)) = 0.48, " in message
+    assert "discriminator_steps=2" in message
+    assert epochs_of(watch(CollapseMonitor(POINTS), 4 * [lost], model=Scripted(steps=1999))) == []
+    scores = {"d_real": -0.5, "d_fake": 0.5}
+    assert epochs_of(watch(CollapseMonitor(POINTS), 4 * [scores])) == []
+
+
+def test_the_average_is_watched_on_request():
+    for averaged in (False, True):
+        model, asked = Scripted(), []
+        model.generate = lambda n, averaged, asked=asked, **how: asked.append(averaged) or POINTS[:n]
+        watch(CollapseMonitor(POINTS, averaged=averaged), [{}], model=model)
+        assert asked == [averaged, averaged]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_real_images_of_another_range(dtype):
+    levels = np.random.default_rng(0).integers(0, 256, (300, 2)).astype(dtype)
+    monitor = CollapseMonitor(levels)
+    message = r"whole numbers up to 25\d, but .* reach from 0.* to 0.9.*`real / 127.5 - 1` for a tanh"
+    with pytest.raises(ValueError, match=message):
+        watch(monitor, [{}], model=Scripted(levels[:100] / 256))
+    assert epochs_of(watch(monitor, [{}], [levels], model=Scripted(levels))) == []
+    # Pixels that are black or white, and points far away, are no levels of 8 bits.
+    for real in (levels > 127, levels / 7):
+        assert epochs_of(watch(CollapseMonitor(np.asarray(real, "float32")), [{}])) == []
+
+
+def test_two_monitors_in_one_run():
+    monitors = [CollapseMonitor(POINTS), CollapseMonitor(POINTS)]
+    logs = {**HEALTHY}
+    for monitor in monitors:
+        monitor.set_model(Scripted())
+        monitor.set_params({"epochs": 1})
+        monitor.on_train_begin()
+    monitors[0].on_epoch_end(0, logs)
+    with pytest.raises(ValueError, match=r"'val_duplicates'\], but .* One CollapseMonitor is enough"):
+        monitors[1].on_epoch_end(0, logs)
 
 
 def copies(k, n=256):

@@ -1,6 +1,7 @@
 import copy
 import gc
 import math
+import re
 import tracemalloc
 import warnings
 
@@ -374,6 +375,64 @@ def test_samples_that_are_not_finite(metrics):
         train(Spoil(), measure, gan=tiny_gan("linear"), epochs=2)
 
 
+class Brightness(kg.metrics.FeatureExtractor):
+    """Six numbers of an image, and ten classes."""
+
+    name, size, classifies = "brightness", 6, True
+
+    def __call__(self, images):
+        return self.checked(images).reshape(len(images), -1)[:, :6].astype("float32")
+
+    def probabilities(self, images):
+        found = np.random.default_rng(0).random((len(images), 10))
+        return found / found.sum(axis=1, keepdims=True)
+
+
+IMAGES = np.random.default_rng(0).uniform(0.1, 0.9, (60, 2, 2, 3)).astype("float32")
+PUBLIC = [
+    kg.metrics.FID(Brightness()),
+    kg.metrics.KID(Brightness(), subset_size=10, num_subsets=3),
+    kg.metrics.InceptionScore(Brightness(), splits=2),
+    kg.metrics.PrecisionRecall(Brightness()),
+    kg.metrics.DensityCoverage(Brightness()),
+    kg.metrics.StackedDigits(Brightness()),
+    kg.metrics.Memorisation(1 - IMAGES[:30]),
+    kg.metrics.ModeCoverage(np.eye(12), std=0.1),
+    kg.metrics.ParzenWindow(IMAGES[:20]),
+]
+
+
+def test_the_table_of_metrics_is_whole():
+    classes = [getattr(kg.metrics, name) for name in kg.metrics.__all__]
+    classes = {c for c in classes if isinstance(c, type) and issubclass(c, kg.metrics.Metric)}
+    assert {type(metric) for metric in PUBLIC} == {c for c in classes if c.names}
+    bases = {kg.metrics.Metric, kg.metrics.FeatureMetric, kg.metrics.ClassifierMetric}
+    assert {c for c in classes if not c.names} == bases
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+@pytest.mark.parametrize("metric", PUBLIC, ids=lambda metric: type(metric).__name__)
+def test_nan_of_the_first_epoch_goes_by_the_names_of_the_others(metric, renamed):
+    points = IMAGES.reshape(60, 12) if isinstance(metric, kg.metrics.ModeCoverage) else IMAGES
+    model = tiny_gan()
+    measure = EvaluateSamples({"again": metric} if renamed else metric, points, num_samples=60)
+    measure.set_model(model)
+    measure.set_params({"epochs": 2})
+    model.sample_shape = points.shape[1:]
+    model.generate = lambda n, **others: points[:n]
+    measure.on_train_begin()
+    model.generate = lambda n, **others: np.full_like(points[:n], np.nan)
+    with pytest.warns(UserWarning, match="60 of 60 samples"):
+        measure.on_epoch_end(0, first := {})
+    model.generate = lambda n, **others: points[::-1][:n]
+    measure.on_epoch_end(1, second := {})
+    assert list(first) == list(second)
+    assert all(math.isnan(value) for value in first.values())
+    assert all(math.isfinite(value) for value in second.values())
+    if not renamed:
+        assert [name.removeprefix("val_") for name in second] == list(metric.names)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -400,8 +459,64 @@ def test_names_that_are_taken():
     with pytest.raises(ValueError, match="Two metrics give the number 'last'. Pass the metrics as a"):
         train(EvaluateSamples([Last(), Other()], POINTS))
     twice = [EvaluateSamples(Last(), POINTS), EvaluateSamples(Last(), POINTS)]
-    with pytest.raises(ValueError, match=r"has logged \['val_last'\] already. Pass the metrics as a"):
+    message = (
+        r"EvaluateSamples measured \['val_last'\], but .* has logged them already. Pass the metrics"
+    )
+    with pytest.raises(ValueError, match=message):
         train(*twice)
+
+
+def test_two_parzen_windows_in_one_run_and_the_way_out():
+    twice = [ParzenWindow(POINTS, num_samples=20), ParzenWindow(POINTS, num_samples=20)]
+    with pytest.raises(ValueError, match=r"ParzenWindow measured \['val_parzen_bandwidth'") as caught:
+        train(*twice)
+    (advice,) = re.findall("`(EvaluateSamples.*?)`", str(caught.value))
+    names = {"EvaluateSamples": EvaluateSamples, "kg": kg}
+    second = eval(advice, names | {"validation": POINTS[::2], "test": POINTS[1::2]})
+    gan = tiny_gan()
+    gan.compile(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.5), average_decay=0.9)
+    history = train(ParzenWindow(POINTS, num_samples=1000), second, gan=gan)
+    raw, averaged = (history[f"val_{name}parzen_log_likelihood"] for name in ("", "averaged_"))
+    assert np.isfinite(raw + averaged).all()
+    assert raw != averaged
+
+
+def test_few_samples_are_made_before_training():
+    gan, made = tiny_gan(num_classes=4), []
+    generate = gan.generate
+    gan.generate = lambda n, **options: made.append(n) or generate(n, **options)
+    data = np.eye(4, dtype="float32")[np.arange(64) % 4]
+    for condition in (data[0], np.resize(data, (2000, 4))):
+        measure = EvaluateSamples(mean_gap, POINTS, num_samples=2000, condition=condition)
+        gan.fit(POINTS, data, epochs=1, verbose=0, callbacks=[measure])
+    assert made == [16, 2000, 16, 2000]
+
+
+def test_a_dataset_keeps_its_count_of_epochs_when_reading_fails():
+    class Broken:
+        element_spec, epoch = None, keras.Variable(5, dtype="int32", trainable=False)
+
+        def cardinality(self):
+            return 3
+
+        def __iter__(self):
+            raise RuntimeError(f"broken in epoch {int(self.epoch)}")
+
+    dataset = Broken()
+    with pytest.raises(RuntimeError, match="broken in epoch 0"):
+        train(EvaluateSamples(mean_gap, dataset))
+    assert int(dataset.epoch) == 5
+
+
+def test_a_dataset_of_dicts():
+    import tensorflow as tf
+
+    dataset = tf.data.Dataset.from_tensor_slices({"image": POINTS, "label": POINTS[:, 0]}).batch(8)
+    message = r"dicts with the keys \['image', 'label'\]. .*map\(lambda batch: batch\[\"image\"\]\)"
+    with pytest.raises(TypeError, match=message):
+        train(EvaluateSamples(mean_gap, dataset))
+    history = train(EvaluateSamples(mean_gap, dataset.map(lambda batch: batch["image"])))
+    assert len(history["val_mean_gap"]) == 3
 
 
 def endless():
@@ -532,8 +647,12 @@ def test_parzen_windows_from_datasets():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"validation": 255 * POINTS}, r"'parzen_window' refuses .* reaches from 5.* to 2"),
+        (
+            {"validation": 255 * POINTS},
+            r"'parzen_window' refuses .* Validation images reach from 5.* to 2",
+        ),
         ({"validation": POINTS[:1]}, r"every other one of two or more. .* \(1, 2\) and \(0, 2\)"),
+        ({"validation": POINTS, "test": 9 * POINTS}, "Test images reach from 1.8.* to 7"),
         ({"validation": POINTS, "test": POINTS[:, :1]}, r"same shape: .* \(64, 2\) and \(64, 1\)"),
     ],
 )
@@ -547,13 +666,41 @@ def test_parzen_range_that_cannot_be():
         ParzenWindow(POINTS, value_range=(1, -1))
 
 
-def test_parzen_windows_of_samples_outside_the_range_are_nan_by_name():
-    gan = tiny_gan("tanh")
-    gan.generator.weights[1].assign([-9.0, 0.0])
-    with pytest.warns(UserWarning, match=r"'parzen_window' failed after epoch 1: .*Turn \[-1, 1\]"):
-        history = train(ParzenWindow(POINTS, num_samples=20), gan=gan, epochs=1)
+def test_parzen_windows_of_a_tanh_say_which_range_to_pass():
+    gan, images = tiny_gan("tanh"), 2 * POINTS - 1
+    message = r"reach from -0.*, beyond `value_range`, \(0, 1\). .* pass `value_range=\(-1, 1\)`"
+    for validation in (POINTS, images):  # the samples do not fit, and the images do not
+        with pytest.raises(ValueError, match=message):
+            train(ParzenWindow(validation, num_samples=20), gan=gan)
+    assert int(gan.d_optimizer.iterations.numpy()) == 0
+    history = train(ParzenWindow(images, num_samples=20, value_range=(-1, 1)), gan=gan, epochs=1)
+    assert math.isfinite(history["val_parzen_log_likelihood"][0])
+
+
+def test_parzen_windows_of_samples_that_leave_the_range_are_nan_by_name():
+    gan = tiny_gan("relu")
+    gan.generator.weights[0].assign(np.zeros((3, 2)))
+    gan.generator.weights[1].assign([0.5, 0.5])
+    leave = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: gan.generator.weights[1].assign([0.5, 7.0])
+    )
+    with pytest.warns(
+        UserWarning, match=r"'parzen_window' failed after epoch 1: .*: Samples reach from"
+    ):
+        history = train(leave, ParzenWindow(POINTS, num_samples=20), gan=gan, epochs=1)
     assert math.isnan(history["val_parzen_log_likelihood"][0])
     assert math.isnan(history["val_parzen_bandwidth"][0])
+
+
+def test_parzen_windows_of_another_grid():
+    gan, grid = tiny_gan(), [0.03, 0.17, 3.0]
+    history = train(ParzenWindow(POINTS, num_samples=80, grid=grid), gan=gan, epochs=1)
+    expected = kg.metrics.ParzenWindow(POINTS[::2], grid)(POINTS[1::2], gan.generate(80, seed=0))
+    assert expected.bandwidth in (0.03, 0.17)
+    assert history["val_parzen_bandwidth"] == [expected.bandwidth]
+    assert history["val_parzen_log_likelihood"] == [pytest.approx(expected.log_likelihood, abs=1e-4)]
+    with pytest.raises(ValueError, match=r"finite and greater than 0. Received: \[-1.0\]"):
+        ParzenWindow(POINTS, grid=[-1.0])
 
 
 def test_nothing_warns_in_a_healthy_run():

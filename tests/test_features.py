@@ -187,7 +187,7 @@ def test_bilinear_antialiased_halving_is_a_triangle_filter():
     extractor = ModelFeatures(flat((4, 4, 1)), resizer="bilinear")
     row = extractor(x).reshape(4, 4)[1]
     np.testing.assert_allclose(row, [1 / 7, 3 / 8, 0, 0], atol=1e-6)
-    assert extractor.resizer == "bilinear antialiased 4×4"
+    assert extractor.resizer == "bilinear antialiased to 4×4 if needed"
 
 
 @pytest.mark.parametrize("resizer", ["nearest", "bilinear"])
@@ -209,7 +209,7 @@ def test_what_a_resizer_overshoots_is_clipped():
 
 def test_grey_is_repeated_for_a_model_of_colour():
     extractor = ModelFeatures(flat((4, 4, 3)), resizer="nearest")
-    assert extractor.resizer == "nearest antialiased 4×4, grey repeated"
+    assert extractor.resizer == "nearest to 4×4, grey repeated, if needed"
     x = images(2, 4, 4, 1)
     np.testing.assert_array_equal(extractor(x), np.tile(x, (1, 1, 1, 3)).reshape(2, -1))
     x = images(2, 2, 2, 1)
@@ -261,6 +261,42 @@ def test_hash_tells_shapes_apart():
     for model in kernels:
         model.set_weights([np.arange(6.0).reshape(model.get_weights()[0].shape)])
     assert len({ModelFeatures(model).weights for model in kernels}) == 2
+
+
+def test_a_score_tells_extractors_apart():
+    """All of the same weights: other ranges, another layer under a name of one's own."""
+    model, x = small(), images(20, 6, 5, 2)
+    options = [
+        {},
+        {"value_range": (-1, 1)},
+        {"value_range": (0, 2), "input_range": (0, 1)},
+        {"layer": "features"},
+        {"layer": "norm"},
+    ]
+    metrics = [
+        kg.metrics.DensityCoverage(ModelFeatures(model, name="mine", **option)) for option in options
+    ]
+    settings = [metric(x, x).settings for metric in metrics]
+    assert all(settings.count(one) == 1 for one in settings)
+    assert settings[3] == {
+        "value_range": (0, 1),
+        "input_range": (0, 1),
+        "layer": "features",
+        "k": 5,
+    }
+    assert Pixels((6, 5, 2), (0, 255)).settings == {"value_range": (0, 255)}
+
+
+def test_a_reference_is_stale_once_the_model_is_trained_on():
+    model, x = small(), images(20, 6, 5, 2)
+    metric = kg.metrics.KID(ModelFeatures(model), subset_size=10)
+    reference = metric.reference(x)
+    assert metric.compare(reference, x) == metric(x, x)
+    model.get_layer("end").bias.assign_add([1.0, 0.0, 0.0])
+    with pytest.raises(
+        ValueError, match="that of the reference was another: weights '[0-9a-f]{64}', now"
+    ):
+        metric.compare(reference, x)
 
 
 def test_copies_are_the_extractor_itself():
@@ -384,6 +420,7 @@ def two_inputs():
     [
         ({"layer": "feature"}, "Unknown layer of 'small' 'feature'. Did you mean 'features'"),
         ({"batch_size": 0}, "`batch_size` is a whole number of 1 or more. Received: 0"),
+        ({"batch_size": True}, "`batch_size` is a whole number of 1 or more. Received: True"),
         ({"batch_size": 1.5}, "`batch_size` is a whole number of 1 or more. Received: 1.5"),
         ({"resizer": "bilinea"}, "Unknown resizer 'bilinea'. Did you mean 'bilinear'"),
         ({"value_range": (1, 0)}, "`value_range` is a pair"),
@@ -515,7 +552,7 @@ def test_inception_with_random_weights():
     preprocessed = keras.applications.inception_v3.preprocess_input(black_and_white)
     np.testing.assert_allclose(extractor.input_range, preprocessed)
     assert extractor.name == "keras inception_v3 with random weights of seed 3"
-    assert extractor.resizer == "bilinear antialiased 299×299, grey repeated"
+    assert extractor.resizer == "bilinear antialiased to 299×299, grey repeated, if needed"
     kernel = extractor.model.weights[0].numpy()  # 3 × 3 × 3 × 32
     np.testing.assert_allclose(kernel.std(), np.sqrt(2 / 27), rtol=0.1)
     assert extractor.model.count_params() == 23_851_784  # as the documentation of Keras says
@@ -546,6 +583,14 @@ def test_missing_weights_of_inception_are_reported_at_once(tmp_path, monkeypatch
         InceptionV3()
     with pytest.raises(ValueError, match="no file 'no.h5' with weights.*Expected 'imagenet', 'random'"):
         InceptionV3("no.h5")
+
+
+@pytest.mark.parametrize("weights", [None, 3])
+def test_weights_of_inception_that_are_none(weights):
+    with pytest.raises(TypeError, match=f"Received: {weights}. The untrained network.*is 'random' here"):
+        InceptionV3(weights)
+    with pytest.raises(ValueError, match="`seed` is a whole number of 0 or more. Received: -1"):
+        InceptionV3("random", seed=-1)
 
 
 def test_the_cache_of_keras_is_where_keras_looks():

@@ -102,6 +102,11 @@ def test_few_rows_are_biased_and_say_so():
     with pytest.warns(UserWarning, match=message) as warned:
         biased = frechet_distance(real, normal(20, 20, seed=1))
     assert warned[0].filename == __file__
+    metric, few = FID(Rows()), images(3)
+    for call in (lambda: metric(few, few), lambda: metric.compare(metric.reference(few), few)):
+        with pytest.warns(UserWarning, match="of 3 real and 3 fake rows of 4 features") as warned:
+            call()
+        assert warned[0].filename == __file__
     with pytest.warns(UserWarning, match="of 7 real and 20 fake rows of 20 features"):
         frechet_distance(real[:7], real[:20])
     assert biased > 10 * frechet_distance(real, normal(4000, 20, seed=1))
@@ -256,6 +261,37 @@ def test_a_reference_serves_many_times():
         assert metric.compare(reference, fake) == metric(real, fake)
 
 
+def test_a_reference_of_another_extractor_is_refused():
+    real, fake = images(100), images(60, seed=1)
+    reference = FID(Rows()).reference(real)
+    assert FID(Rows()).compare(reference, fake) == FID(Rows())(real, fake)
+    other = Rows()
+    other.weights = "ff"
+    with pytest.raises(ValueError, match="another: weights '0123456789abcdef', now 'ff'. Call `refer"):
+        FID(other).compare(reference, fake)
+    other = Rows()
+    other.settings = {"layer": "last"}
+    with pytest.raises(ValueError, match="another: settings {}, now {'layer': 'last'}"):
+        FID(other).compare(reference, fake)
+    with pytest.raises(TypeError, match="what the method `reference.*Received: GaussianStatistics"):
+        FID(other).compare(reference.summary, fake)
+
+
+def test_scores_hold_the_settings_of_the_extractor():
+    extractor = Rows()
+    extractor.settings = {"layer": "last"}
+    assert FID(extractor)(images(50), images(60)).settings == {"layer": "last"}
+    assert FID(Rows())(images(50), images(60)).settings == {}
+
+
+def test_a_member_says_what_it_lacks():
+    metric = kg.metrics.FeatureMetric(Rows())
+    with pytest.raises(NotImplementedError, match="FeatureMetric must define `summarise`"):
+        metric.reference(images(5))
+    with pytest.raises(NotImplementedError, match="FeatureMetric must define `judge`"):
+        metric.judge(None, images(5))
+
+
 def test_an_array_is_cut_into_batches():
     extractor = Rows()
     FID(extractor).reference(images(BATCH_SIZE + 5))
@@ -304,6 +340,12 @@ def wrong(**attributes):
         (Rows(), images(0), ValueError, "`fake` holds no images. A generator can be read once"),
         (Rows(), iter(()), ValueError, "`fake` holds no images"),
         (Rows(), 7, TypeError, r"`fake` are images: an array .*, or batches of such. Received: int"),
+        (
+            Rows(),
+            (images(5), np.arange(5)),
+            TypeError,
+            "`fake` are images.* A tuple could be batches, or images with their labels. .* one of 2",
+        ),
         (Rows(), images(5) * np.nan, ValueError, "`features of fake` must be finite .* holds 20 that"),
         (
             Rows(5),
@@ -330,7 +372,7 @@ def test_refusals_of_images(extractor, given, error, message):
     statistics = GaussianStatistics(extractor.size)
     statistics.update(normal(50, extractor.size))
     with pytest.raises(error, match=message):
-        FID(extractor).compare(statistics, given)
+        FID(extractor).judge(statistics, given)
 
 
 def test_refusals_of_extractors():

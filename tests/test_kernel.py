@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -30,7 +31,10 @@ def test_equals_the_definition(size, dtype):
     real, fake = normal(30, size).astype(dtype), (normal(30, size, seed=1) * 2 + 1).astype(dtype)
     value, deviation = kernel_distance(real, fake, subset_size=30, num_subsets=3)
     assert value == pytest.approx(definition(real, fake), rel=1e-11)
-    assert deviation == pytest.approx(0, abs=1e-9 * abs(value))
+    # All subsets are all rows: their deviation, 0, would look like certainty.
+    assert math.isnan(deviation)
+    assert kernel_distance(real, fake, subset_size=29, num_subsets=3)[1] > 0
+    assert math.isnan(kernel_distance(real, fake, subset_size=29, num_subsets=1)[1])
 
 
 def test_two_numbers_by_hand():
@@ -98,8 +102,15 @@ GOOD = normal(9, 3)
         ((GOOD.reshape(9, 3, 1, 1), GOOD, 2), "Make features of images with an extractor"),
         ((GOOD, GOOD + np.inf, 2), "`fake` must be finite numbers, but holds 27 that are not"),
         ((GOOD, GOOD[:, :2], 2), "`real` has 3 columns and `fake` 2"),
-        ((GOOD, GOOD[:4], 5), "of 5 rows cannot be drawn from the 4 of `fake`.*pass `subset_size=4`"),
-        ((GOOD[:7], GOOD), "of 1000 rows cannot be drawn from the 7 of `real`.*pass `subset_size=7`"),
+        (
+            (GOOD, GOOD[:4], 5),
+            "of 5 rows cannot be drawn from the 4 of `fake`.*pass `subset_size=2`: the",
+        ),
+        (
+            (GOOD[:7], GOOD),
+            "of 1000 rows cannot be drawn from the 7 of `real`.*pass `subset_size=3`: the",
+        ),
+        ((GOOD, GOOD[:3], 4), "from the 3 of `fake`. Give more samples.$"),
         ((GOOD, GOOD, 1), "`subset_size` is a whole number of 2 or more. Received: 1"),
         ((GOOD, GOOD, 2.5), "`subset_size` is a whole number of 2 or more. Received: 2.5"),
         ((GOOD, GOOD, 2, 0), "`num_subsets` is a whole number of 1 or more. Received: 0"),
@@ -121,7 +132,7 @@ class Rows:
 def test_kid_is_the_distance_of_features_and_says_how_it_was_made():
     real, fake = np.float32(normal(100, 2, 2, 1)), np.float32(normal(90, 2, 2, 1, seed=1)) + 1
     metric = KID(Rows(), subset_size=40, num_subsets=7, seed=3, split="test")
-    score = metric((real[:50], real[50:]), fake)
+    score = metric([real[:50], real[50:]], fake)
     value, deviation = kernel_distance(real.reshape(100, 4), fake.reshape(90, 4), 40, 7, 3)
     assert score.values == {"kid": value}
     assert score.errors == {"kid": deviation}

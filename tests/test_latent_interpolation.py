@@ -116,6 +116,9 @@ def test_opposite_numbers_have_no_way_round():
         ({"end": np.ones((2, 4))}, r"one shape \(n, ...\). Received shapes: \(2, 3\) and \(2, 4\)"),
         ({"start": np.ones(3), "end": np.ones(3)}, r"Received shapes: \(3,\) and \(3,\)"),
         ({"steps": 1}, "`steps` counts both ends: .* 2 or more. Received: 1"),
+        ({"start": np.full((2, 3), np.nan)}, "`start` and `end` are finite latents. Received some that"),
+        ({"end": np.full((2, 3), np.inf)}, "`start` and `end` are finite latents. Received some that"),
+        ({"path": ["linear"]}, r"`path` is one of .*\. Received: \['linear'\]"),
         ({"path": "slerp"}, r"`path` is one of \['linear', 'spherical'\]. Received: 'slerp'"),
     ],
 )

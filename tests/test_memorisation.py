@@ -98,12 +98,46 @@ def test_samples_far_from_the_data():
     assert scores["memorisation_z"] > 8
 
 
+def test_copies_in_another_range_get_no_all_clear():
+    training, held_out = 255 * images(100, 0), 255 * images(60, 1)
+    metric = Memorisation(training)
+    copies = training[:40] / 255
+    with pytest.raises(ValueError, match=r"numbers of `fake` reach .* from 0, those of `training` 25\d"):
+        metric(held_out, copies)
+    with pytest.raises(
+        ValueError, match="`real` reach 25.*, those of `training` .* Bring all to one range"
+    ):
+        Memorisation(training / 255)(held_out, copies)
+    # Black samples have no range, dark ones and those of a tanh little less than others.
+    for samples in (0 * copies, 10 * copies, training[:40] - 128):
+        metric(held_out, samples)
+
+
+def test_images_of_two_shapes_are_refused_though_their_sizes_agree():
+    training, held_out = images(30, 0, (3, 4, 4)), images(20, 1, (3, 4, 4))
+    turned = np.moveaxis(training, 1, 3)
+    metric = Memorisation(training)
+    with pytest.raises(
+        ValueError, match=r"`fake` have shape \(4, 4, 3\) and those of `training` \(3, 4"
+    ):
+        metric(held_out, turned)
+    with pytest.raises(ValueError, match=r"`real` have shape \(4, 4, 3\)"):
+        metric(turned, training)
+    flat = training[:5].reshape(5, -1)
+    assert metric(held_out, flat).values == metric(held_out, training[:5]).values
+    with pytest.raises(
+        TypeError, match="`fake` is an array .*Received: list_iterator. Gather what comes"
+    ):
+        metric(held_out, iter([training]))
+
+
 def test_memorisation_as_a_metric():
     training, held_out, samples = images(100, 0), images(60, 1), images(40, 2)
     metric = Memorisation(training)
     score = metric(real=held_out, fake=samples)
     assert score.values == memorisation_scores(samples, training, held_out)
     assert (score.num_real, score.num_fake, score.settings) == (60, 40, {"training": 100})
+    assert (score.split, Memorisation(training, "test")(held_out, samples).split) == (None, "test")
     # Bytes are counted as numbers: their differences do not wrap around.
     byte = [np.uint8(255 * part) for part in (training, held_out, samples)]
     wide = [np.float64(part) for part in byte]
@@ -123,6 +157,7 @@ GOOD = images(6, 0)
             "`threshold` is a finite distance greater than 0. Received: 0.0",
         ),
         (lambda: duplicates(GOOD, np.nan), "`threshold` is a finite distance.*Received: nan"),
+        (lambda: duplicates(GOOD, True), "`threshold` is a finite distance.*Received: True"),
         (lambda: duplicates(GOOD, "1"), "`threshold` is a finite distance.*Received: '1'"),
         (lambda: duplicates(GOOD[:1], 1.0), "need 2 references or more. Received: 1"),
         (lambda: duplicates(GOOD * np.nan, 1.0), "`samples` must be finite numbers, but holds 96"),
@@ -135,8 +170,14 @@ GOOD = images(6, 0)
             "12 of the 12 real images have an exact copy.*quantile 0.5.*Remove the copies",
         ),
         (lambda: Memorisation(GOOD * np.inf), "`training` must be finite numbers"),
-        (lambda: Memorisation(GOOD)(GOOD[:, :3], GOOD), "`real` has 12 columns and `training` 16"),
-        (lambda: Memorisation(GOOD)(GOOD + 1, GOOD[:, :3]), "`fake` has 12 columns and `training` 16"),
+        (
+            lambda: Memorisation(GOOD)(GOOD.reshape(6, 16)[:, :12], GOOD),
+            "`real` has 12 columns and `training` 16",
+        ),
+        (
+            lambda: Memorisation(GOOD)(GOOD + 1, GOOD.reshape(6, 16)[:, :12]),
+            "`fake` has 12 columns and `training` 16",
+        ),
         (lambda: Memorisation(GOOD)(GOOD + 1, GOOD * np.nan), "`fake` must be finite numbers"),
         (
             lambda: memorisation_scores(GOOD, GOOD, GOOD[:3]),

@@ -99,6 +99,18 @@ def test_coverage_as_a_metric():
     assert (score.num_real, score.num_fake) == (2500, len(some))
     assert score.settings == {"centres": 8, "std": 0.01, "ceiling": 0.98889}
     assert metric(real=None, fake=points).num_real == 0
+    assert ModeCoverage(ring.centres, ring.std, split="ring")(points, some).split == "ring"
+
+
+@pytest.mark.parametrize("side", ["real", "fake"])
+def test_points_are_an_array(side):
+    ring = GaussianMixture.ring()
+    points, _ = ring.sample(20, seed=0)
+    batches = (points[start : start + 5] for start in (0, 5, 10, 15))
+    with pytest.raises(
+        TypeError, match=f"`{side}` is an array.*generator. Gather what comes in batches"
+    ):
+        ModeCoverage(ring.centres, ring.std)(**{"real": points, "fake": points, side: batches})
 
 
 BOTH_ENDS = np.stack([np.cos(np.linspace(0, 2 * np.pi, 8)), np.sin(np.linspace(0, 2 * np.pi, 8))], 1)
@@ -113,6 +125,7 @@ BOTH_ENDS = np.stack([np.cos(np.linspace(0, 2 * np.pi, 8)), np.sin(np.linspace(0
         (([[0.0, 0.0]], np.zeros((0, 2)), 0.1), r"Received: shape \(0, 2\)"),
         (([[0.0, 0.0]], [[0.0, 1.0]], 0.0), "`std` is a finite number greater than 0. Received: 0.0"),
         (([[0.0, 0.0]], [[0.0, 1.0]], np.inf), "`std` is a finite number.*Received: inf"),
+        (([[0.0, 0.0]], [[0.0, 1.0]], True), "`std` is a finite number.*Received: True"),
         (([[0.0, 0.0]], [[0.0, 1.0]], "1"), "`std` is a finite number.*Received: '1'"),
         (([[0.0, np.nan]], [[0.0, 1.0]], 0.1), "`samples` must be finite numbers, but holds 1"),
         ((np.zeros((0, 2)), [[0.0, 1.0]], 0.1), r"`samples` is empty.*\(0, 2\)"),
@@ -239,8 +252,11 @@ def test_the_first_channel_counts_hundreds():
 
 
 class Wrong(Reader):
+    def __init__(self, probabilities):
+        self.found = np.array(probabilities)
+
     def probabilities(self, images):
-        return np.full((len(images), 3), np.nan)
+        return self.found
 
 
 @pytest.mark.parametrize(
@@ -270,8 +286,20 @@ class Wrong(Reader):
             r"`real` are stacked digits.*Received shape: \(2, 3, 4, 1\). `stack_digits` makes",
         ),
         (
-            lambda: StackedDigits(Wrong()).reference(np.zeros((2, 3, 4, 3))),
-            r"'reader' must return finite.*\(2, 10\). Received: shape \(2, 3\), 6 not finite",
+            lambda: StackedDigits(Wrong(np.full((2, 10), np.nan))).reference(np.zeros((2, 3, 4, 3))),
+            "`probabilities of reader` must be finite numbers, but holds 20 that are not",
+        ),
+        (
+            lambda: StackedDigits(Wrong(np.full((2, 10), 0.2))).reference(np.zeros((2, 3, 4, 3))),
+            "Each row of `probabilities of reader` holds numbers of 0 or more that sum to 1",
+        ),
+        (
+            lambda: StackedDigits(Wrong(np.full((2, 4), 0.25))).reference(np.zeros((2, 3, 4, 3))),
+            "'reader' must tell ten digits apart. Received probabilities of 4 classes",
+        ),
+        (
+            lambda: StackedDigits(Wrong(np.eye(10))).reference(np.zeros((2, 3, 4, 3))),
+            r"'reader' should return one row .*, of shape \(2, num_classes\)\..* shape: \(10, 10\)",
         ),
     ],
 )

@@ -184,7 +184,7 @@ def test_the_likelihood_is_the_mean_over_folds_that_differ(example, olivetti, tm
     folds = []
     for fold in range(5):
         validation, test = kg.datasets.load_arrays(source, ("valid", "test"), fold=fold)
-        folds.append(kg.metrics.ParzenWindow(validation)(test, samples).log_likelihood)
+        folds.append(kg.metrics.ParzenWindow(validation, dtype="float64")(test, samples).log_likelihood)
     assert len(set(folds)) == 5
     mean, error = module.log_likelihood(samples, source)
     assert mean == pytest.approx(sum(folds) / 5)
@@ -338,7 +338,7 @@ def test_figures_2_and_3_train_what_is_not_there_and_load_what_is(example, tmp_p
         asked.append(argv)
         tiny_gan((28, 28, 1)).save(folder / "gan.keras")
 
-    folder = tmp_path / "gan_mnist"
+    folder = tmp_path / "gan_mnist5k"
     folder.mkdir()
     monkeypatch.setattr(example("gan_mnist"), "main", train)
     example("figure_2").main(["--output", str(tmp_path / "figure_2")])

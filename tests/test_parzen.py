@@ -1,4 +1,3 @@
-import os
 import tracemalloc
 from pathlib import Path
 
@@ -146,22 +145,55 @@ def test_one_protocol_measures_many_models():
         assert measure.compare(reference, samples) == measure(test, samples)
 
 
-def test_memory_does_not_grow_with_samples_times_queries():
-    samples, queries = digits_like(4000, 2), digits_like(4000, 2, seed=1)
-    tracemalloc.start()
-    parzen_log_likelihood(samples, queries, parzen.BANDWIDTHS, block_size=200)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    # One matrix of all distances alone would take 64 MB.
-    assert peak < 8e6 + os.cpu_count() * 3 * 200**2 * 4
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_memory_is_two_arrays_of_the_square_of_a_block(dtype, monkeypatch):
+    """On one core; a matrix of all distances would take eight times as much."""
+    monkeypatch.setattr(parzen, "_num_cores", lambda: 1)
+    samples, queries = (np.asarray(uniform(4000, 2, seed=seed), dtype) for seed in (0, 1))
+    measure = ParzenWindow(queries, dtype=dtype, block_size=1000)
+    for call in (
+        lambda: parzen_log_likelihood(samples, queries, parzen.BANDWIDTHS, 1000, dtype),
+        lambda: select_bandwidth(samples, queries, dtype=dtype, block_size=1000),
+        lambda: measure.compare(queries, samples),
+    ):
+        tracemalloc.start()
+        call()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1.5 * 2 * 1000**2 * np.dtype(dtype).itemsize
+
+
+def test_threads_are_as_many_as_the_cores_of_the_process(monkeypatch):
+    monkeypatch.setattr(parzen.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(parzen.os, "sched_getaffinity", lambda process: {0, 3, 5}, raising=False)
+    monkeypatch.delattr(parzen.os, "process_cpu_count", raising=False)
+    assert parzen._num_cores() == 3
+    monkeypatch.setattr(parzen.os, "process_cpu_count", lambda: 2, raising=False)
+    assert parzen._num_cores() == 2
 
 
 def test_result_reads_as_a_sentence():
     result = ParzenResult(225.08, 2.04, 0.16681, 10_000, 10_000)
     assert str(result) == "225.1 ± 2.0 nats (σ = 0.167, 10000 samples, 10000 test images)"
+    whole = ParzenResult(225.08, 2.04, 0.1, 10, 20, (0.0, 1.0), 30, "float64", True, "mnist test")
+    assert str(whole) == (
+        "225.1 ± 2.0 nats (σ = 0.1, 10 samples, 20 test images of mnist test); σ from 30 validation "
+        "images, float64; σ is at an end of its grid"
+    )
+
+
+def test_result_says_how_it_was_made():
+    samples, validation, test = (digits_like(n, 12, seed=n) for n in (80, 30, 50))
+    result = ParzenWindow(validation, dtype="float64", split="digits")(test, samples)
+    assert (result.num_validation, result.dtype, result.split) == (30, "float64", "digits")
+    assert not result.at_edge
+    for grid, at_edge in (([0.9, 1.0], True), ([0.01, 0.02], True), ([0.9], False)):
+        assert ParzenWindow(validation, grid)(test, samples).at_edge is at_edge
+    assert np.isnan(ParzenWindow(validation)(test[:1], samples).standard_error)
 
 
 GOOD = np.full((3, 4), 0.5)
+IMAGES = np.full((2, 3, 4, 4), 0.5)
 
 
 @pytest.mark.parametrize(
@@ -179,12 +211,37 @@ GOOD = np.full((3, 4), 0.5)
         ((GOOD, GOOD, []), r"a number or a 1-D array of one or more. Received shape: \(0,\)"),
         ((GOOD, GOOD, [[0.1]]), r"1-D array of one or more. Received shape: \(1, 1\)"),
         ((GOOD, GOOD, 0.2, 0), "`block_size` is a whole number of 1 or more. Received: 0"),
+        ((GOOD, GOOD, 0.2, 1.5), "`block_size` is a whole number of 1 or more. Received: 1.5"),
+        ((GOOD[0], GOOD, 0.2), r"`samples` is an array of shape \(n, ...\).*Received shape: \(4,\)"),
+        ((GOOD, 0.5 * np.ones(()), 0.2), r"`queries` is an array of shape.*Received shape: \(\)"),
+        ((GOOD, [[0.1], [0.2, 0.3]], 0.2), "`queries` is an array, whose rows all have one shape"),
+        ((IMAGES, np.moveaxis(IMAGES, 1, 3), 0.2), r"have shape \(3, 4, 4\) and those of .*\(4, 4, 3\)"),
         ((GOOD, GOOD, 0.2, 9, "float16"), "'float32' or 'float64'. Received: 'float16'"),
     ],
 )
 def test_refusals(arguments, message):
     with pytest.raises(ValueError, match=message):
         parzen_log_likelihood(*arguments)
+
+
+@pytest.mark.parametrize("data", [(row for row in GOOD), 0.5, {0.5}])
+def test_what_is_no_array_is_refused(data):
+    with pytest.raises(TypeError, match=r"`queries` is an array .*Received: \w+\. Gather what comes in"):
+        parzen_log_likelihood(GOOD, data, 0.2)
+
+
+def test_words_are_refused():
+    with pytest.raises(TypeError, match="`samples` are numbers. Received: dtype <U1"):
+        parzen_log_likelihood([["a"]], GOOD, 0.2)
+
+
+def test_refusals_of_the_protocol():
+    with pytest.raises(ValueError, match="`block_size` is a whole number of 1 or more. Received: 0"):
+        ParzenWindow(GOOD, block_size=0)
+    with pytest.raises(ValueError, match=r"of `real` have shape \(4, 4, 3\) and those of `validation`"):
+        ParzenWindow(IMAGES)(np.moveaxis(IMAGES, 1, 3), IMAGES)
+    flat = IMAGES.reshape(2, -1)
+    assert ParzenWindow(IMAGES)(flat, flat) == ParzenWindow(flat)(IMAGES, IMAGES)
 
 
 def test_rounding_beyond_the_range_is_no_error():

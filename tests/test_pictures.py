@@ -128,7 +128,7 @@ def test_an_encoder_that_fails_writes_nothing(tmp_path, monkeypatch):
         lambda path: pictures.training_curves(HISTORY, path),
     ):
         with pytest.raises(OSError, match="encoder error"):
-            write(tmp_path / "a")
+            write(tmp_path / "a.png")
         assert os.listdir(tmp_path) == []
 
 
@@ -214,6 +214,16 @@ def test_training_curves_of_a_run_that_diverged(tmp_path):
     history = {name: [0.5, np.nan, np.inf] for name in HISTORY}
     pictures.training_curves(history, tmp_path / "curves.png")
     assert read(tmp_path / "curves.png").shape[:2] == (432, 1200)
+
+
+@pytest.mark.parametrize("name", ["curves", "curves.pdf", "curves.png.jpg"])
+def test_training_curves_of_another_format(tmp_path, name):
+    history = {curve: [1.0] for _, names in pictures.PANELS for curve in names}
+    with pytest.raises(ValueError, match=f"name of a PNG file, .* Received: .*{name}"):
+        pictures.training_curves(history, tmp_path / name)
+    assert os.listdir(tmp_path) == []
+    pictures.training_curves(history, str(tmp_path / "curves.PNG"))
+    assert read(tmp_path / "curves.PNG").ndim == 3
 
 
 def test_training_curves_of_something_else(tmp_path):

@@ -206,6 +206,14 @@ def test_bad_arguments(make, message):
         make()
 
 
+def test_each_players_momentum_grows_with_its_own_steps():
+    recipe = recipes.goodfellow2014(steps_per_epoch=10, discriminator_steps=3)
+    assert recipe["discriminator_steps"] == 3
+    ramps = [recipe[name].get_config()["momentum"] for name in ("d_optimizer", "g_optimizer")]
+    ramps = [keras.saving.deserialize_keras_object(ramp) for ramp in ramps]
+    assert float(ramps[0](248 * 30)) == float(ramps[1](248 * 10)) == pytest.approx(0.7 - 0.2 / 249)
+
+
 def test_the_averaged_recipe_is_adam_with_a_lazy_r1_and_an_average():
     recipe = recipes.averaged_adam(learning_rate=1e-3, r1=0.5, average_decay=0.99)
     for name in ("d_optimizer", "g_optimizer"):

@@ -21,7 +21,7 @@ class FakeGAN(keras.Sequential):
         self.requests = []
         self.compile(loss="mse")
 
-    def generate(self, n, seed=None, condition=None):
+    def generate(self, n, seed=None, condition=None, averaged=False):
         self.requests.append((n, seed, condition))
         latents = np.random.default_rng(seed).random((n, *self.shape_), "float32")
         moved = (latents + 0.05 * int(self.optimizer.iterations)) % 1
@@ -201,18 +201,39 @@ def test_samples_that_are_not_finite_are_drawn(tmp_path):
     assert (cells(read(tmp_path / "epoch-0001.png"), 1, 1, 28, factor=2) == 128).all()
 
 
-def test_gif_of_all_pictures_in_the_order_of_epochs(tmp_path):
-    # Left by earlier runs: a later epoch with a longer number, and a picture of another size.
-    late = np.full((64, 64), 77, "uint8")
-    pictures.save_png(tmp_path / "epoch-10000.png", late)
-    pictures.save_png(tmp_path / "epoch-9999.png", 2 * late)
-    pictures.save_png(tmp_path / "epoch-0050.png", np.zeros((64, 126), "uint8"))
-    FakeGAN().train(SampleGrid(tmp_path, rows=1, columns=1, gif=True))
-    expected = [read(tmp_path / f"epoch-{epoch:04d}.png") for epoch in (1, 2, 3)]
-    with Image.open(tmp_path / "samples.gif") as movie:
-        shown = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(movie)]
-    assert len(shown) == 5
-    for frame, picture in zip(shown, [*expected, 2 * late, late], strict=True):
+def film(path):
+    with Image.open(path) as movie:
+        return [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(movie)]
+
+
+def paint(folder, grey, *epochs, size=64):
+    """Leave pictures as if by an earlier run."""
+    for epoch in epochs:
+        pictures.save_png(folder / f"epoch-{epoch:04d}.png", np.full((size, size), grey, "uint8"))
+
+
+def test_a_film_shows_the_pictures_of_its_run_alone(tmp_path):
+    paint(tmp_path, 77, 1, 2, 3, 4, 5, 6, 10_000)
+    FakeGAN().train(SampleGrid(tmp_path, every=3, rows=1, columns=1, gif=True), epochs=4)
+    shown = film(tmp_path / "samples.gif")
+    # Epoch 2 was not drawn anew, and 5 and 6 are of another run.
+    expected = [read(tmp_path / f"epoch-{epoch:04d}.png") for epoch in (1, 3, 4)]
+    assert len(shown) == 3
+    for frame, picture in zip(shown, expected, strict=True):
+        np.testing.assert_array_equal(frame, picture)
+
+
+def test_a_film_of_a_resumed_run_begins_with_the_earlier_epochs(tmp_path):
+    paint(tmp_path, 66, 9_998)
+    paint(tmp_path, 77, 9_999, 10_003, 10_006)
+    paint(tmp_path, 88, 9_997, size=32)
+    grid = SampleGrid(tmp_path, every=10, rows=1, columns=1, gif=True)
+    FakeGAN().train(grid, epochs=10_004, initial_epoch=9_999)
+    shown = film(tmp_path / "samples.gif")
+    # The folder holds 10,003 of an earlier run, which this one did not draw.
+    expected = [read(tmp_path / f"epoch-{epoch}.png") for epoch in (9_998, 9_999, 10_000, 10_004)]
+    assert len(shown) == 4
+    for frame, picture in zip(shown, expected, strict=True):
         np.testing.assert_array_equal(frame, picture)
 
 

@@ -81,6 +81,19 @@ def test_missing_numbers_are_passed_over(tmp_path, drawn):
     assert drawn[0]["fid"] == {"val_fid": ([2], [60])}
 
 
+def test_names_that_begin_with_an_underscore_stand_in_the_legend(tmp_path, monkeypatch):
+    legends = []
+    savefig = matplotlib.figure.Figure.savefig
+
+    def spy(figure, *arguments, **options):
+        legends.extend(text.get_text() for text in figure.axes[2].get_legend().get_texts())
+        return savefig(figure, *arguments, **options)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", spy)
+    pictures.training_curves(HISTORY | {"_speed": [3, 4], "val__speed": [5, 6]}, tmp_path / "a.png")
+    assert [text.strip() for text in legends] == ["_speed", "val__speed"]
+
+
 def test_scores_of_a_critic_are_not_cut_off(tmp_path, monkeypatch):
     limits = []
     savefig = matplotlib.figure.Figure.savefig
@@ -186,6 +199,25 @@ def test_a_run_that_diverged(tmp_path, drawn):
     assert math.isfinite(first)
     assert math.isnan(second)
     assert math.isfinite(third)
+
+
+def test_numbers_that_are_not_finite_are_null_and_read_back(tmp_path, drawn):
+    class Diverge(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs.update(d_loss=(math.nan, math.inf, -math.inf)[epoch])
+
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    path, gan = tmp_path / "curves.png", tiny_gan()
+    train(Diverge(), TrainingCurves(path), gan=gan)
+    rows = json.loads((tmp_path / "curves.json").read_text(), parse_constant=refuse)
+    assert [row["d_loss"] for row in rows] == [None, None, None]
+    assert all(math.isfinite(row["g_loss"]) for row in rows)
+    train(TrainingCurves(path), gan=gan, epochs=4, initial_epoch=3)
+    epochs, values = drawn[-1]["Losses"]["d_loss"]
+    assert epochs == [1, 2, 3, 4]
+    assert np.isnan(values).tolist() == [True, True, True, False]
 
 
 @pytest.mark.parametrize("broken", ["encoder", "disk"])

@@ -105,6 +105,7 @@ class ImageCallback(DrawingCallback):
         """Report what would spoil the first picture, and open the TensorBoard log."""
         require("PIL.Image")
         super().on_train_begin(logs)
+        self._earlier, self._drawn = None, []
         samples = self._images()
         if self.value_range is None:
             self._shown_range = (-1, 1) if (samples < 0).any() else (0, 1)
@@ -112,6 +113,12 @@ class ImageCallback(DrawingCallback):
             import tensorflow as tf
 
             self._writer = tf.summary.create_file_writer(str(self.tensorboard))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Draw, if it is this epoch's turn."""
+        if self._earlier is None:
+            self._earlier = epoch  # how many epochs an earlier run had trained
+        super().on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs=None):
         """Draw the last epoch of a run that was stopped early, and finish film and log."""
@@ -140,7 +147,9 @@ class ImageCallback(DrawingCallback):
 
     def _draw(self, number):
         picture = self._picture(self._images())
-        save_png(self.directory / f"epoch-{number:04d}.png", picture)
+        save_png(self._path(number), picture)
+        # A new list: a deep copy of this callback shares the old one.
+        self._drawn = [*self._drawn, number]
         if self._writer is not None:
             self._log(picture, number)
 
@@ -160,9 +169,13 @@ class ImageCallback(DrawingCallback):
             tf.summary.experimental.write_raw_pb(summary, step=number)
         self._writer.flush()
 
+    def _path(self, number):
+        return self.directory / f"epoch-{number:04d}.png"
+
     def _animate(self):
-        # Numbers have four digits or more: the longer name is the later epoch.
-        paths = sorted(self.directory.glob("epoch-*.png"), key=lambda path: (len(path.name), path.name))
+        # The folder may hold pictures of other runs: only those before a resumed run belong to it.
+        numbers = [*range(1, (self._earlier or 0) + 1), *self._drawn]
+        paths = [path for path in map(self._path, numbers) if path.exists()]
         frames = [np.asarray(require("PIL.Image").open(path)) for path in paths]
         frames = [frame for frame in frames if frame.shape == frames[-1].shape]
         if frames:
@@ -181,6 +194,7 @@ def gather(data, most=None):
 
     Raises:
         ValueError: there is no image, or no end of them.
+        TypeError: batches are dicts.
     """
     images = _read_batches(data, most) if hasattr(data, "element_spec") else data
     if len(getattr(images, "shape", ())) < 2 or 0 in images.shape:
@@ -203,6 +217,12 @@ def _read_batches(dataset, most):
     with _first_epoch(dataset):
         for batch in dataset:
             images = batch[0] if isinstance(batch, (tuple, list)) else batch
+            if isinstance(images, dict):
+                raise TypeError(
+                    "Real images come in batches of images, or of (images, labels). Received batches "
+                    f"that are dicts with the keys {sorted(images)}. Take one of them: "
+                    f'`dataset.map(lambda batch: batch["{next(iter(images), "image")}"])`.'
+                )
             batches.append(keras.ops.convert_to_numpy(images))
             rows += len(batches[-1])
             if most is not None and rows >= most:
@@ -223,5 +243,7 @@ def _first_epoch(dataset):
         return
     before = int(counter)
     counter.assign(0)
-    yield
-    counter.assign(before)
+    try:
+        yield
+    finally:
+        counter.assign(before)

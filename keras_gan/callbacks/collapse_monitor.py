@@ -14,7 +14,7 @@ from keras_gan.metrics.metric import check_whole
 
 
 class CollapseMonitor(EvaluateSamples):
-    """Warns when samples are alike, when the discriminator has won, and when losses are not finite.
+    """Warns when samples are alike, when one player has won, and when losses are not finite.
 
     After each epoch it measures a few hundred samples, from the same latents each time, against as
     many real images, in the space of pixels:
@@ -27,13 +27,16 @@ class CollapseMonitor(EvaluateSamples):
     It writes both into the logs, as `EvaluateSamples` does, and warns, with what usually helps, of
 
     - **collapse**: diversity below, or duplicates above their thresholds;
-    - **a discriminator that has won**: `d_real − d_fake`, the means of D(x) − D(G(z)), above
-      `margin`. The scores of the Wasserstein and hinge losses are no decisions, and not judged;
+    - **decisions that drift apart**, to a discriminator that has won: `d_real − d_fake`, the means of
+      D(x) − D(G(z)), above `margin`;
+    - **decisions that drift past each other**, to a discriminator that is lost: `d_real` at or below
+      `d_fake`. Scores are no decisions and not judged: those of the Wasserstein and hinge losses, and
+      means outside [0, 1];
     - **losses or samples that are not finite**, at once.
 
-    The first two must last for `patience` epochs, and collapse is not judged in the first `warm_up`
-    training steps, since the samples of a new generator are alike. Each kind is warned of once, and
-    again only after it was gone.
+    All but the last must last for `patience` epochs. Collapse, and a discriminator that is lost, are not
+    judged in the first `warm_up` training steps, since the samples of a new generator are alike. Each
+    kind is warned of once, and again only after it was gone.
 
     Args:
         real: array `(n, ...)` of real images in the range of the samples, or a `tf.data.Dataset` of
@@ -43,17 +46,19 @@ class CollapseMonitor(EvaluateSamples):
         duplicates: float, warn above it. Defaults to 0.5.
         margin: float, warn above it. Defaults to 0.9, as of D(x) = 0.95 and D(G(z)) = 0.05.
         patience: int, epochs in a row that a failure must last. Defaults to 3.
-        warm_up: int, training steps before collapse is judged. Defaults to 2000: the 2014 nets need
-            some 1200 on MNIST.
+        warm_up: int, training steps before collapse is judged, counted from `gan.compile` on over all
+            runs of `fit`. Defaults to 2000: the 2014 nets need some 1200 on MNIST.
         stop: bool, whether a warning also ends training, after its epoch. Defaults to `False`.
         num_samples: int, samples to compare with each other, at least 2. Defaults to 256.
         seed: int, what the latents are drawn from. Defaults to 0.
         condition: array of `num_samples` conditions for a GAN that takes one, as mixed as those of
             the real images. Defaults to `None`.
+        averaged: bool, whether the average of the generator's weights makes the samples, as of
+            `EvaluateSamples`. Defaults to `False`.
 
     Raises:
         ValueError: an argument that cannot be; when training begins, `real` with fewer than two
-            images, all the same, or of another shape than the samples.
+            images, all the same, or of another shape or range than the samples.
         TypeError: when training begins, a model without `generate`.
 
     Example:
@@ -69,6 +74,8 @@ class CollapseMonitor(EvaluateSamples):
     ['val_diversity', 'val_duplicates']
     """
 
+    _way_out = "One CollapseMonitor is enough for a run."
+
     def __init__(
         self,
         real,
@@ -81,8 +88,15 @@ class CollapseMonitor(EvaluateSamples):
         num_samples=256,
         seed=0,
         condition=None,
+        averaged=False,
     ):
-        super().__init__(_Diversity(), real, num_samples=num_samples, seed=seed, condition=condition)
+        samples = {
+            "num_samples": num_samples,
+            "seed": seed,
+            "condition": condition,
+            "averaged": averaged,
+        }
+        super().__init__(_Diversity(), real, **samples)
         check_whole(2, num_samples=num_samples)
         check_whole(1, patience=patience)
         check_whole(0, warm_up=warm_up)
@@ -105,7 +119,13 @@ class CollapseMonitor(EvaluateSamples):
         """Measure, log, and warn of what has lasted long enough."""
         logs = {} if logs is None else logs
         super().on_epoch_end(epoch, logs)
-        for kind, find in {"flaw": self._flaw, "collapse": self._collapse, "win": self._win}.items():
+        finders = {
+            "flaw": self._flaw,
+            "collapse": self._collapse,
+            "win": self._win,
+            "loss": self._loss,
+        }
+        for kind, find in finders.items():
             sight = find(logs)
             patience = 1 if kind == "flaw" else self.patience
             streak = self._streaks.get(kind, 0) + 1 if sight else 0
@@ -133,10 +153,24 @@ class CollapseMonitor(EvaluateSamples):
             return "not finite: the samples. The generator has diverged."
         return None
 
+    def _is_young(self):
+        return ops.convert_to_numpy(self.model.optimizer.iterations) < self.warm_up
+
+    def _check(self, samples):
+        # Levels of 8 bits are whole numbers, which samples in [-1, 1] are far from.
+        (measure,) = self._measures
+        *_, levels = measure.reference
+        if levels > 20 and np.abs(samples).max() <= 1:
+            raise ValueError(
+                f"The real images hold whole numbers up to {levels:g}, but the generator's samples "
+                f"reach from {samples.min():.3g} to {samples.max():.3g}: beside such images all "
+                "samples seem alike. Bring `real` to the range of the training data, such as "
+                "`real / 255` for a sigmoid and `real / 127.5 - 1` for a tanh."
+            )
+
     def _collapse(self, logs):
-        steps = ops.convert_to_numpy(self.model.optimizer.iterations)
         diversity, duplicates = logs["val_diversity"], logs["val_duplicates"]
-        if steps < self.warm_up:
+        if self._is_young():
             return None
         if diversity < self.diversity or duplicates > self.duplicates:
             return (
@@ -146,12 +180,29 @@ class CollapseMonitor(EvaluateSamples):
             )
         return None
 
-    def _win(self, logs):
+    def _decisions(self, logs):
+        """Return the means of D(x) and D(G(z)), or NaN for what are scores."""
         real, fake = logs.get("d_real", math.nan), logs.get("d_fake", math.nan)
-        if real - fake > self.margin and not isinstance(self.model.loss, (Hinge, Wasserstein)):
+        if isinstance(self.model.loss, (Hinge, Wasserstein)) or not (0 <= real <= 1 and 0 <= fake <= 1):
+            return math.nan, math.nan
+        return real, fake
+
+    def _win(self, logs):
+        real, fake = self._decisions(logs)
+        if real - fake > self.margin:
             return (
                 f"the discriminator has won: D(x) = {real:.3g} and D(G(z)) = {fake:.3g}, more than "
                 f"{self.margin} apart for {self.patience} epochs, so that the generator learns little."
+            )
+        return None
+
+    def _loss(self, logs):
+        real, fake = self._decisions(logs)
+        if real <= fake and not self._is_young():
+            return (
+                f"the discriminator is lost: D(x) = {real:.3g} is no more than D(G(z)) = {fake:.3g}, "
+                f"for {self.patience} epochs. It has stopped learning, or the samples are as good as it "
+                "can tell: look at them."
             )
         return None
 
@@ -171,6 +222,10 @@ _HELP = {
         "discriminator than of the generator; `loss=kg.losses.NonSaturating(label_smoothing=0.1)`; "
         "`keras.layers.GaussianNoise(0.1)` or dropout at the discriminator's input; more data"
     ),
+    "loss": (
+        "`discriminator_steps=2`; a lower learning rate of the generator than of the discriminator; "
+        "less weight of its terms, less dropout and noise; a larger discriminator"
+    ),
 }
 
 
@@ -183,11 +238,12 @@ class _Diversity(Metric):
         if len(real) < 2 or (real == real[:1]).all():
             raise ValueError("two different images are the least that distances can be measured on.")
         distances, nearest = _distances(real)
-        return len(real), distances.mean(), np.median(nearest)
+        levels = real.max() if (real == np.rint(real)).all() else 0
+        return len(real), distances.mean(), np.median(nearest), levels
 
     def compare(self, reference, fake):
         # Among more samples the nearest is nearer.
-        num_real, spread, spacing = reference
+        num_real, spread, spacing, _ = reference
         distances, nearest = _distances(fake[:num_real])
         values = {
             "diversity": distances.mean() / spread,

@@ -10,6 +10,10 @@ import numpy as np
 from keras_gan.callbacks.base import EpochCallback, gather
 from keras_gan.metrics import Metric
 from keras_gan.metrics.metric import check_whole
+from keras_gan.networks import as_conditions
+
+FEW = 16  # samples that are looked at before training
+_RENAME = "Pass the metrics as a dict, which gives them other names."
 
 
 class EvaluateSamples(EpochCallback):
@@ -48,7 +52,9 @@ class EvaluateSamples(EpochCallback):
         stop_on_error: bool, whether a metric that fails, or samples that are not finite, end
             training with an error. Defaults to `False`: a warning.
         averaged: bool, whether the average of the generator's weights makes the samples, which
-            `gan.compile(average_decay=...)` keeps. Defaults to `False`.
+            `gan.compile(average_decay=...)` keeps. Defaults to `False`. What is then the best epoch
+            is kept by `ModelCheckpoint`, and loaded from its file: `EarlyStopping` with
+            `restore_best_weights=True` brings back the weights, but leaves the average as it is.
 
     Attributes:
         results: dict from names to what each metric returned last, such as a `kg.metrics.Score`,
@@ -75,6 +81,8 @@ class EvaluateSamples(EpochCallback):
     >>> len(history.history["val_distance_of_means"])
     3
     """
+
+    _way_out = _RENAME
 
     def __init__(
         self,
@@ -110,12 +118,13 @@ class EvaluateSamples(EpochCallback):
         super().on_train_begin(logs)
         if self._sample_shape is None:
             self._read()
-        shape = self._samples().shape[1:]
-        if shape != self._sample_shape:
+        samples = self._first_samples()
+        if samples.shape[1:] != self._sample_shape:
             raise ValueError(
                 f"The real images have shape {self._sample_shape}, but the generator's samples "
-                f"{shape}. Pass images such as those that it is trained on."
+                f"{samples.shape[1:]}. Pass images such as those that it is trained on."
             )
+        self._check(samples)
         self._latest = {}
 
     def on_epoch_end(self, epoch, logs=None):
@@ -125,7 +134,10 @@ class EvaluateSamples(EpochCallback):
             self._latest = self._evaluate(epoch + 1)
         taken = sorted(self._latest.keys() & logs.keys())
         if taken:
-            raise ValueError(f"Another callback, or validation, has logged {taken} already. {_RENAME}")
+            raise ValueError(
+                f"{type(self).__name__} measured {taken}, but another callback, or validation, has "
+                f"logged them already. {self._way_out}"
+            )
         logs.update(self._latest)
 
     def _read(self):
@@ -140,15 +152,23 @@ class EvaluateSamples(EpochCallback):
                 ) from error
         self._sample_shape = real.shape[1:]
 
-    def _samples(self):
-        return np.asarray(
-            self.model.generate(
-                self.num_samples, self.seed, self.condition, self.batch_size, self.averaged
-            )
-        )
+    def _samples(self, n, condition):
+        how = {"seed": self.seed, "batch_size": self.batch_size, "averaged": self.averaged}
+        return np.asarray(self.model.generate(n, condition=condition, **how))
+
+    def _first_samples(self):
+        """Return a few of the samples: enough to see their shape and range, and what is refused."""
+        condition = self.condition
+        if hasattr(self.model, "condition_shape"):
+            condition = as_conditions(condition, self.num_samples, self.model.condition_shape)
+        few = min(self.num_samples, FEW)
+        return self._samples(few, condition if condition is None else condition[:few])
+
+    def _check(self, samples):
+        """Refuse samples that could only give numbers without a meaning, before training."""
 
     def _evaluate(self, number):
-        fake = self._samples()
+        fake = self._samples(self.num_samples, self.condition)
         finite = np.isfinite(fake.reshape(len(fake), -1)).all(axis=1)
         self.results = dict.fromkeys(measure.name for measure in self._measures)
         if not finite.all():
@@ -187,9 +207,6 @@ class EvaluateSamples(EpochCallback):
         warnings.warn(f"{message} NaN is logged.", stacklevel=2)
 
 
-_RENAME = "Pass the metrics as a dict, which gives them other names."
-
-
 class _Measure:
     """A metric, the name that it goes by, and the real images, or what it needs of them."""
 
@@ -201,7 +218,7 @@ class _Measure:
             )
         self.name, self.metric, self.renames = name, metric, renames
         self.reference = None
-        self.keys = list(getattr(metric, "names", [name]))
+        self.keys = list(self._renamed(dict.fromkeys(getattr(metric, "names", ()) or [name])))
 
     def prepare(self, real):
         self.reference = self.metric.reference(real) if isinstance(self.metric, Metric) else real
@@ -212,13 +229,16 @@ class _Measure:
         result = compare(self.reference, fake)
         values = getattr(result, "values", None)
         values = values if isinstance(values, dict) else {self.name: result}
-        if self.renames and len(values) == 1:
-            values = dict.fromkeys([self.name], *values.values())
-        elif self.renames:
-            values = {f"{self.name}_{key}": value for key, value in values.items()}
-        values = {key: float(value) for key, value in values.items()}
+        values = {key: float(value) for key, value in self._renamed(values).items()}
         self.keys = list(values)
         return result, values
+
+    def _renamed(self, values):
+        if self.renames and len(values) == 1:
+            return dict.fromkeys([self.name], *values.values())
+        if self.renames:
+            return {f"{self.name}_{key}": value for key, value in values.items()}
+        return values
 
     def nothing(self):
         """Return NaN by the names of the latest values, or of the metric before there are any."""

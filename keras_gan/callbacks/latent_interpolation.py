@@ -34,8 +34,8 @@ class LatentInterpolation(ImageCallback):
             to `None`.
         value_range: pair of the numbers shown as black and white. `None`, the default, decides when
             training begins: (-1, 1) if any sample is negative, else (0, 1).
-        gif: bool, whether training ends with `interpolation.gif`, all the pictures in the folder in
-            the order of their epochs. Defaults to `False`.
+        gif: bool, whether training ends with `interpolation.gif`: the pictures of this run, and, if
+            it is resumed, those of the epochs before it. Defaults to `False`.
         tensorboard: folder of a TensorBoard log to write the pictures into as well, with the number
             of the epoch as step. Defaults to `None`.
         averaged: bool, whether the average of the generator's weights makes the samples, which

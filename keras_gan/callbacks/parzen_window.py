@@ -6,6 +6,7 @@ from keras_gan import metrics
 from keras_gan.callbacks.base import gather
 from keras_gan.callbacks.evaluate_samples import EvaluateSamples
 from keras_gan.metrics import Metric
+from keras_gan.metrics.parzen import BANDWIDTHS
 from keras_gan.pictures import limits
 
 
@@ -39,12 +40,14 @@ class ParzenWindow(EvaluateSamples):
             the [0, 1] in which nats are counted. Defaults to (0, 1), as of a sigmoid; a tanh has
             (-1, 1).
         stop_on_error: bool, whether what goes wrong ends training. Defaults to `False`: a warning.
-        averaged: bool, whether the average of the generator's weights makes the samples, which
-            `gan.compile(average_decay=...)` keeps. Defaults to `False`.
+        averaged: bool, whether the average of the generator's weights makes the samples, as of
+            `EvaluateSamples`. Defaults to `False`.
+        grid: sequence of bandwidths to choose from, as of `kg.metrics.ParzenWindow`. Defaults to the
+            paper's ten.
 
     Raises:
-        ValueError: an argument that cannot be; when training begins, images outside `value_range`,
-            fewer than two, or of another shape than the samples.
+        ValueError: an argument that cannot be; when training begins, images or samples outside
+            `value_range`, fewer than two, or of another shape than the samples.
         TypeError: when training begins, a model without `generate`.
         RuntimeError: with `stop_on_error`, from what went wrong.
 
@@ -61,6 +64,12 @@ class ParzenWindow(EvaluateSamples):
     ['val_parzen_bandwidth', 'val_parzen_log_likelihood', 'val_parzen_standard_error']
     """
 
+    _way_out = (
+        "A second measure in one run, as of the averaged generator, needs a name of its own: "
+        '`EvaluateSamples({"averaged": kg.metrics.ParzenWindow(validation)}, test, averaged=True)`, '
+        "with images in [0, 1]."
+    )
+
     def __init__(
         self,
         validation,
@@ -73,8 +82,11 @@ class ParzenWindow(EvaluateSamples):
         value_range=(0, 1),
         stop_on_error=False,
         averaged=False,
+        grid=BANDWIDTHS,
     ):
-        protocol = _ParzenWindow(test, limits(value_range))
+        # What is no grid is refused here, rather than when training begins.
+        metrics.ParzenWindow(np.zeros((1, 1)), grid)
+        protocol = _ParzenWindow(test, limits(value_range), grid)
         super().__init__(
             protocol,
             validation,
@@ -89,16 +101,19 @@ class ParzenWindow(EvaluateSamples):
         self.validation = validation
         self.test = test
         self.value_range = value_range
+        self.grid = grid
+
+    def _check(self, samples):
+        _check_range("The generator's samples", samples, limits(self.value_range))
 
 
 class _ParzenWindow(Metric):
     """The measure on real images that are divided here, and brought to [0, 1] with the samples."""
 
-    # What is logged as NaN if the first measurement fails.
-    names = ("parzen_log_likelihood", "parzen_standard_error", "parzen_bandwidth")
+    names = metrics.ParzenWindow.names
 
-    def __init__(self, test, value_range):
-        self.test, self.value_range = test, value_range
+    def __init__(self, test, value_range, grid):
+        self.test, self.value_range, self.grid = test, value_range, grid
 
     def reference(self, real):
         validation, test = (real[::2], real[1::2]) if self.test is None else (real, gather(self.test))
@@ -108,13 +123,26 @@ class _ParzenWindow(Metric):
                 "same shape: `test`, or every other one of two or more. Received for these shapes: "
                 f"{validation.shape} and {test.shape}"
             )
-        measure = metrics.ParzenWindow(self._scaled(validation))
-        return measure, measure.reference(self._scaled(test))
+        measure = metrics.ParzenWindow(self._scaled("Validation images", validation), self.grid)
+        return measure, measure.reference(self._scaled("Test images", test))
 
     def compare(self, reference, fake):
         measure, test = reference
-        return measure.compare(test, self._scaled(fake))
+        return measure.compare(test, self._scaled("Samples", fake))
 
-    def _scaled(self, images):
+    def _scaled(self, name, images):
         low, high = self.value_range
-        return (np.asarray(images, dtype="float32") - low) / (high - low)
+        images = np.asarray(images, dtype="float32")
+        _check_range(name, images, self.value_range)
+        return (images - low) / (high - low)
+
+
+def _check_range(name, images, value_range):
+    low, high = value_range
+    slack = 1e-6 * (high - low)
+    if images.min() < low - slack or images.max() > high + slack:
+        raise ValueError(
+            f"{name} reach from {images.min():g} to {images.max():g}, beyond `value_range`, "
+            f"({low:g}, {high:g}). Images and samples need one range: pass `value_range=(-1, 1)` for a "
+            "generator that ends in a tanh, `value_range=(0, 1)` for a sigmoid, and images in it."
+        )

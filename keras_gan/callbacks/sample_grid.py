@@ -34,9 +34,9 @@ class SampleGrid(ImageCallback):
         nearest: array `(n, height, width, channels)` of training images in the range of the
             samples, searched by squared distance in pixel space. Defaults to `None`: no such
             column.
-        gif: bool, whether training ends with `samples.gif`, all the pictures in the folder in the
-            order of their epochs (those of another size, left by another run, are passed over).
-            Defaults to `False`.
+        gif: bool, whether training ends with `samples.gif`: the pictures of this run, and, if it is
+            resumed, those of the epochs before it (but for those of another size). Defaults to
+            `False`.
         tensorboard: folder of a TensorBoard log to write the pictures into as well, with the number
             of the epoch as step. Defaults to `None`.
         averaged: bool, whether the average of the generator's weights makes the samples, which
@@ -112,7 +112,8 @@ class SampleGrid(ImageCallback):
 
     def _samples(self):
         n = self.rows * self.columns
-        return self.model.generate(n, self.seed, self.condition, averaged=self.averaged)
+        how = {"seed": self.seed, "condition": self.condition, "averaged": self.averaged}
+        return self.model.generate(n, **how)
 
     def _images(self):
         samples = super()._images()

@@ -1,6 +1,7 @@
 """TrainingCurves: a picture of the numbers that training logs, kept up to date."""
 
 import json
+import math
 from pathlib import Path
 
 import keras
@@ -19,8 +20,9 @@ class TrainingCurves(DrawingCallback):
     always drawn, and files appear whole or not at all.
 
     The numbers themselves are kept beside the picture, in `curves.json` for `curves.png`, after
-    each epoch. A run that is resumed (`initial_epoch`, `keras.callbacks.BackupAndRestore`) reads
-    them and draws on; one that begins at the first epoch begins a new file.
+    each epoch, with `null` for what is not finite. A run that is resumed (`initial_epoch`,
+    `keras.callbacks.BackupAndRestore`) reads them and draws on; one that begins at the first epoch
+    begins a new file.
 
     Args:
         path: the PNG file; missing folders are made.
@@ -47,9 +49,8 @@ class TrainingCurves(DrawingCallback):
 
     def __init__(self, path, every=1):
         super().__init__(every)
+        pictures.check_png(path)
         self.path = Path(path)
-        if self.path.suffix != ".png":
-            raise ValueError(f"`path` is the name of a PNG file, such as 'curves.png'. Received: {path}")
         self._rows = None
 
     def on_train_begin(self, logs=None):
@@ -64,7 +65,7 @@ class TrainingCurves(DrawingCallback):
             self._rows = self._earlier(epoch) if epoch > 0 else []
         # A new list: a deep copy of this callback shares the old one.
         self._rows = [*self._rows, {"epoch": epoch + 1, **_numbers(logs or {})}]
-        pictures.write_whole(self.path.with_suffix(".json"), json.dumps(self._rows).encode())
+        pictures.write_whole(self.path.with_suffix(".json"), _to_json(self._rows))
         super().on_epoch_end(epoch, logs)
 
     def _earlier(self, epoch):
@@ -72,8 +73,8 @@ class TrainingCurves(DrawingCallback):
         if not path.exists():
             return []
         try:
-            return [row for row in json.loads(path.read_bytes()) if row["epoch"] <= epoch]
-        except (ValueError, TypeError, KeyError) as error:
+            return [row for row in _from_json(path.read_bytes()) if row["epoch"] <= epoch]
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(
                 f"{path} should hold the curves of the epochs before {epoch + 1}, as TrainingCurves "
                 f"wrote them, but holds something else ({error}). Remove it, or choose another `path`."
@@ -90,3 +91,14 @@ class TrainingCurves(DrawingCallback):
 
 def _numbers(logs):
     return {name: float(value) for name, value in logs.items()}
+
+
+def _to_json(rows):
+    # JSON has no word for numbers that are not finite: they become `null`.
+    rows = [{name: x if math.isfinite(x) else None for name, x in row.items()} for row in rows]
+    return json.dumps(rows, allow_nan=False).encode()
+
+
+def _from_json(content):
+    rows = json.loads(content)
+    return [{name: math.nan if x is None else x for name, x in row.items()} for row in rows]

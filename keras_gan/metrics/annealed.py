@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_gan import backend, networks, priors
-from keras_gan.metrics.metric import check_whole
+from keras_gan.metrics.metric import check_whole, standard_error
 
 # The settings of Wu et al. (2016): Hamiltonian Monte Carlo whose steps each chain adapts to itself.
 SCHEDULE_RADIUS = 4.0
@@ -19,6 +19,8 @@ TARGET_ACCEPTANCE = 0.65
 FIRST_STEP, LEAST_STEP, GREATEST_STEP = 0.01, 1e-4, 0.5
 LONGER, SHORTER = 1.02, 0.98
 MEMORY = 0.9
+# Random latents on which a decoder is tried.
+PROBES = 16
 # As many transitions as bring the first step to the greatest one.
 WARM_UP = 200
 
@@ -36,7 +38,10 @@ class AnnealedResult:
         std: standard deviation of the decoder's noise.
         num_temperatures: how many distributions stand between prior and posterior, both included.
         num_chains: how many chains were averaged for each row.
-        acceptance: share of accepted proposals, over all chains and temperatures.
+        acceptance: share of accepted proposals, over all chains and temperatures; where it is far below
+            0.65, steps did not adapt, and the bound is loose. The warm-up does not count.
+        prior: str, distribution of the latents; `None` if not known.
+        seed: int, what all draws came from; `None` if not known.
 
     Example:
 
@@ -51,6 +56,17 @@ class AnnealedResult:
     num_temperatures: int
     num_chains: int
     acceptance: float
+    prior: str | None = None
+    seed: int | None = None
+
+    @property
+    def values(self):
+        """The numbers by the names under which callbacks log them."""
+        return {
+            "annealed_log_likelihood": self.log_likelihood,
+            "annealed_standard_error": self.standard_error,
+            "annealed_acceptance": self.acceptance,
+        }
 
     @property
     def log_likelihood(self):
@@ -59,15 +75,20 @@ class AnnealedResult:
 
     @property
     def standard_error(self):
-        """Standard error of that mean: the population standard deviation over √n."""
-        return float(self.log_likelihoods.std() / math.sqrt(len(self.log_likelihoods)))
+        """Standard error of that mean over rows: the population standard deviation over √n; NaN of one.
+
+        It does not hold the error of the annealing, which the gap between the two directions shows.
+        """
+        return standard_error(self.log_likelihoods)
 
     def __str__(self):
+        draws = f", {self.prior}" if self.prior else ""
+        draws += f", seed {self.seed}" if self.seed is not None else ""
         return (
             f"{self.log_likelihood:.1f} ± {self.standard_error:.1f} nats "
             f"({len(self.log_likelihoods)} rows, {self.direction}, std = {self.std:.3g}, "
             f"{self.num_temperatures} temperatures, {self.num_chains} chains, "
-            f"acceptance {self.acceptance:.2f})"
+            f"acceptance {self.acceptance:.2f}{draws})"
         )
 
 
@@ -108,13 +129,14 @@ def annealed_log_likelihood(
         seed: int from 0 to 2⁶³ − 1. Defaults to 0.
 
     Returns:
-        An `AnnealedResult`.
+        An `AnnealedResult`. The standard error in it is that of a mean over rows of x, and says nothing
+        of how short the estimates fall.
 
     Raises:
         TypeError: a decoder that cannot be called; a prior that is neither normal nor uniform.
         ValueError: x or latents that are empty, not finite or of another shape; a decoder whose
-            output has another shape, is not finite or has no gradient; a prior without a shape; a `std`,
-            `num_temperatures`, `num_chains` or `seed` that cannot be.
+            output has another shape, is not finite, or has no gradient, or one of 0 everywhere; a prior
+            without a shape; a `std`, `num_temperatures`, `num_chains` or `seed` that cannot be.
 
     Example:
 
@@ -151,6 +173,8 @@ def annealed_log_likelihood(
         num_temperatures=int(num_temperatures),
         num_chains=int(num_chains),
         acceptance=acceptance,
+        prior=_described(model.prior),
+        seed=int(seed),
     )
 
 
@@ -188,7 +212,9 @@ def simulate_decoder(decoder, n, std, prior="normal", seed=0):
     check_whole(1, n=n)
     model, key = _Model(decoder, prior, std), _keys(seed, 0)
     latents = model.prior.draw((n, *model.prior.shape), key(0))
+    model.check_output()
     outputs = ops.cast(decoder(latents), "float32")
+    _finite("the decoder's output", outputs)
     x = outputs + std * _NORMAL.draw(tuple(outputs.shape), key(1))
     return ops.convert_to_numpy(x), ops.convert_to_numpy(latents)
 
@@ -221,7 +247,8 @@ class _Model:
                 "`decoder` must be a `keras.Model` or a function from latents to data. "
                 f"Received: {decoder!r}"
             )
-        if not isinstance(std, numbers.Real) or not 0 < std < math.inf:
+        is_number = isinstance(std, numbers.Real) and not isinstance(std, bool)
+        if not is_number or not 0 < std < math.inf:
             raise ValueError(
                 "`std` is the standard deviation of the decoder's noise: finite and greater than 0. "
                 f"Received: {std!r}"
@@ -253,16 +280,21 @@ class _Model:
             rows = _normal_quantiles(latents, self.prior)
         return np.float32(rows.reshape(n, -1))
 
-    def check_output(self, shape):
-        """Refuse a decoder that returns anything but rows of `shape`."""
-        outputs = self.decoder(ops.zeros((2, *self.prior.shape)))
+    def check_output(self, shape=None):
+        """Refuse a decoder that does not make each latent a row of x, of this shape if it is known."""
+        rows = _NORMAL.draw((PROBES, self.size), _keys(0, 2)(0))
+        outputs = self.decoder(ops.reshape(rows, (-1, *self.prior.shape)))
         received = tuple(getattr(outputs, "shape", ()))
-        if received != (2, *shape):
+        expected = (PROBES, *(shape or received[1:] or ("...",)))
+        if received != expected:
             raise ValueError(
-                "The decoder must return a tensor with rows of the shape of x. For 2 latents expected "
-                f"shape {(2, *shape)}, received {received or type(outputs).__name__}."
+                "The decoder must return a tensor with one row of x for each latent. For "
+                f"{PROBES} latents expected shape ({', '.join(map(str, expected))}), received "
+                f"{received or type(outputs).__name__}."
             )
-        if backend.input_gradient(self.decode, ops.zeros((2, self.size))) is None:
+        gradient = backend.input_gradient(self.decode, rows)
+        # Where it is 0 for all of some random latents, something cuts it off. NaN is not 0.
+        if gradient is None or not np.any(ops.convert_to_numpy(gradient)):
             raise ValueError(
                 "The decoder has no gradient: its output does not come from its latents through "
                 "differentiable operations. Write it with `keras.ops`, not NumPy, and without rounding."
@@ -291,7 +323,7 @@ def _anneal(fit, start, betas, key):
         )
     state = rows, fits, steps, ops.full_like(steps, TARGET_ACCEPTANCE)
     transition = backend.compiled(lambda *arguments: _transition(fit, *arguments))
-    log_weights, accepted = np.zeros(rows.shape[0]), 0.0
+    log_weights, shares = np.zeros(rows.shape[0]), []
     # At the first temperature the chains are where they should be: steps adapt before it counts.
     betas = np.concatenate([np.full(WARM_UP, betas[0]), betas])
     for number, (before, beta) in enumerate(itertools.pairwise(betas), 1):
@@ -299,8 +331,8 @@ def _anneal(fit, start, betas, key):
         log_weights += (beta - before) * np.float64(ops.convert_to_numpy(state[1]))
         tensor = ops.convert_to_tensor(beta, "float32")
         *state, share = transition(*state, tensor, key(2 * number), key(2 * number + 1))
-        accepted += float(share)
-    return log_weights, accepted / (len(betas) - 1)
+        shares.append(float(share))
+    return log_weights, float(np.mean(shares[WARM_UP:]))
 
 
 def _transition(fit, rows, fits, steps, rates, beta, momentum_key, decision_key):
@@ -373,6 +405,12 @@ def _shaped(prior, decoder):
             "called. Give it with the prior: `prior=kg.priors.Normal(shape=10)`."
         )
     return prior
+
+
+def _described(prior):
+    """Return what a result records of a prior, such as `Normal(mean=0.0, stddev=1.0, shape=(10,))`."""
+    settings = ", ".join(f"{name}={value}" for name, value in prior.get_config().items())
+    return f"{type(prior).__name__}({settings})"
 
 
 def _interval(prior):

@@ -1,10 +1,10 @@
 """Inception score, of any classifier's probabilities."""
 
+import itertools
+
 import numpy as np
 
-from keras_gan.metrics.metric import ClassifierMetric, check_whole, feature_rows, image_batches
-
-ROUNDING = 1e-3
+from keras_gan.metrics.metric import ClassifierMetric, check_whole, image_batches, probability_rows
 
 
 def inception_score(probabilities, splits=10):
@@ -37,20 +37,14 @@ def inception_score(probabilities, splits=10):
     >>> kg.metrics.inception_score(np.full((20, 4), 0.25), splits=2)
     (1.0, 0.0)
     """
-    rows = np.float64(feature_rows("probabilities", probabilities))
+    rows = probability_rows("probabilities", probabilities)
     check_whole(1, splits=splits)
-    sums = rows.sum(axis=1)
-    if rows.min() < 0 or abs(sums - 1).max() > ROUNDING:
-        raise ValueError(
-            "Each row of `probabilities` holds numbers of 0 or more that sum to 1. Received: numbers "
-            f"from {rows.min():g} to {rows.max():g}, sums from {sums.min():g} to {sums.max():g}. "
-            "Turn logits into probabilities with a softmax."
-        )
     if len(rows) < splits:
         raise ValueError(
             f"{len(rows)} rows cannot be cut into {splits} parts. Give more samples, or fewer `splits`."
         )
-    scores = [_score(part) for part in np.array_split(rows, splits)]
+    cuts = [part * len(rows) // splits for part in range(splits + 1)]
+    scores = [_score(rows[start:end]) for start, end in itertools.pairwise(cuts)]
     return float(np.mean(scores)), float(np.std(scores))
 
 
@@ -88,23 +82,24 @@ class InceptionScore(ClassifierMetric):
     inception_score 2 ± 0 (0 real, 20 fake; brightness, splits = 1)
     """
 
+    names = ("inception_score",)
+
     def __init__(self, extractor, splits=10, split=None):
         super().__init__(extractor, split)
         check_whole(1, splits=splits)
         self.splits = splits
 
-    def reference(self, real):
+    def summarise(self, real):
         """Return the number of real images."""
         return 0 if real is None else sum(map(len, image_batches("real", real)))
 
-    def compare(self, reference, fake):
-        """Return the `Score` of samples; `reference` is the number of real images."""
+    def judge(self, summary, fake):
+        """Return the `Score` of samples; `summary` is the number of real images."""
         batches = image_batches("fake", fake)
-        probabilities = [np.asarray(self.extractor.probabilities(batch)) for batch in batches]
-        probabilities = np.concatenate(probabilities)
+        probabilities = np.concatenate([self.probabilities(batch) for batch in batches])
         value, deviation = inception_score(probabilities, self.splits)
         values, errors = {"inception_score": value}, {"inception_score": deviation}
-        return self.score(values, reference, len(probabilities), errors, splits=self.splits)
+        return self.score(values, summary, len(probabilities), errors, splits=self.splits)
 
 
 def _score(rows):

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import numbers
 import os
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_gan import networks, registry
+from keras_gan.metrics.metric import check_whole
 from keras_gan.pictures import limits
 
 ROUNDING = 1e-6
@@ -38,10 +38,12 @@ class FeatureExtractor:
     Attributes:
         name: str.
         weights: SHA-256 of the weights, hexadecimal; `None` without weights.
-        resizer: str, how images are brought to size; `None` if they are not.
+        resizer: str, how images of another size, or grey ones, are brought to that of the extractor;
+            `None` if they are refused.
         size: int, how many numbers a vector has.
         classifies: bool, whether `probabilities` is there.
         value_range: as the argument.
+        settings: dict of what else decides the features, which scores hold among their own.
 
     Raises:
         ValueError: `value_range` is no increasing pair of finite numbers.
@@ -67,6 +69,11 @@ class FeatureExtractor:
 
     def __deepcopy__(self, memo):
         return self
+
+    @property
+    def settings(self):
+        """What decides the features beside name, weights and resizer: a dict."""
+        return {"value_range": self.value_range}
 
     def __call__(self, images):
         """Return the features of images: float32 of shape `(n, size)`.
@@ -192,9 +199,9 @@ class ModelFeatures(FeatureExtractor):
         value_range: pair of the numbers that are black and white in the images. Defaults to (0, 1).
         input_range: pair of the numbers that are black and white for the model. Defaults to `None`:
             those of `value_range`.
-        resizer: how images of another size are resized, with antialiasing: `"nearest"`,
+        resizer: how images of another size are resized: `"nearest"`, or with antialiasing
             `"bilinear"`, `"bicubic"`, `"lanczos3"` or `"lanczos5"`; what overshoots the range is
-            clipped. For a model of colour images it also repeats grey in the three channels. Defaults
+            clipped. For a model of colour images it also repeats grey in all channels. Defaults
             to `None`: images of another shape are an error.
         batch_size: int, images that go through the model at once; it bounds the memory and does not
             change the features. Defaults to 128.
@@ -226,9 +233,9 @@ class ModelFeatures(FeatureExtractor):
     ):
         super().__init__(value_range)
         _check_model(model)
-        if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
-            raise ValueError(f"`batch_size` is a whole number of 1 or more. Received: {batch_size!r}")
+        check_whole(1, batch_size=batch_size)
         self.model = model
+        self.layer = layer
         self.name = name or (model.name if layer is None else f"{model.name}/{layer}")
         self.input_range = self.value_range if input_range is None else limits(input_range)
         self.batch_size = batch_size
@@ -246,6 +253,12 @@ class ModelFeatures(FeatureExtractor):
                 "input size: `keras.Input((64, 64, 3))`."
             )
         self.size = math.prod(features.shape[1:])
+
+    @property
+    def settings(self):
+        """See base class."""
+        own = {"input_range": self.input_range, "layer": self.layer}
+        return super().settings | own
 
     @property
     def weights(self):
@@ -340,7 +353,7 @@ class DigitClassifier(ModelFeatures):
     >>> model = kg.architectures.digit_classifier(seed=0)  # or "saved_models/digit_classifier.keras"
     >>> extractor = kg.metrics.DigitClassifier(model, value_range=(-1, 1), resizer="bilinear")
     >>> extractor.resizer
-    'bilinear antialiased 28×28'
+    'bilinear antialiased to 28×28 if needed'
     >>> images = np.zeros((3, 32, 32, 1))
     >>> extractor(images).shape, extractor.probabilities(images).shape
     ((3, 64), (3, 10))
@@ -387,6 +400,7 @@ class InceptionV3(ModelFeatures):
     Raises:
         ValueError: the weights are not there, or the file does not hold those of this network; or an
             argument that cannot be.
+        TypeError: `weights` that are no name and no path, such as `None`.
 
     Example:
 
@@ -402,6 +416,7 @@ class InceptionV3(ModelFeatures):
     def __init__(
         self, weights="imagenet", value_range=(0, 1), resizer="bilinear", seed=0, batch_size=32
     ):
+        check_whole(0, seed=seed)
         name = "keras inception_v3"
         if weights == "random":
             name = f"{name} with random weights of seed {seed}"
@@ -466,7 +481,8 @@ def _described(resizer, shape):
             f"A `resizer` needs a model of one input size, but this one takes {shape}, images of any "
             "size. Leave `resizer` out, or give the model a size: `keras.Input((64, 64, 3))`."
         )
-    return f"{resizer} antialiased {height}×{width}" + (", grey repeated" if channels == 3 else "")
+    how = resizer if resizer == "nearest" else f"{resizer} antialiased"
+    return f"{how} to {height}×{width}{', grey repeated,' if channels > 1 else ''} if needed"
 
 
 def _loaded(path):
@@ -506,6 +522,11 @@ def _inception(weights, seed):
 
 def _inception_file(weights):
     """Return where the weights lie, or say at once how to bring them there."""
+    if not isinstance(weights, (str, os.PathLike)):
+        raise TypeError(
+            f"`weights` is 'imagenet', 'random', or the path of a file. Received: {weights!r}. The "
+            "untrained network, which Keras calls `None`, is 'random' here."
+        )
     if weights != "imagenet":
         path = Path(weights).expanduser()
         if not path.is_file():

@@ -1,10 +1,8 @@
 """Fréchet distance between Gaussians fitted to features: FID."""
 
-import warnings
-
 import numpy as np
 
-from keras_gan.metrics.metric import FeatureMetric, check_whole, feature_rows
+from keras_gan.metrics.metric import FeatureMetric, check_whole, feature_rows, warn
 
 
 class GaussianStatistics:
@@ -130,11 +128,10 @@ def frechet_distance(real, fake):
         )
     few = [f"{s.count} {name}" for name, s in (("real", real), ("fake", fake)) if s.count <= s.size]
     if few:
-        warnings.warn(
+        warn(
             f"A Fréchet distance of {' and '.join(few)} rows of {real.size} features is biased upwards: "
             "with no more rows than features a covariance is singular. Use more samples (10,000 or "
-            "more are usual), or `kernel_distance`, which has no bias.",
-            stacklevel=2,
+            "more are usual), or `kernel_distance`, which has no bias."
         )
     first, second = real.covariance, fake.covariance
     between_means = np.sum((real.mean - fake.mean) ** 2)
@@ -171,15 +168,17 @@ class FID(FeatureMetric):
     fid 0.25 (100 real, 100 fake; means)
     """
 
-    def reference(self, real):
+    names = ("fid",)
+
+    def summarise(self, real):
         """Return the `GaussianStatistics` of the features of real images."""
         return self._statistics("real", real)
 
-    def compare(self, reference, fake):
+    def judge(self, summary, fake):
         """Return the `Score` of samples held against such statistics."""
         statistics = self._statistics("fake", fake)
-        value = frechet_distance(reference, statistics)
-        return self.score({"fid": value}, reference.count, statistics.count)
+        value = frechet_distance(summary, statistics)
+        return self.score({"fid": value}, summary.count, statistics.count)
 
     def _statistics(self, name, images):
         statistics = GaussianStatistics(self.extractor.size)

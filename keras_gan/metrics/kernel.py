@@ -1,5 +1,7 @@
 """Kernel distance between features: KID."""
 
+import math
+
 import numpy as np
 
 from keras_gan.metrics.metric import FeatureMetric, check_whole, feature_rows, same_width
@@ -25,8 +27,8 @@ def kernel_distance(real, fake, subset_size=1000, num_subsets=50, seed=0):
 
     Returns:
         Pair of floats: mean and population standard deviation of the estimates. The deviation
-        is that of one subset. Subsets share rows: those that are all of the rows deviate by 0, which
-        says nothing about the error of the mean.
+        is that of one subset. Subsets share rows, so that it is no error of the mean, and shrinks to
+        nothing as they become all of the rows; it is NaN where they are, and of one subset.
 
     Raises:
         ValueError: features that are empty, not 2-D, not finite, of different widths or fewer than
@@ -49,17 +51,20 @@ def kernel_distance(real, fake, subset_size=1000, num_subsets=50, seed=0):
     check_whole(0, seed=seed)
     for name, rows in (("real", real), ("fake", fake)):
         if len(rows) < subset_size:
+            half = min(len(real), len(fake)) // 2
+            advice = f", or pass `subset_size={half}`: the expectation stays" if half > 1 else ""
             raise ValueError(
                 f"A subset of {subset_size} rows cannot be drawn from the {len(rows)} of `{name}`. "
-                f"Give more samples, or pass `subset_size={max(2, min(len(real), len(fake)))}`: the "
-                "expectation stays, the deviation between subsets grows."
+                f"Give more samples{advice}."
             )
     rng = np.random.default_rng(seed)
     estimates = [
         _discrepancy(_subset(rng, real, subset_size), _subset(rng, fake, subset_size))
         for _ in range(num_subsets)
     ]
-    return float(np.mean(estimates)), float(np.std(estimates))
+    # One estimate, or the same one each time, says nothing of their spread.
+    alike = num_subsets == 1 or len(real) == len(fake) == subset_size
+    return float(np.mean(estimates)), math.nan if alike else float(np.std(estimates))
 
 
 class KID(FeatureMetric):
@@ -95,6 +100,8 @@ class KID(FeatureMetric):
     kid 0.30... ± 0.01... (200 real, 200 fake; pixels, subset_size = 100, num_subsets = 50, seed = 0)
     """
 
+    names = ("kid",)
+
     def __init__(self, extractor, subset_size=1000, num_subsets=50, seed=0, split=None):
         super().__init__(extractor, split)
         check_whole(2, subset_size=subset_size)
@@ -104,11 +111,11 @@ class KID(FeatureMetric):
         self.num_subsets = num_subsets
         self.seed = seed
 
-    def reference(self, real):
+    def summarise(self, real):
         """Return the features of real images, of shape `(n, size)`."""
         return self.gather("real", real)
 
-    def compare(self, reference, fake):
+    def judge(self, summary, fake):
         """Return the `Score` of samples held against such features."""
         features = self.gather("fake", fake)
         settings = {
@@ -116,9 +123,9 @@ class KID(FeatureMetric):
             "num_subsets": self.num_subsets,
             "seed": self.seed,
         }
-        value, deviation = kernel_distance(reference, features, **settings)
+        value, deviation = kernel_distance(summary, features, **settings)
         errors = {"kid": deviation}
-        return self.score({"kid": value}, len(reference), len(features), errors, **settings)
+        return self.score({"kid": value}, len(summary), len(features), errors, **settings)
 
 
 def _subset(rng, rows, size):

@@ -5,8 +5,18 @@ import numbers
 
 import numpy as np
 
-from keras_gan.metrics.metric import Metric, Score, feature_rows, same_width
+from keras_gan.metrics.metric import (
+    Metric,
+    Score,
+    array_rows,
+    feature_rows,
+    same_image_shape,
+    same_width,
+)
 from keras_gan.metrics.neighbours import nearest_distances
+
+# Bytes reach 255 times as far as numbers in [0, 1]; dark samples reach less far in one range too.
+RANGE_RATIO = 50
 
 
 def duplicates(samples, threshold):
@@ -32,7 +42,8 @@ def duplicates(samples, threshold):
     >>> kg.metrics.duplicates([[0.0, 0.0], [0.0, 0.1], [3.0, 4.0]], threshold=0.5).tolist()
     [True, True, False]
     """
-    if not isinstance(threshold, numbers.Real) or not 0 < threshold < math.inf:
+    is_number = isinstance(threshold, numbers.Real) and not isinstance(threshold, bool)
+    if not is_number or not 0 < threshold < math.inf:
         raise ValueError(f"`threshold` is a finite distance greater than 0. Received: {threshold!r}")
     rows = _rows("samples", samples)
     return nearest_distances(rows, rows, exclude_self=True)[:, 0] < threshold
@@ -101,8 +112,10 @@ def memorisation_scores(samples, training, held_out):
           equal distributions give. Below −3 or so is copying, above 3 are samples far from the data.
 
     Raises:
-        ValueError: data that are empty, not finite or of different sizes; held-out images half of
-            which are copies of training images.
+        ValueError: data that are empty, not finite, of different image shapes or sizes, or in different
+            ranges: the greatest absolute number of one is over 50 times that of the training images, or
+            below 1/50 (and not 0); held-out images half of which are copies of training images.
+        TypeError: data that are no array of numbers, such as a dataset.
 
     Example:
 
@@ -124,9 +137,11 @@ class Memorisation(Metric):
     Args:
         training: array `(m, ...)` of the images that the model was trained on. It is kept, and each
             sample is compared with all of it.
+        split: str, what the held-out images are, such as `"mnist test"`; only reported. Defaults to
+            `None`.
 
     Raises:
-        ValueError: as `memorisation_scores`.
+        TypeError, ValueError: as `memorisation_scores`.
 
     Example:
 
@@ -137,8 +152,14 @@ class Memorisation(Metric):
     (100, {'training': 100}, True)
     """
 
-    def __init__(self, training):
+    names = ("memorisation", "memorisation_ratio", "memorisation_z")
+
+    def __init__(self, training, split=None):
+        training = array_rows("training", training)
         self.training = _rows("training", training)
+        self.split = split
+        self._shape = training.shape[1:]
+        self._reach = _reach(self.training)
 
     def reference(self, real):
         """Return the distances from held-out images to their nearest training images."""
@@ -162,10 +183,20 @@ class Memorisation(Metric):
             "memorisation_ratio": float(np.median(distances) / np.median(reference)),
             "memorisation_z": (0.5 - nearer) / deviation,
         }
-        return Score(values, num_real=k, num_fake=n, settings={"training": len(self.training)})
+        settings = {"training": len(self.training)}
+        return Score(values, num_real=k, num_fake=n, split=self.split, settings=settings)
 
     def _distances(self, name, images):
+        images = array_rows(name, images)
+        same_image_shape(name, images.shape[1:], "training", self._shape)
         rows = _rows(name, images)
+        reach = _reach(rows)
+        least, greatest = sorted([reach, self._reach])
+        if 0 < least < greatest / RANGE_RATIO:
+            raise ValueError(
+                f"Copies in another range are no copies, and the numbers of `{name}` reach {reach:g} "
+                f"from 0, those of `training` {self._reach:g}. Bring all to one range, such as [0, 1]."
+            )
         same_width(name, rows, "training", self.training)
         return nearest_distances(rows, self.training)[:, 0]
 
@@ -177,11 +208,11 @@ def _probability_less(values, others):
     return 1 - float(not_greater.mean()) / (2 * len(others))
 
 
+def _reach(rows):
+    """Return the greatest absolute number."""
+    return max(float(rows.max()), -float(rows.min()))
+
+
 def _rows(name, images):
-    images = np.asarray(images)
-    if images.ndim < 2:
-        raise ValueError(
-            f"`{name}` is an array of shape (n, ...), one image or vector a row. "
-            f"Received shape: {images.shape}"
-        )
+    images = array_rows(name, images)
     return feature_rows(name, images.reshape(len(images), math.prod(images.shape[1:])))

@@ -1,11 +1,15 @@
 """What all metrics have in common: one signature, and results that say how they were made."""
 
+import inspect
+import math
 import numbers
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 
 BATCH_SIZE = 256  # images of one array that an extractor sees at once
+ROUNDING = 1e-3  # how far the sum of a row of probabilities may be from 1
 INFINITE = -1  # what the `cardinality` of a `tf.data.Dataset` says of one that never ends
 
 
@@ -26,7 +30,8 @@ class Score:
         resizer: how images were brought to the extractor's size; `None` if they were not.
         split: what the user calls the real images, such as `"mnist test"`; `None` if not said.
         errors: dict from some names of `values` to standard deviations; what of, the metric says.
-        settings: dict of the metric's own settings, such as `{"k": 5}`.
+        settings: dict of the settings of the metric and of its extractor, such as
+            `{"value_range": (0.0, 1.0), "k": 5}`.
 
     Example:
 
@@ -65,9 +70,17 @@ class Metric:
     called for many sets of samples, as `kg.callbacks.EvaluateSamples` does in each epoch. The numbers
     of a result stand in its `values`, a dict from names to floats.
 
+    `real` and `fake` are arrays `(n, ...)`. Metrics of features take images in batches too, such as a
+    `tf.data.Dataset` (see `FeatureMetric`); `ParzenWindow`, `Memorisation` and `ModeCoverage` do not.
+
+    Attributes:
+        names: tuple of the names that `values` will have, set by the class, so that NaN can be logged
+            by them before the first result. Empty, the default: one, named after the class.
+
     Example:
 
     >>> class MeanBrightness(kg.metrics.Metric):
+    ...     names = ("brightness",)
     ...     def reference(self, real):
     ...         return np.mean(real)
     ...     def compare(self, reference, fake):
@@ -75,6 +88,8 @@ class Metric:
     >>> MeanBrightness()(real=np.zeros((1, 4)), fake=np.ones((3, 4))).values["brightness"].item()
     1.0
     """
+
+    names = ()
 
     def reference(self, real):
         """Return what `compare` needs of real images; its size should not grow without need."""
@@ -89,34 +104,53 @@ class Metric:
         return self.compare(self.reference(real), fake)
 
 
+@dataclass(frozen=True)
+class Reference:
+    """What a metric of features keeps of real images, and the extractor that it was made with.
+
+    Attributes:
+        summary: what the metric's `summarise` returned.
+        provenance: what is recorded of the extractor, whose weights may change after.
+    """
+
+    summary: object
+    provenance: dict
+
+
 class FeatureMetric(Metric):
     """Base class of metrics of the features of images.
 
     Here `real` and `fake` are images of shape `(n, height, width, channels)`: an array, or batches of
-    them, such as a `tf.data.Dataset`, a generator or a list. Of a batch that is a tuple `(x, ...)` only
-    `x` is used. A member computes with `batches`, or with `gather` if it needs all rows at once, and
-    reports with `score`.
+    them, such as a `tf.data.Dataset`, a generator or a list, but not a tuple. Of a batch that is a tuple
+    `(x, ...)` only `x` is used.
+
+    A member writes `summarise(real)`, which `reference` calls, and `judge(summary, fake)`, which
+    `compare` calls if the extractor is still the same: a reference is of no use once the model that
+    made its features has been trained on. It computes with `batches`, or with `gather` if it needs all
+    rows at once, and reports with `score`.
 
     Args:
         extractor: what makes features: a function of an array of images that returns an array
             `(n, size)`, with attributes `name`, `weights` (SHA-256 or `None`), `resizer` (a name or
-            `None`) and `size`.
+            `None`) and `size`. If it has a dict `settings` of what else decides its features, scores
+            hold them among their own.
         split: str, what the real images are, such as `"mnist test"`; only reported. Defaults to `None`.
 
     Raises:
         TypeError: an extractor that lacks one of these; `real` or `fake` that are not images.
         ValueError: images of another shape, an infinite dataset, no images, or an extractor that
-            returns other than finite numbers of shape `(n, size)`.
+            returns other than finite numbers of shape `(n, size)`; a reference made with another
+            extractor, or other weights.
 
     Example:
 
     >>> class MeanDistance(kg.metrics.FeatureMetric):
-    ...     def reference(self, real):
+    ...     def summarise(self, real):
     ...         return self.gather("real", real)
-    ...     def compare(self, reference, fake):
+    ...     def judge(self, summary, fake):
     ...         features = self.gather("fake", fake)
-    ...         distance = np.linalg.norm(features.mean(axis=0) - reference.mean(axis=0))
-    ...         return self.score({"distance": float(distance)}, len(reference), len(features))
+    ...         distance = np.linalg.norm(features.mean(axis=0) - summary.mean(axis=0))
+    ...         return self.score({"distance": float(distance)}, len(summary), len(features))
     """
 
     def __init__(self, extractor, split=None):
@@ -129,6 +163,46 @@ class FeatureMetric(Metric):
             )
         self.extractor = extractor
         self.split = split
+
+    def summarise(self, real):
+        """Return what `judge` needs of real images."""
+        raise NotImplementedError(f"{type(self).__name__} must define `summarise`.")
+
+    def judge(self, summary, fake):
+        """Return the `Score` of samples held against what `summarise` returned."""
+        raise NotImplementedError(f"{type(self).__name__} must define `judge`.")
+
+    def reference(self, real):
+        """Return what `summarise` makes of real images, and what made it."""
+        return Reference(self.summarise(real), self._provenance())
+
+    def compare(self, reference, fake):
+        """Return the `Score` of samples held against such a reference."""
+        if not isinstance(reference, Reference):
+            raise TypeError(
+                "`reference` is what the method `reference(real)` of a metric of features returned. "
+                f"Received: {type(reference).__name__}"
+            )
+        made, now = reference.provenance, self._provenance()
+        if made != now:
+            changed = ", ".join(
+                f"{name} {made[name]!r}, now {now[name]!r}" for name in now if made[name] != now[name]
+            )
+            raise ValueError(
+                "Features of real images and of samples come from one extractor, but that of the "
+                f"reference was another: {changed}. Call `reference(real)` anew, and hold the score "
+                "against no earlier one; or take an extractor whose model is not trained on."
+            )
+        return self.judge(reference.summary, fake)
+
+    def _provenance(self):
+        extractor = self.extractor
+        return {
+            "extractor": extractor.name,
+            "weights": extractor.weights,
+            "resizer": extractor.resizer,
+            "settings": dict(getattr(extractor, "settings", {})),
+        }
 
     def batches(self, name, images):
         """Yield the features of images, batch by batch; `name` is what errors call the images."""
@@ -148,17 +222,9 @@ class FeatureMetric(Metric):
 
     def score(self, values, num_real, num_fake, errors=None, **settings):
         """Return a `Score` that says which extractor was used and what the real images are."""
-        return Score(
-            values,
-            num_real,
-            num_fake,
-            extractor=self.extractor.name,
-            weights=self.extractor.weights,
-            resizer=self.extractor.resizer,
-            split=self.split,
-            errors=errors or {},
-            settings=settings,
-        )
+        made = self._provenance()
+        made["settings"] |= settings
+        return Score(values, num_real, num_fake, split=self.split, errors=errors or {}, **made)
 
 
 class ClassifierMetric(FeatureMetric):
@@ -171,6 +237,7 @@ class ClassifierMetric(FeatureMetric):
 
     Raises:
         TypeError: an extractor that is no classifier.
+        ValueError: as `FeatureMetric`; what the classifier returns are no class probabilities.
 
     Example:
 
@@ -187,6 +254,16 @@ class ClassifierMetric(FeatureMetric):
                 f"returns those of images, such as `DigitClassifier`. Received {extractor!r}, named "
                 f"{extractor.name!r}."
             )
+
+    def probabilities(self, images):
+        """Return the class probabilities of a batch of images, of shape `(n, num_classes)`."""
+        rows = np.asarray(self.extractor.probabilities(images))
+        if rows.ndim != 2 or len(rows) != len(images):
+            raise ValueError(
+                f"The classifier {self.extractor.name!r} should return one row of class probabilities "
+                f"an image, of shape ({len(images)}, num_classes). It returned shape: {rows.shape}"
+            )
+        return probability_rows(f"probabilities of {self.extractor.name}", rows)
 
 
 def image_batches(name, images):
@@ -211,6 +288,11 @@ def _batches(name, images):
         if len(images.shape) != 4:
             return [images]
         return (images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE))
+    if isinstance(images, tuple):
+        raise TypeError(
+            f"`{name}` are images: an array, or a list of batches. A tuple could be batches, or images "
+            f"with their labels. Received one of {len(images)}. Pass a list of batches, or images alone."
+        )
     if not hasattr(images, "__iter__"):
         raise TypeError(
             f"`{name}` are images: an array (n, height, width, channels), or batches of such. "
@@ -247,6 +329,49 @@ def feature_rows(name, features):
     return rows
 
 
+def probability_rows(name, probabilities):
+    """Return probabilities of classes as a float64 array `(n, d)`, or say why they are none."""
+    rows = np.float64(feature_rows(name, probabilities))
+    sums = rows.sum(axis=1)
+    if rows.min() < 0 or abs(sums - 1).max() > ROUNDING:
+        raise ValueError(
+            f"Each row of `{name}` holds numbers of 0 or more that sum to 1. Received: numbers "
+            f"from {rows.min():g} to {rows.max():g}, sums from {sums.min():g} to {sums.max():g}. "
+            "Turn logits into probabilities with a softmax."
+        )
+    return rows
+
+
+def array_rows(name, data):
+    """Return data as an array of numbers of shape `(n, ...)`, or say why it is none."""
+    if not hasattr(data, "__array__") and not isinstance(data, (list, tuple)):
+        raise TypeError(
+            f"`{name}` is an array of shape (n, ...). Received: {type(data).__name__}. Gather what "
+            "comes in batches, as a dataset or a generator does: `np.concatenate(list(batches))`."
+        )
+    try:
+        rows = np.asarray(data)
+    except ValueError as error:
+        raise ValueError(f"`{name}` is an array, whose rows all have one shape: {error}") from error
+    if rows.ndim < 2:
+        raise ValueError(
+            f"`{name}` is an array of shape (n, ...), one image or vector a row. "
+            f"Received shape: {rows.shape}"
+        )
+    if rows.dtype.kind in "cmMOSU":
+        raise TypeError(f"`{name}` are numbers. Received: dtype {rows.dtype}")
+    return rows
+
+
+def same_image_shape(name, shape, other_name, other_shape):
+    """Refuse images of two shapes, also of equally many pixels; vectors may be flattened images."""
+    if len(shape) > 1 and len(other_shape) > 1 and shape != other_shape:
+        raise ValueError(
+            f"Images are compared pixel by pixel, but those of `{name}` have shape {shape} and those of "
+            f"`{other_name}` {other_shape}. Give both the same image shape."
+        )
+
+
 def same_width(name, rows, other_name, other_rows):
     """Refuse features of two different extractors."""
     if rows.shape[1] != other_rows.shape[1]:
@@ -254,6 +379,19 @@ def same_width(name, rows, other_name, other_rows):
             f"Features are compared column by column, but `{name}` has {rows.shape[1]} columns and "
             f"`{other_name}` {other_rows.shape[1]}. Make both with the same extractor."
         )
+
+
+def warn(message):
+    """Give a warning that points to the line outside of this package that led here."""
+    frame, level = inspect.currentframe().f_back, 2
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("keras_gan."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
+
+
+def standard_error(values):
+    """Return the population standard deviation over √n, or NaN: one value says nothing of it."""
+    return float(values.std() / np.sqrt(len(values))) if len(values) > 1 else math.nan
 
 
 def check_whole(least, **arguments):

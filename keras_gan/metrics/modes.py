@@ -9,6 +9,7 @@ from keras_gan.metrics.metric import (
     ClassifierMetric,
     Metric,
     Score,
+    array_rows,
     check_whole,
     feature_rows,
     image_batches,
@@ -151,14 +152,16 @@ class ModeCoverage(Metric):
     """How many modes of a Gaussian mixture are reached: `mode_coverage` as a metric.
 
     The values of its `Score` are `modes` and `high_quality`. The centres are known, so real points
-    are counted and otherwise not looked at; they may be `None`.
+    are counted and otherwise not looked at; they may be `None`. Points are an array, not a dataset.
 
     Args:
         centres: array `(modes, d)`, no two closer than `std`.
         std: float, standard deviation of every coordinate about its centre, greater than 0.
+        split: str, what the real points are; only reported. Defaults to `None`.
 
     Raises:
         ValueError: as `mode_coverage`.
+        TypeError: points that are no array of numbers.
 
     Example:
 
@@ -169,15 +172,19 @@ class ModeCoverage(Metric):
     25
     """
 
-    def __init__(self, centres, std):
+    names = ("modes", "high_quality")
+
+    def __init__(self, centres, std, split=None):
         self.centres, self.std = _centres(centres, std)
+        self.split = split
 
     def reference(self, real):
         """Return the number of real points."""
-        return 0 if real is None else len(real)
+        return 0 if real is None else len(array_rows("real", real))
 
     def compare(self, reference, fake):
         """See base class."""
+        fake = array_rows("fake", fake)
         modes, high_quality = mode_coverage(fake, self.centres, self.std)
         count, dimensions = self.centres.shape
         ceiling = round(high_quality_ceiling(dimensions), 5)
@@ -185,6 +192,7 @@ class ModeCoverage(Metric):
             {"modes": modes, "high_quality": high_quality},
             num_real=reference,
             num_fake=len(fake),
+            split=self.split,
             settings={"centres": count, "std": self.std, "ceiling": ceiling},
         )
 
@@ -304,14 +312,16 @@ class StackedDigits(ClassifierMetric):
     (1000, 0.02)
     """
 
-    def reference(self, real):
+    names = ("modes", "kl")
+
+    def summarise(self, real):
         """Return the number of real images, their modes and their divergence."""
         classes = self._classes("real", real)
         return len(classes), *stacked_digit_modes(classes)
 
-    def compare(self, reference, fake):
-        """Return the `Score` of samples; `reference` is what `reference` returned."""
-        num_real, real_modes, real_kl = reference
+    def judge(self, summary, fake):
+        """Return the `Score` of samples; `summary` is what `summarise` returned."""
+        num_real, real_modes, real_kl = summary
         classes = self._classes("fake", fake)
         modes, kl = stacked_digit_modes(classes)
         return self.score(
@@ -334,13 +344,11 @@ class StackedDigits(ClassifierMetric):
         return _stacked([self._digits(images[..., channel, None]) for channel in range(3)])
 
     def _digits(self, images):
-        probabilities = np.asarray(self.extractor.probabilities(images))
-        finite = np.isfinite(probabilities)
-        if probabilities.shape != (len(images), 10) or not finite.all():
+        probabilities = self.probabilities(images)
+        if probabilities.shape[1] != 10:
             raise ValueError(
-                f"The classifier {self.extractor.name!r} must return finite probabilities of ten "
-                f"digits, of shape {(len(images), 10)}. Received: shape {probabilities.shape}, "
-                f"{np.count_nonzero(~finite)} not finite."
+                f"The classifier {self.extractor.name!r} must tell ten digits apart. Received "
+                f"probabilities of {probabilities.shape[1]} classes."
             )
         return probabilities.argmax(axis=1)
 
@@ -352,7 +360,8 @@ def _stacked(digits):
 
 def _positive(**arguments):
     for name, value in arguments.items():
-        if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not is_number or not 0 < value < math.inf:
             raise ValueError(f"`{name}` is a finite number greater than 0. Received: {value!r}")
 
 

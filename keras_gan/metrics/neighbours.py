@@ -21,7 +21,7 @@ def nearest_distances(queries, references, k=1, exclude_self=False, block_size=B
         exclude_self: bool, whether `references` are the `queries` themselves, in the same order, none
             of which is its own neighbour. Another equal row is one. Defaults to `False`.
         block_size: int, queries and references that are compared at once: memory beyond the data
-            grows as its square. Defaults to 1000 (8 MB).
+            grows as its square. Defaults to 1000 (32 MB).
 
     Returns:
         Array `(n, k)`, float64, ascending in each row.
@@ -76,7 +76,7 @@ def precision_recall(real, fake, k=3, block_size=BLOCK_SIZE):
         fake: array `(m, d)` of features of generated images.
         k: int, the neighbour at which a ball ends; no row is its own. A row at that very
             distance is outside (the paper's ≤ differs only there). Defaults to 3.
-        block_size: int, rows of each side that are compared at once. Defaults to 1000 (8 MB).
+        block_size: int, rows of each side that are compared at once. Defaults to 1000 (32 MB).
 
     Returns:
         Pair of floats: precision and recall.
@@ -112,7 +112,7 @@ def density_coverage(real, fake, k=5, block_size=BLOCK_SIZE):
         fake: array `(m, d)` of features of generated images.
         k: int, the neighbour at which a ball ends; no row is its own. A row at that very
             distance is outside. Defaults to 5.
-        block_size: int, rows of each side that are compared at once. Defaults to 1000 (8 MB).
+        block_size: int, rows of each side that are compared at once. Defaults to 1000 (32 MB).
 
     Returns:
         Pair of floats: density (0 or more) and coverage (in [0, 1]).
@@ -135,7 +135,22 @@ def density_coverage(real, fake, k=5, block_size=BLOCK_SIZE):
     return _density_coverage(real, _radii("real", real, k, block_size), fake, k, block_size)
 
 
-class PrecisionRecall(FeatureMetric):
+class _Balls(FeatureMetric):
+    """What metrics of the balls around features have in common."""
+
+    def __init__(self, extractor, k, split, block_size):
+        super().__init__(extractor, split)
+        check_whole(1, k=k, block_size=block_size)
+        self.k = k
+        self.block_size = block_size
+
+    def summarise(self, real):
+        """Return the features of real images and the radii of their balls."""
+        features = self.gather("real", real)
+        return features, _radii("real", features, self.k, self.block_size)
+
+
+class PrecisionRecall(_Balls):
     """Precision and recall of the features of images.
 
     Says whether a model fails by what it draws or by what it leaves out, which one number such as FID
@@ -145,6 +160,7 @@ class PrecisionRecall(FeatureMetric):
         extractor: what makes features of images. See `FeatureMetric`.
         k: int, the neighbour at which a row's ball ends. Defaults to 3.
         split: str, what the real images are, such as `"mnist test"`; only reported. Defaults to `None`.
+        block_size: int, rows of each side that are compared at once. Defaults to 1000 (32 MB).
 
     Returns:
         Called on real and generated images: a `Score` with the values `precision` and `recall`.
@@ -164,25 +180,20 @@ class PrecisionRecall(FeatureMetric):
     precision 1, recall 0.6... (500 real, 2... fake; pixels, k = 3)
     """
 
-    def __init__(self, extractor, k=3, split=None):
-        super().__init__(extractor, split)
-        check_whole(1, k=k)
-        self.k = k
+    names = ("precision", "recall")
 
-    def reference(self, real):
-        """Return the features of real images and the radii of their balls."""
-        features = self.gather("real", real)
-        return features, _radii("real", features, self.k)
+    def __init__(self, extractor, k=3, split=None, block_size=BLOCK_SIZE):
+        super().__init__(extractor, k, split, block_size)
 
-    def compare(self, reference, fake):
+    def judge(self, summary, fake):
         """Return the `Score` of samples held against such features."""
         features = self.gather("fake", fake)
-        precision, recall = _precision_recall(*reference, features, self.k)
+        precision, recall = _precision_recall(*summary, features, self.k, self.block_size)
         values = {"precision": precision, "recall": recall}
-        return self.score(values, len(reference[0]), len(features), k=self.k)
+        return self.score(values, len(summary[0]), len(features), k=self.k)
 
 
-class DensityCoverage(FeatureMetric):
+class DensityCoverage(_Balls):
     """Density and coverage of the features of images.
 
     Precision and recall that outliers do not spoil, and whose best values are known: density 1 and
@@ -192,6 +203,7 @@ class DensityCoverage(FeatureMetric):
         extractor: what makes features of images. See `FeatureMetric`.
         k: int, the neighbour at which a real row's ball ends. Defaults to 5.
         split: str, what the real images are, such as `"mnist test"`; only reported. Defaults to `None`.
+        block_size: int, rows of each side that are compared at once. Defaults to 1000 (32 MB).
 
     Returns:
         Called on real and generated images: a `Score` with the values `density` and `coverage`.
@@ -210,22 +222,17 @@ class DensityCoverage(FeatureMetric):
     density 1, coverage 1 (500 real, 500 fake; pixels, k = 5)
     """
 
-    def __init__(self, extractor, k=5, split=None):
-        super().__init__(extractor, split)
-        check_whole(1, k=k)
-        self.k = k
+    names = ("density", "coverage")
 
-    def reference(self, real):
-        """Return the features of real images and the radii of their balls."""
-        features = self.gather("real", real)
-        return features, _radii("real", features, self.k)
+    def __init__(self, extractor, k=5, split=None, block_size=BLOCK_SIZE):
+        super().__init__(extractor, k, split, block_size)
 
-    def compare(self, reference, fake):
+    def judge(self, summary, fake):
         """Return the `Score` of samples held against such features."""
         features = self.gather("fake", fake)
-        density, coverage = _density_coverage(*reference, features, self.k)
+        density, coverage = _density_coverage(*summary, features, self.k, self.block_size)
         values = {"density": density, "coverage": coverage}
-        return self.score(values, len(reference[0]), len(features), k=self.k)
+        return self.score(values, len(summary[0]), len(features), k=self.k)
 
 
 def _nearest_squares(queries, first, references, k, exclude_self, centre, block_size):

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_gan.metrics.metric import Metric
+from keras_gan.metrics.metric import Metric, array_rows, check_whole, same_image_shape, standard_error
 
+BLOCK_SIZE = 1000
 ROUNDING = 1e-6
 BANDWIDTHS = tuple(np.logspace(-1, 0, 10).tolist())
 
 
-def parzen_log_likelihood(samples, queries, bandwidth, block_size=1000, dtype="float32"):
+def parzen_log_likelihood(samples, queries, bandwidth, block_size=BLOCK_SIZE, dtype="float32"):
     """Log-likelihood of each query under Gaussian windows set on the samples, in nats.
 
     Estimates the density of a model that can only be sampled, as Goodfellow et al. (2014,
@@ -29,17 +30,19 @@ def parzen_log_likelihood(samples, queries, bandwidth, block_size=1000, dtype="f
         queries: array `(m, ...)` with as many numbers a row, in [0, 1].
         bandwidth: float, the standard deviation σ of the windows; or a 1-D array of them, which
             share the distances and cost little more than one.
-        block_size: int, samples and queries that are compared at once: each core needs memory for
-            two arrays of its square. Defaults to 1000 (8 MB a core).
+        block_size: int, samples and queries that are compared at once: beside a copy of the samples,
+            each core needs memory for two arrays of its square, and for a block of queries. Defaults to
+            1000 (8 MB a core, 16 MB in float64, and 3 or 6 MB for images of 28 × 28).
         dtype: `"float32"`, which errs by less than 0.01 nats an image on MNIST for σ ≥ 0.1 (by 0.1
-            for 64×64×3 pixels), or `"float64"`.
+            for 64×64×3 pixels), or `"float64"`, which takes twice the memory.
 
     Returns:
         Array `(m,)`, float64; `(len(bandwidth), m)` for an array of bandwidths.
 
     Raises:
-        ValueError: data that are empty, not finite or outside [0, 1]; samples and queries with
-            different numbers a row; a bandwidth, `block_size` or `dtype` that cannot be.
+        ValueError: data that are empty, not finite, outside [0, 1] or no rows; samples and queries of
+            different image shapes or numbers a row; a bandwidth, `block_size` or `dtype` that cannot be.
+        TypeError: data that are no array of numbers, such as a dataset.
 
     Example:
 
@@ -47,9 +50,10 @@ def parzen_log_likelihood(samples, queries, bandwidth, block_size=1000, dtype="f
     >>> parzen_log_likelihood([[0.0], [1.0]], [[0.0], [0.5]], bandwidth=0.5).round(4).tolist()
     [-0.792, -0.7258]
     """
-    if block_size < 1:
-        raise ValueError(f"`block_size` is a whole number of 1 or more. Received: {block_size!r}")
-    samples, queries = _rows("samples", samples, dtype), _rows("queries", queries, dtype)
+    check_whole(1, block_size=block_size)
+    samples, queries = _images("samples", samples, dtype), _images("queries", queries, dtype)
+    same_image_shape("samples", samples.shape[1:], "queries", queries.shape[1:])
+    samples, queries = samples.reshape(len(samples), -1), queries.reshape(len(queries), -1)
     num_samples, size = samples.shape
     if queries.shape[1] != size:
         raise ValueError(
@@ -65,14 +69,14 @@ def parzen_log_likelihood(samples, queries, bandwidth, block_size=1000, dtype="f
         return _log_sums(queries[start : start + block_size] - centre, samples, bandwidths, block_size)
 
     # NumPy lets go of the interpreter while it computes: the blocks of queries share the cores.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(_num_cores()) as pool:
         log_sums = list(pool.map(log_sums_of, range(0, len(queries), block_size)))
     log_norms = np.log(num_samples) + size * np.log(bandwidths * np.sqrt(2 * np.pi))
     log_likelihoods = np.concatenate(log_sums, axis=1) - log_norms[:, None]
     return log_likelihoods if np.ndim(bandwidth) else log_likelihoods[0]
 
 
-def select_bandwidth(samples, validation, grid=BANDWIDTHS, dtype="float32"):
+def select_bandwidth(samples, validation, grid=BANDWIDTHS, dtype="float32", block_size=BLOCK_SIZE):
     """Return the bandwidth of a grid under which validation images are likeliest.
 
     The choice belongs to images that the result is not reported on: validation, never test. A
@@ -84,12 +88,13 @@ def select_bandwidth(samples, validation, grid=BANDWIDTHS, dtype="float32"):
         grid: sequence of bandwidths. Defaults to the ten of the 2014 paper's code, from 0.1 to 1
             in equal ratios.
         dtype: `"float32"` (default) or `"float64"`, as in `parzen_log_likelihood`.
+        block_size: int, as in `parzen_log_likelihood`. Defaults to 1000.
 
     Returns:
         Float, the member of `grid` with the greatest mean log-likelihood.
 
     Raises:
-        ValueError: as `parzen_log_likelihood`.
+        TypeError, ValueError: as `parzen_log_likelihood`.
 
     Example:
 
@@ -98,8 +103,8 @@ def select_bandwidth(samples, validation, grid=BANDWIDTHS, dtype="float32"):
     0.3
     """
     grid = np.atleast_1d(grid)
-    means = parzen_log_likelihood(samples, validation, grid, dtype=dtype).mean(axis=1)
-    return float(grid[means.argmax()])
+    log_likelihoods = parzen_log_likelihood(samples, validation, grid, block_size, dtype)
+    return float(grid[log_likelihoods.mean(axis=1).argmax()])
 
 
 @dataclass(frozen=True)
@@ -108,11 +113,16 @@ class ParzenResult:
 
     Attributes:
         log_likelihood: mean over the test images, in nats an image.
-        standard_error: of that mean: the population standard deviation over √(test images).
+        standard_error: of that mean: the population standard deviation over √(test images); NaN of one.
         bandwidth: standard deviation of the windows, chosen on validation images.
         num_samples: how many samples of the model carry a window.
         num_test: how many test images the mean is over.
         value_range: range of the pixels, on which a density in nats depends.
+        num_validation: how many validation images chose the bandwidth; `None` if not known.
+        dtype: in which distances were computed.
+        at_edge: whether the bandwidth is the least or the greatest of several: the best one may
+            lie beyond, and the log-likelihood be too low.
+        split: what the user calls the test images, such as `"mnist test"`; `None` if not said.
 
     Example:
 
@@ -126,6 +136,10 @@ class ParzenResult:
     num_samples: int
     num_test: int
     value_range: tuple = (0.0, 1.0)
+    num_validation: int | None = None
+    dtype: str = "float32"
+    at_edge: bool = False
+    split: str | None = None
 
     @property
     def values(self):
@@ -137,10 +151,14 @@ class ParzenResult:
         }
 
     def __str__(self):
-        return (
+        test = f"{self.num_test} test images" + (f" of {self.split}" if self.split else "")
+        text = (
             f"{self.log_likelihood:.1f} ± {self.standard_error:.1f} nats "
-            f"(σ = {self.bandwidth:.3g}, {self.num_samples} samples, {self.num_test} test images)"
+            f"(σ = {self.bandwidth:.3g}, {self.num_samples} samples, {test})"
         )
+        if self.num_validation:
+            text += f"; σ from {self.num_validation} validation images, {self.dtype}"
+        return text + ("; σ is at an end of its grid" if self.at_edge else "")
 
 
 class ParzenWindow(Metric):
@@ -158,9 +176,11 @@ class ParzenWindow(Metric):
         grid: sequence of bandwidths to choose from. Defaults to the paper's ten; a finer one,
             such as `np.arange(0.1, 0.3, 0.01)`, finds values up to two nats higher for MNIST.
         dtype: `"float32"` (default) or `"float64"`, in which the result is computed.
+        block_size: int, as in `parzen_log_likelihood`, which bounds the memory. Defaults to 1000.
+        split: str, what the test images are, such as `"mnist test"`; only reported. Defaults to `None`.
 
     Raises:
-        ValueError: as `parzen_log_likelihood`.
+        TypeError, ValueError: as `parzen_log_likelihood`.
 
     Example:
 
@@ -168,35 +188,48 @@ class ParzenWindow(Metric):
     >>> images = np.random.default_rng(0).random((300, 4, 4, 1))
     >>> measure = kg.metrics.ParzenWindow(validation=images[100:200])
     >>> print(measure(real=images[200:], fake=images[:100]))
-    -5.1 ± 0.2 nats (σ = 0.278, 100 samples, 100 test images)
+    -5.1 ± 0.2 nats (σ = 0.278, 100 samples, 100 test images); σ from 100 validation images, float32
     """
 
-    def __init__(self, validation, grid=BANDWIDTHS, dtype="float32"):
-        self.validation = _rows("validation", validation, dtype)
+    names = ("parzen_log_likelihood", "parzen_standard_error", "parzen_bandwidth")
+
+    def __init__(self, validation, grid=BANDWIDTHS, dtype="float32", block_size=BLOCK_SIZE, split=None):
+        check_whole(1, block_size=block_size)
+        self.validation = _images("validation", validation, dtype)
         self.grid = tuple(_bandwidths(grid).tolist())
         self.dtype = dtype
+        self.block_size = block_size
+        self.split = split
 
     def reference(self, real):
-        """Return the test images, one a row."""
-        return _rows("real", real, self.dtype)
+        """Return the test images as an array."""
+        real = _images("real", real, self.dtype)
+        same_image_shape("real", real.shape[1:], "validation", self.validation.shape[1:])
+        return real
 
     def compare(self, reference, fake):
         """Return the `ParzenResult` of samples on the test images."""
-        bandwidth = select_bandwidth(fake, self.validation, self.grid, self.dtype)
-        log_likelihoods = parzen_log_likelihood(fake, reference, bandwidth, dtype=self.dtype)
+        options = {"dtype": self.dtype, "block_size": self.block_size}
+        bandwidth = select_bandwidth(fake, self.validation, self.grid, **options)
+        log_likelihoods = parzen_log_likelihood(fake, reference, bandwidth, **options)
         return ParzenResult(
             log_likelihood=float(log_likelihoods.mean()),
-            standard_error=float(log_likelihoods.std() / np.sqrt(len(log_likelihoods))),
+            standard_error=standard_error(log_likelihoods),
             bandwidth=bandwidth,
             num_samples=len(fake),
             num_test=len(log_likelihoods),
+            num_validation=len(self.validation),
+            dtype=self.dtype,
+            at_edge=len(self.grid) > 1 and bandwidth in (min(self.grid), max(self.grid)),
+            split=self.split,
         )
 
 
-def _rows(name, data, dtype):
+def _images(name, data, dtype):
+    """Return an array `(n, ...)` of numbers in [0, 1], or say why data is none."""
     if dtype not in ("float32", "float64"):
         raise ValueError(f"`dtype` is 'float32' or 'float64'. Received: {dtype!r}")
-    rows = np.asarray(data, dtype=dtype)
+    rows = array_rows(name, data).astype(dtype, copy=False)
     if rows.size == 0:
         raise ValueError(f"`{name}` is empty: received an array of shape {rows.shape}.")
     if not np.isfinite(rows).all():
@@ -211,7 +244,14 @@ def _rows(name, data, dtype):
             f"`{name}` reaches from {rows.min():g} to {rows.max():g}. "
             "Turn [-1, 1] into it with `(x + 1) / 2`, and [0, 255] with `x / 255`."
         )
-    return rows.reshape(len(rows), -1)
+    return rows
+
+
+def _num_cores():
+    """Return how many cores this process may use, which can be fewer than there are."""
+    if hasattr(os, "process_cpu_count"):  # from Python 3.13 on
+        return os.process_cpu_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _bandwidths(bandwidth):
@@ -238,7 +278,8 @@ def _log_sums(queries, samples, bandwidths, block_size):
     for start in range(0, len(samples), block_size):
         block = samples[start : start + block_size]
         # ‖x − s‖²/2 without the ‖x‖²/2 that all samples share.
-        distances = _half_square(block) - queries @ block.T
+        distances = queries @ block.T
+        np.subtract(_half_square(block), distances, out=distances)
         nearer = np.minimum(nearest, distances.min(axis=1))
         sums *= np.exp(-precisions * (nearest - nearer))
         distances -= nearer[:, None]
@@ -247,6 +288,8 @@ def _log_sums(queries, samples, bandwidths, block_size):
             np.exp(np.multiply(distances, -precision, out=terms), out=terms)
             row += terms.sum(axis=1)
         nearest = nearer
+        # Else they would still be there while the next ones are made.
+        del distances, terms
     return np.log(sums) - precisions * (nearest + _half_square(queries))
 
 

@@ -67,6 +67,11 @@ class Average:
         ]
         return keras.StatelessScope(list(zip(self.network.weights, averages, strict=True)))
 
+    def hand_over(self):
+        """Make the average the network's own weights, for good."""
+        for weight, average in zip(self.network.weights, self.variables, strict=True):
+            weight.assign(ops.cast(average, weight.dtype))
+
 
 def _at_least_float32(dtype):
     return "float32" if dtype in ("bfloat16", "float16") else dtype
