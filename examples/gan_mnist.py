@@ -6,6 +6,11 @@ paper's two networks and its measure, Table 1. Training follows `kg.recipes.aver
 
     python examples/gan_mnist.py                      # 5,000 digits that come with a package
     python examples/gan_mnist.py --dataset mnist      # the full set, from TensorFlow Datasets
+
+4 minutes 26 seconds on 2 cores for the small set. Reached with seed 0, 100 epochs: 130.3 ± 7.0 nats with
+10,000 samples and 500 test digits; most samples read as digits, some are smudges.
+With the full set, 50 epochs and `--precision mixed_bfloat16`, 13 minutes (31 ms a step), where Table 1
+says 225 ± 2: 230.4 ± 2.1, 228.3 ± 2.0 and 229.2 ± 2.0 with seeds 0, 1 and 2.
 """
 
 import argparse
@@ -20,8 +25,11 @@ import keras_gan as kg
 # (train, validation, test). The small set has no test digits of its own.
 SPLITS = {"mnist5k": ("train[:4000]", "train[4000:4500]", "train[4500:]")}
 OTHER_SPLITS = ("train[:50000]", "train[50000:51000]", "test")
-EPOCHS = {"mnist5k": 150}
+EPOCHS = {"mnist5k": 100}
 OTHER_EPOCHS = 50
+# The average is over some thousands of steps: of fewer where training is short.
+DECAYS = {"mnist5k": 0.9995}
+OTHER_DECAY = 0.9999
 
 
 def positive(text):
@@ -45,7 +53,7 @@ def arguments(argv=None):
         "the settings of 2014",
     )
     parser.add_argument(
-        "--epochs", type=positive, help="passes over the data (default: 150 for mnist5k, 50 for others)"
+        "--epochs", type=positive, help="passes over the data (default: 100 for mnist5k, 50 for others)"
     )
     parser.add_argument("--batch-size", type=positive, default=100, help="m of the paper (default: 100)")
     parser.add_argument("--discriminator-steps", type=positive, default=1, help="k (default: 1)")
@@ -77,7 +85,8 @@ def settings(args, steps_per_epoch):
             steps_per_epoch, discriminator_steps=args.discriminator_steps, **rate
         )
     else:
-        recipe = kg.recipes.averaged_adam(**rate)
+        decay = DECAYS.get(args.dataset, OTHER_DECAY)
+        recipe = kg.recipes.averaged_adam(average_decay=decay, **rate)
     if args.r1 is not None:
         recipe["terms"] = [kg.terms.R1(weight=args.r1, interval=4)] if args.r1 else []
     if args.average_decay is not None:
