@@ -273,7 +273,6 @@ def test_the_progress_bar_shows_the_numbers(capsys, verbose):
 
 
 def test_tensorboard_of_keras_shows_the_numbers(tmp_path):
-    pytest.importorskip("tensorboard")
     import tensorflow as tf
 
     log = keras.callbacks.TensorBoard(tmp_path, write_graph=False)
