@@ -12,10 +12,10 @@ against a new discriminator. The paper's 8000 units (104 million weights) want a
 database is 2057 ± 26 nats. The 400 Olivetti faces of 40 people (64×64, resized) stand in for it: 30
 people are trained on, and the folds are made of the other ten.
 
-The second command: 8 minutes of one core. Reached with seed 0: 1283 ± 121 nats, a number of that set
-alone (1149 ± 116 for one window on the mean face, 1669 ± 69 for the training faces in place of samples).
-After 4,500 and 1,500 steps most samples are still near the mean of the training faces. The paper makes
-50 and 22 passes over a far larger set.
+The second command: about 9 minutes of one core. Reached with seed 0: 1283 ± 121 nats, a number of that
+set alone (1149 ± 116 for one window on the mean face, 1669 ± 69 for the training faces in place of
+samples). After 4,500 and 1,500 steps most samples are still near the mean of the training faces. The
+paper makes 50 and 22 passes over a far larger set.
 """
 
 import argparse
