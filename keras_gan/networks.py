@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_gan import backend
+
 # Activations that turn logits into probabilities: the losses would apply them a second time.
 _PROBABILITIES = {"sigmoid", "hard_sigmoid", "softmax", "sparse_sigmoid", "log_softmax"}
 
@@ -149,7 +151,7 @@ def undone_unless_finite(values, *networks):
     variables = state(*networks)
     before = [ops.copy(variable) for variable in variables]
     yield
-    finite = ops.isfinite(sum(values))
+    finite = ops.isfinite(backend.replica_mean(sum(values)))
     for variable, value in zip(variables, before, strict=True):
         variable.assign(ops.where(finite, variable, value))
 

@@ -1,26 +1,41 @@
-"""All that depends on the backend of Keras, one module each, with the same functions."""
+"""All that depends on the backend of Keras, one module each, with the same functions.
+
+`gradients`, `apply` and `input_gradient` differentiate and step; `step` makes of a method what Keras'
+trainer calls; `when` is a branch that may change variables; `replica_mean` and `replicas_differ` are
+about several devices; `random_bits` and `seed_tensor` about noise; `check_shape` and `check_rows` about
+data; `compiled` is for loops.
+"""
 
 import importlib
 
 import keras
 
-_SUPPORTED = ("tensorflow",)
+from keras_gan.backend import whole_batch
+
+_SUPPORTED = ("tensorflow", "jax", "torch")
 
 if keras.backend.backend() not in _SUPPORTED:
     raise ImportError(
-        f"keras_gan runs on the Keras backend{'s' if len(_SUPPORTED) > 1 else ''} "
-        f"{', '.join(_SUPPORTED)}. Received: {keras.backend.backend()!r}. "
-        "Set the environment variable KERAS_BACKEND=tensorflow before Python starts."
+        f"keras_gan runs on the Keras backends {', '.join(_SUPPORTED)}. Received: "
+        f"{keras.backend.backend()!r}. Set the environment variable KERAS_BACKEND to one of them before "
+        "Python starts."
     )
 
 _module = importlib.import_module(f"keras_gan.backend.{keras.backend.backend()}")
+# JAX and torch know all shapes when a step begins, and see one batch, whatever the number of devices.
+_batch = _module if keras.backend.backend() == "tensorflow" else whole_batch
 
 INEXACT_SECOND_ORDER = _module.INEXACT_SECOND_ORDER
 apply = _module.apply
-check_rows = _module.check_rows
-check_shape = _module.check_shape
+check_replicas = _batch.check_replicas
+check_rows = _batch.check_rows
+check_shape = _batch.check_shape
 compiled = _module.compiled
 gradients = _module.gradients
 input_gradient = _module.input_gradient
 random_bits = _module.random_bits
+replica_mean = _batch.replica_mean
+replicas_differ = _batch.replicas_differ
 seed_tensor = _module.seed_tensor
+step = _module.step
+when = _module.when

@@ -1,4 +1,7 @@
-"""Gradients, optimizer steps, random bits and run-time checks on TensorFlow."""
+"""Gradients, optimizer steps, random bits, replicas and run-time checks on TensorFlow."""
+
+import contextlib
+import functools
 
 import tensorflow as tf
 from keras import layers, ops
@@ -12,6 +15,24 @@ INEXACT_SECOND_ORDER = (
 )
 
 
+# Far more than the seeds of one GAN lie apart.
+_REPLICA_STRIDE = 2**40
+
+
+def step(method):
+    """Turn `method(self, data)` into what the trainer calls: the same, whatever the strategy."""
+
+    @functools.wraps(method)
+    def with_reducible_logs(self, data):
+        logs = method(self, data)
+        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+            # Keras takes the mean over workers along the first axis, which scalars do not have.
+            logs = {name: ops.expand_dims(value, 0) for name, value in logs.items()}
+        return logs
+
+    return with_reducible_logs
+
+
 def gradients(objective, groups, optimizers=None):
     """Differentiate several losses in one pass, each with respect to its own variables.
 
@@ -20,7 +41,8 @@ def gradients(objective, groups, optimizers=None):
             group, and anything else that the caller wants back.
         groups: list of lists of Keras variables; loss i is differentiated for group i.
         optimizers: one optimizer a group, whose loss scale multiplies the gradients that are
-            returned (its `apply` divides by it again). Without it the gradients are unscaled.
+            returned (its `apply` divides by it again, and sums over replicas). Without it the
+            gradients are unscaled, and those of the whole batch.
 
     Returns:
         `(gradients, losses, extras)`: a list of gradients for every group (`None` where a loss does
@@ -32,11 +54,15 @@ def gradients(objective, groups, optimizers=None):
         losses, extras = objective()
         scaled = losses
         if optimizers is not None:
-            scaled = [o.scale_loss(loss) for o, loss in zip(optimizers, losses, strict=True)]
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            pairs = zip(optimizers, losses, strict=True)
+            scaled = [optimizer.scale_loss(loss / replicas) for optimizer, loss in pairs]
     grads = [tape.gradient(loss, group) for loss, group in zip(scaled, sources, strict=True)]
     if optimizers is None:
         # Optimizers take the sparse gradients of embeddings; whoever computes with them does not.
-        grads = [[g if g is None else tf.convert_to_tensor(g) for g in group] for group in grads]
+        grads = [
+            [g if g is None else replica_mean(tf.convert_to_tensor(g)) for g in group] for group in grads
+        ]
     return grads, losses, extras
 
 
@@ -56,6 +82,63 @@ def input_gradient(function, inputs):
         tape.watch(inputs)
         total = ops.sum(function(inputs))
     return tape.gradient(total, inputs)
+
+
+def when(due, function):
+    """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
+    return tf.cond(due, function, lambda: tf.zeros(()))
+
+
+def _replica_context():
+    """Return the context of one of several replicas, or None."""
+    context = tf.distribute.get_replica_context()
+    return context if context is not None and context.num_replicas_in_sync > 1 else None
+
+
+def replica_mean(tensor):
+    """Return the mean of `tensor` over the replicas, which see different parts of a batch."""
+    context = _replica_context()
+    return tensor if context is None else context.all_reduce(tf.distribute.ReduceOp.MEAN, tensor)
+
+
+@contextlib.contextmanager
+def replicas_differ(seeds):
+    """Have each replica draw other numbers inside: seeds are the same on all, and are so again after.
+
+    Args:
+        seeds: list of the states of `keras.random.SeedGenerator`s.
+    """
+    context = _replica_context()
+    offset = _REPLICA_STRIDE * tf.cast(context.replica_id_in_sync_group if context else 0, "int64")
+    moved = seeds if context else []
+    for seed in moved:
+        seed.assign(seed + tf.stack([offset, 0]))
+    yield
+    for seed in moved:
+        seed.assign(seed - tf.stack([offset, 0]))
+
+
+def check_replicas(network_layers):
+    """Refuse batch normalization whose statistics differ from replica to replica.
+
+    Args:
+        network_layers: list of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: there is one; the message names it.
+    """
+    apart = [
+        layer.name
+        for layer in network_layers
+        if isinstance(layer, layers.BatchNormalization) and not layer.synchronized
+    ]
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if apart and replicas > 1:
+        raise ValueError(
+            f"Training on {replicas} replicas, each normalizes its own part of a batch, and only the "
+            f"statistics of the first are kept: {', '.join(apart)}. Expected "
+            "`BatchNormalization(synchronized=True)`, which shares them. Received synchronized=False."
+        )
 
 
 def compiled(function):

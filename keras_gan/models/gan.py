@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import losses, networks, priors, updates
+from keras_gan import backend, losses, networks, priors, updates
 from keras_gan.models.average import Average
 from keras_gan.models.objectives import Objectives
 from keras_gan.models.pair_optimizer import PairOptimizer
@@ -90,6 +90,9 @@ class GAN(Objectives, Saving, keras.Model):
         self.noise = keras.random.SeedGenerator(self.child_seed(0))
         self.validation_noise = keras.random.SeedGenerator(self.child_seed(1))
         self._trackers = {}
+        # What terms, update rule and average keep between steps, as weights of the GAN: on JAX nothing
+        # else gets into the compiled step and out of it.
+        self.training_state = []
         self.average = None
         self.built = True
         if networks.last_layer(discriminator) is None:
@@ -191,12 +194,15 @@ class GAN(Objectives, Saving, keras.Model):
             )
         d, g = _scaled(d, self.discriminator), _scaled(g, self.generator)
         owned = [self.discriminator.trainable_variables, self.generator.trainable_variables]
-        state = [variable for term in self.terms for variable in term.build(self)]
-        average = self.average.variables if self.average else []
-        pair = PairOptimizer(d, g, [*self.update.build(self), *state, *average])
+        self.training_state.clear()
+        for part in (self.update, *self.terms):
+            self.training_state.extend(part.build(self))
+        self.training_state.extend(self.average.variables if self.average else [])
+        pair = PairOptimizer(d, g)
         pair.build(owned)
         return pair
 
+    @backend.step
     def train_step(self, data):
         """Algorithm 1: k steps of the discriminator, then one of the generator."""
         d, g = self.players
@@ -224,13 +230,14 @@ class GAN(Objectives, Saving, keras.Model):
             self.average.update(self.optimizer.iterations)
         return self.get_metrics_result()
 
+    @backend.step
     def test_step(self, data):
         """Both losses on validation data, with fresh latents, dropout off, and nothing updated."""
         ((real, condition),), flaw = self.read_batch(data, minibatches=1)
         self._report(flaw)
         latents = self.prior.sample(ops.shape(real)[0], self.validation_noise)
-        # Penalties draw their points from a seed that belongs to training.
-        with networks.unchanged(self.optimizer.state):
+        # Penalties draw their points from the noise of training.
+        with networks.unchanged([self.noise.state]):
             _, logs = self.game_objective(real, latents, condition, training=False)
         self._log(logs, real)
         return self.get_metrics_result()

@@ -4,7 +4,7 @@ import keras
 
 
 class PairOptimizer(keras.optimizers.Optimizer):
-    """Holds the discriminator's optimizer `d`, the generator's `g`, and what else training keeps.
+    """Holds the discriminator's optimizer `d` and the generator's `g`.
 
     Its own `iterations` count training steps, whatever k is.
 
@@ -14,12 +14,11 @@ class PairOptimizer(keras.optimizers.Optimizer):
     Args:
         d: the discriminator's optimizer.
         g: the generator's optimizer.
-        state: other variables that change during training, such as those of terms.
     """
 
-    def __init__(self, d, g, state=()):
+    def __init__(self, d, g):
         super().__init__(learning_rate=0.0, name="pair_optimizer")
-        self.d, self.g, self.state = d, g, list(state)
+        self.d, self.g = d, g
 
     def build(self, variables):
         """Make the slots of both optimizers, for `[d_variables, g_variables]`."""
@@ -30,11 +29,8 @@ class PairOptimizer(keras.optimizers.Optimizer):
 
     @property
     def variables(self):
-        """The variables of both optimizers, the number of steps, and the other state."""
-        return [*self.d.variables, *self.g.variables, *self._own()]
-
-    def _own(self):
-        return [self.iterations, *self.state]
+        """The variables of both optimizers, and the number of steps."""
+        return [*self.d.variables, *self.g.variables, self.iterations]
 
     @property
     def learning_rate(self):
@@ -51,14 +47,12 @@ class PairOptimizer(keras.optimizers.Optimizer):
         )
 
     def save_own_variables(self, store):
-        """Save the rest: `d` and `g` are saved as objects of their own."""
-        for i, variable in enumerate(self._own()):
-            store[str(i)] = keras.ops.convert_to_numpy(variable)
+        """Save the number of steps: `d` and `g` are saved as objects of their own."""
+        store["iterations"] = keras.ops.convert_to_numpy(self.iterations)
 
     def load_own_variables(self, store):
         """Load what `save_own_variables` saved."""
-        for i, variable in enumerate(self._own()):
-            variable.assign(store[str(i)])
+        self.iterations.assign(store["iterations"])
 
     def finalize_variable_values(self, var_list):
         """Let both optimizers set their final values, at the end of `fit`."""

@@ -42,17 +42,22 @@ class Saving:
         """Compile with what `get_compile_config` returned, which also makes the optimizers' slots."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def _seeds(self):
-        """Return the variables of the seed generators, which Keras does not count as weights."""
+    def _own_state(self):
+        """Return the seeds of noise and dropout, which Keras does not count as weights, and what terms,
+        update rule and average keep."""
         weights = {id(variable) for variable in self.weights}
-        return [variable for variable in self.variables if id(variable) not in weights]
+        seeds = [variable for variable in self.variables if id(variable) not in weights]
+        return {
+            **{f"seed_{i}": seed for i, seed in enumerate(seeds)},
+            **{f"state_{i}": variable for i, variable in enumerate(self.training_state)},
+        }
 
     def save_own_variables(self, store):
-        """Save the state of the noise and of the networks' dropout."""
-        for i, variable in enumerate(self._seeds()):
-            store[f"seed_{i}"] = ops.convert_to_numpy(variable)
+        """Save the state of the noise, of the networks' dropout, and of terms, rule and average."""
+        for name, variable in self._own_state().items():
+            store[name] = ops.convert_to_numpy(variable)
 
     def load_own_variables(self, store):
         """Load what `save_own_variables` saved."""
-        for i, variable in enumerate(self._seeds()):
-            variable.assign(store[f"seed_{i}"])
+        for name, variable in self._own_state().items():
+            variable.assign(store[name])

@@ -46,11 +46,11 @@ class _GradientTerm(Term):
                 `UserWarning` names them.)
         """
         second_order.check(f"The term {self.name!r}", gan.discriminator, gan.probe)
-        self._seed = keras.random.SeedGenerator(gan.child_seed(2 + gan.terms.index(self)))
-        return [self._seed.state]
+        self._noise = gan.noise
+        return []
 
     def _uniform(self, shape):
-        return backend.random_bits(shape, self._seed.next()) * 2.0**-23
+        return backend.random_bits(shape, self._noise.next()) * 2.0**-23
 
 
 class _NormTerm(_GradientTerm):

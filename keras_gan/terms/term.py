@@ -4,6 +4,8 @@ import re
 
 from keras import ops
 
+from keras_gan import backend
+
 
 class Term:
     """Base class of terms: something added to one player's loss. A member writes `call`.
@@ -72,10 +74,8 @@ class Term:
         if self.interval == 1:
             return self.call(critic, real, fake)
         due = ops.equal(ops.mod(step, self.interval), 0)
-        return ops.cond(
-            due,
-            lambda: ops.cast(self.interval * self.call(critic, real, fake), "float32"),
-            lambda: ops.zeros((), "float32"),
+        return backend.when(
+            due, lambda: ops.cast(self.interval * self.call(critic, real, fake), "float32")
         )
 
     def get_config(self):

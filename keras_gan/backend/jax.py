@@ -1,0 +1,142 @@
+"""Gradients, optimizer steps and random bits on JAX, whose functions must not change anything.
+
+Inside a `keras.StatelessScope` Keras' variables change without side effects. What is differentiated
+here, or made conditional, runs in a scope of its own, and hands its changes over as results.
+"""
+
+import functools
+
+import jax
+import keras
+from keras import ops
+
+INEXACT_SECOND_ORDER = ()
+
+
+class _Scope(keras.StatelessScope):
+    """A scope that sees the values of the one around it, and knows what was changed inside."""
+
+    def __init__(self, mapping=()):
+        super().__init__(list(mapping), collect_losses=True)
+        self.changed = {}
+
+    def add_update(self, update):
+        super().add_update(update)
+        self.changed[id(update[0])] = update[0]
+
+    def get_current_value(self, variable):
+        value = super().get_current_value(variable)
+        if value is None and self.original_scope is not None:
+            return self.original_scope.get_current_value(variable)
+        return value
+
+
+class _Pure:
+    """A function that changes variables as one that returns `(outputs, their new values)`."""
+
+    def __init__(self, function, variables=()):
+        self.function, self.variables, self.changed = function, variables, []
+
+    def __call__(self, values, *inputs):
+        with _Scope(zip(self.variables, values, strict=True)) as scope:
+            outputs = self.function(*inputs)
+        self.changed = list(scope.changed.values())
+        return outputs, [scope.get_current_value(variable) for variable in self.changed]
+
+    def assign(self, values):
+        """Let the scope around see what was changed."""
+        for variable, value in zip(self.changed, values, strict=True):
+            variable.assign(value)
+
+
+def step(method):
+    """Turn `method(self, data)` into what the trainer calls, a function of the state to a new one."""
+
+    @functools.wraps(method)
+    def stateless(self, state, data):
+        lists = [self.trainable_variables, self.non_trainable_variables, self.metrics_variables]
+        if len(state) == 4:  # in training
+            lists.insert(2, self.optimizer.variables)
+        pairs = [
+            pair
+            for variables, values in zip(lists, state, strict=True)
+            for pair in zip(variables, values, strict=True)
+        ]
+        with keras.StatelessScope(pairs, collect_losses=True) as scope:
+            logs = method(self, data)
+        return logs, tuple([scope.get_current_value(v) for v in variables] for variables in lists)
+
+    return stateless
+
+
+def gradients(objective, groups, optimizers=None):
+    """See `keras_gan.backend.tensorflow`. XLA makes one forward pass of the equal ones."""
+    grads = []
+    for i, group in enumerate(groups):
+
+        def loss(i=i):
+            losses, extras = objective()
+            scaled = losses[i] if optimizers is None else optimizers[i].scale_loss(losses[i])
+            return scaled, (losses, extras)
+
+        pure = _Pure(loss, group)
+
+        def scalar(values, pure=pure):
+            (scaled, outputs), changes = pure(values)
+            return scaled, (outputs, changes)
+
+        values = [variable.value for variable in group]
+        own, ((losses, extras), changes) = jax.grad(scalar, has_aux=True)(values)
+        grads.append(own)
+    pure.assign(changes)
+    return grads, losses, extras
+
+
+def apply(optimizer, grads, variables):
+    """Take one step of `optimizer`."""
+    optimizer.build(variables)
+    own = optimizer.variables
+    values = [variable.value for variable in variables]
+    new, state = optimizer.stateless_apply([variable.value for variable in own], grads, values)
+    for variable, value in zip([*variables, *own], [*new, *state], strict=True):
+        variable.assign(value)
+
+
+def input_gradient(function, inputs):
+    """Return the gradient of `sum(function(inputs))` with respect to `inputs`."""
+    pure = _Pure(lambda points: ops.sum(function(points)))
+    gradient, changes = jax.grad(lambda points: pure((), points), has_aux=True)(inputs)
+    pure.assign(changes)
+    return gradient
+
+
+def when(due, function):
+    """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
+    pure = _Pure(function)
+    jax.eval_shape(pure, ())  # says which variables it changes
+    unchanged = [variable.value for variable in pure.changed]
+    zero = ops.zeros((), "float32")
+    value, changes = jax.lax.cond(due, lambda: pure(()), lambda: (zero, unchanged))
+    pure.assign(changes)
+    return value
+
+
+def compiled(function):
+    """Return `function` of tensors as a program, for loops in Python that call it many times."""
+    return jax.jit(function)
+
+
+def random_bits(shape, seed):
+    """Return 23 random bits per entry, as exact float32 integers in [0, 2²³).
+
+    Args:
+        shape: tuple of integers.
+        seed: integer tensor of shape (2,).
+    """
+    bits = jax.random.bits(ops.cast(seed, "uint32"), shape, "uint32")
+    return ops.cast(bits >> 9, "float32")
+
+
+def seed_tensor(seed):
+    """Return the seed tensor of the first draw of `keras.random.SeedGenerator(seed)`."""
+    return ops.convert_to_tensor([seed % 2**32, seed // 2**32], "uint32")

@@ -1,0 +1,86 @@
+"""Gradients, optimizer steps and random bits on torch."""
+
+import torch
+from keras import ops
+
+INEXACT_SECOND_ORDER = ()
+
+
+def step(method):
+    """Return `method(self, data)`, which is what the trainer calls."""
+    return method
+
+
+def gradients(objective, groups, optimizers=None):
+    """See `keras_gan.backend.tensorflow`. Gradients without optimizers can be differentiated again."""
+    with torch.enable_grad():
+        losses, extras = objective()
+        scaled = losses
+        if optimizers is not None:
+            scaled = [o.scale_loss(loss) for o, loss in zip(optimizers, losses, strict=True)]
+        return (
+            [_grad(*pair, optimizers is None) for pair in zip(scaled, groups, strict=True)],
+            losses,
+            extras,
+        )
+
+
+def _grad(loss, group, again):
+    if not loss.requires_grad:
+        return [None] * len(group)
+    values = [variable.value for variable in group]
+    return torch.autograd.grad(loss, values, retain_graph=True, create_graph=again, allow_unused=True)
+
+
+def apply(optimizer, grads, variables):
+    """Take one step of `optimizer`."""
+    with torch.no_grad():
+        optimizer.apply(list(grads), variables)
+
+
+def input_gradient(function, inputs):
+    """Return the gradient of `sum(function(inputs))` with respect to `inputs`.
+
+    Raises:
+        LookupError: an operation of `function` has a gradient that cannot be differentiated again.
+    """
+    with torch.enable_grad():
+        points = inputs if inputs.requires_grad else inputs.clone().requires_grad_()
+        total = ops.sum(function(points))
+        try:
+            (gradient,) = torch.autograd.grad(total, points, create_graph=True)
+        except RuntimeError as error:
+            if "not implemented" in str(error):
+                raise LookupError(str(error)) from error
+            raise
+    return gradient
+
+
+def when(due, function):
+    """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
+    return function() if due else ops.zeros((), "float32")
+
+
+def compiled(function):
+    """Return `function`: torch runs operation by operation."""
+    return function
+
+
+def random_bits(shape, seed):
+    """Return 23 random bits per entry, as exact float32 integers in [0, 2²³).
+
+    Args:
+        shape: tuple of integers.
+        seed: integer tensor of shape (2,).
+    """
+    seed = seed.to(torch.int64)
+    generator = torch.Generator(device=seed.device)
+    # An odd factor keeps seeds that differ in either number apart.
+    generator.manual_seed((int(seed[0]) * 0x9E3779B97F4A7C15 + int(seed[1])) % 2**63)
+    bits = torch.randint(0, 2**23, tuple(shape), generator=generator, device=seed.device)
+    return bits.to(torch.float32)
+
+
+def seed_tensor(seed):
+    """Return the seed tensor of the first draw of `keras.random.SeedGenerator(seed)`."""
+    return ops.convert_to_tensor([seed, 0], "int64")
