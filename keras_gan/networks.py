@@ -153,7 +153,7 @@ def undone_unless_finite(values, *networks):
     yield
     finite = ops.isfinite(backend.replica_mean(sum(values)))
     for variable, value in zip(variables, before, strict=True):
-        variable.assign(ops.where(finite, variable, value))
+        variable.assign(ops.where(finite, variable.value, value))
 
 
 def fit_together(generator, discriminator, prior):

@@ -312,7 +312,11 @@ class Distribution(Prior):
 
     Args:
         distribution: object with `sample(sample_shape, seed=)`, `event_shape` and `batch_shape`. A
-            distribution of scalars is drawn independently for every entry of a latent.
+            distribution of scalars is drawn independently for every entry of a latent. On JAX it is
+            one of `tensorflow_probability.substrates.jax`.
+
+    Raises:
+        ValueError: the backend is torch.
 
     Example:
 
@@ -323,6 +327,12 @@ class Distribution(Prior):
     """
 
     def __init__(self, distribution):
+        if backend.DISTRIBUTION_SEED is None:
+            raise ValueError(
+                "TensorFlow Probability has no distributions for the backend "
+                f"{keras.backend.backend()!r}. Expected a `kg.priors.Prior`, of which subclasses are "
+                f"easily written. Received: {distribution!r}"
+            )
         self.distribution = distribution
         own = (*distribution.batch_shape, *distribution.event_shape)
         super().__init__(own or None)
@@ -331,8 +341,7 @@ class Distribution(Prior):
     def draw(self, shape, key):
         """See base class."""
         repeats = shape[: len(shape) - len(self._own)]
-        # TensorFlow Probability takes 32-bit seeds only.
-        latents = self.distribution.sample(repeats, seed=ops.cast(key, "int32"))
+        latents = self.distribution.sample(repeats, seed=ops.cast(key, backend.DISTRIBUTION_SEED))
         return ops.cast(latents, "float32")
 
     def get_config(self):

@@ -178,7 +178,9 @@ class Optimistic(UpdateRule):
         players = (gan.discriminator, gan.generator)
         self._last_steps = [
             [
-                keras.Variable(ops.zeros_like(v), trainable=False, dtype=v.dtype, name="last_step")
+                keras.Variable(
+                    ops.zeros(v.shape, v.dtype), trainable=False, dtype=v.dtype, name="last_step"
+                )
                 for v in network.trainable_variables
             ]
             for network in players
@@ -201,11 +203,11 @@ class Optimistic(UpdateRule):
             for variable, start, last in zip(player.variables, starts, lasts, strict=True):
                 step = ops.subtract(variable, start)
                 # There is no previous step to take back at first: v(w_{−1}) = v(w_0).
-                previous = ops.where(started, last, step)
+                previous = ops.where(started.value, last.value, step)
                 new = ops.add(variable, ops.subtract(step, previous))
                 new = variable.constraint(new) if variable.constraint else new
-                variable.assign(ops.where(moved, new, variable))
-                last.assign(ops.where(moved, step, last))
+                variable.assign(ops.where(moved, new, variable.value))
+                last.assign(ops.where(moved, step, last.value))
             started.assign(ops.logical_or(started, moved))
         return logs
 

@@ -9,6 +9,15 @@ import numpy as np
 import pytest
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out what the backend at hand has no meaning for."""
+    backend = keras.backend.backend()
+    others = {"tensorflow", "jax", "torch"} - {backend}
+    foreign = [item for item in items if any(item.get_closest_marker(other) for other in others)]
+    config.hook.pytest_deselected(items=foreign)
+    items[:] = [item for item in items if item not in foreign]
+
+
 @pytest.fixture(autouse=True)
 def _fresh_keras():
     """Start every test from the same seed and the default precision."""

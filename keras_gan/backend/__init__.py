@@ -2,7 +2,7 @@
 
 `gradients`, `apply` and `input_gradient` differentiate and step; `step` makes of a method what Keras'
 trainer calls; `when` is a branch that may change variables; `replica_mean` and `replicas_differ` are
-about several devices; `random_bits` and `seed_tensor` about noise; `check_shape` and `check_rows` about
+about several devices; `random_bits`, `seed_integer` and `seed_tensor` about noise; `check_shape` and `check_rows` about
 data; `compiled` is for loops.
 """
 
@@ -25,6 +25,7 @@ _module = importlib.import_module(f"keras_gan.backend.{keras.backend.backend()}"
 # JAX and torch know all shapes when a step begins, and see one batch, whatever the number of devices.
 _batch = _module if keras.backend.backend() == "tensorflow" else whole_batch
 
+DISTRIBUTION_SEED = _module.DISTRIBUTION_SEED
 INEXACT_SECOND_ORDER = _module.INEXACT_SECOND_ORDER
 apply = _module.apply
 check_replicas = _batch.check_replicas
@@ -36,6 +37,7 @@ input_gradient = _module.input_gradient
 random_bits = _module.random_bits
 replica_mean = _batch.replica_mean
 replicas_differ = _batch.replicas_differ
+seed_integer = _module.seed_integer
 seed_tensor = _module.seed_tensor
 step = _module.step
 when = _module.when

@@ -12,6 +12,9 @@ from keras import ops
 
 INEXACT_SECOND_ORDER = ()
 
+# A raw key of JAX.
+DISTRIBUTION_SEED = "uint32"
+
 
 class _Scope(keras.StatelessScope):
     """A scope that sees the values of the one around it, and knows what was changed inside."""
@@ -94,7 +97,8 @@ def gradients(objective, groups, optimizers=None):
 
 def apply(optimizer, grads, variables):
     """Take one step of `optimizer`."""
-    optimizer.build(variables)
+    if not optimizer.built:
+        optimizer.build(variables)
     own = optimizer.variables
     values = [variable.value for variable in variables]
     new, state = optimizer.stateless_apply([variable.value for variable in own], grads, values)
@@ -140,3 +144,8 @@ def random_bits(shape, seed):
 def seed_tensor(seed):
     """Return the seed tensor of the first draw of `keras.random.SeedGenerator(seed)`."""
     return ops.convert_to_tensor([seed % 2**32, seed // 2**32], "uint32")
+
+
+def seed_integer(number):
+    """Return what a `SeedGenerator` takes for `number` of 32 bits: itself."""
+    return number

@@ -15,6 +15,9 @@ INEXACT_SECOND_ORDER = (
 )
 
 
+# TensorFlow Probability takes seeds of 32 bits only.
+DISTRIBUTION_SEED = "int32"
+
 # Far more than the seeds of one GAN lie apart.
 _REPLICA_STRIDE = 2**40
 
@@ -192,3 +195,8 @@ def check_rows(inputs, least, message):
     )
     with tf.control_dependencies([row] if check is None else [check, row]):
         return tf.identity(inputs)
+
+
+def seed_integer(number):
+    """Return what a `SeedGenerator` takes for `number` of 32 bits: itself."""
+    return number

@@ -5,6 +5,9 @@ from keras import ops
 
 INEXACT_SECOND_ORDER = ()
 
+# TensorFlow Probability does not run on torch.
+DISTRIBUTION_SEED = None
+
 
 def step(method):
     """Return `method(self, data)`, which is what the trainer calls."""
@@ -12,7 +15,7 @@ def step(method):
 
 
 def gradients(objective, groups, optimizers=None):
-    """See `keras_gan.backend.tensorflow`. Gradients without optimizers can be differentiated again."""
+    """See `keras_gan.backend.tensorflow`; gradients without optimizers can be differentiated again."""
     with torch.enable_grad():
         losses, extras = objective()
         scaled = losses
@@ -84,3 +87,8 @@ def random_bits(shape, seed):
 def seed_tensor(seed):
     """Return the seed tensor of the first draw of `keras.random.SeedGenerator(seed)`."""
     return ops.convert_to_tensor([seed, 0], "int64")
+
+
+def seed_integer(number):
+    """Return what a `SeedGenerator` takes for `number` of 32 bits: Keras keeps them in int32."""
+    return (number ^ 2**31) - 2**31

@@ -15,7 +15,7 @@ from keras_gan.models.average import Average
 from keras_gan.models.objectives import Objectives
 from keras_gan.models.pair_optimizer import PairOptimizer
 from keras_gan.models.saving import Saving
-from keras_gan.models.supervisor import Supervisor
+from keras_gan.models.supervisor import supervised
 from keras_gan.terms import Term
 from keras_gan.terms import get as get_term
 
@@ -318,18 +318,22 @@ class GAN(Objectives, Saving, keras.Model):
         """Train as `keras.Model.fit` does, on `x`, `(x, condition)` or a dataset of them.
 
         A dataset of `kg.datasets.load` is told each epoch's number, so that its order depends on the
-        seed and the epoch alone, and `keras.callbacks.TerminateOnNaN` sees both players' losses.
+        seed and the epoch alone, and `keras.callbacks.TerminateOnNaN` sees both players' losses. With
+        `kg.callbacks.Resume`, which comes before the other callbacks wherever it stands, a run that was
+        killed goes on where it stopped.
         """
         if hasattr(x, "element_spec"):
             # A `tf.data.Dataset` has its own order, and Keras would warn that it cannot shuffle it.
             kwargs.setdefault("shuffle", False)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = [Supervisor(x), *keras.tree.flatten(callbacks or [])]
+            callbacks = supervised(callbacks, x, shuffle=kwargs.get("shuffle", True))
         return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def child_seed(self, number):
         """Return an integer seed of its own for part `number` of this GAN's randomness."""
-        return int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        return backend.seed_integer(
+            int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        )
 
     def probe(self, function):
         """Return `function(critic, samples)` for two random samples, with nothing left behind."""

@@ -38,7 +38,7 @@ class HistoricalAveraging(Term):
         """See base class."""
         self._weights = getattr(gan, self.player).trainable_variables
         self._averages = [
-            keras.Variable(ops.zeros_like(v), trainable=False, dtype=v.dtype, name="average")
+            keras.Variable(ops.zeros(v.shape, v.dtype), trainable=False, dtype=v.dtype, name="average")
             for v in self._weights
         ]
         self._count = keras.Variable(0.0, trainable=False, dtype="float32", name="count")
