@@ -10,7 +10,7 @@ import numbers
 import keras
 from keras import ops
 
-from keras_gan import registry
+from keras_gan import backend, registry
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -289,7 +289,9 @@ class RelativisticAverage(_Relativistic):
 
     def margins(self, real_logits, fake_logits):
         """Return both sides' logits less the other side's mean."""
-        return real_logits - ops.mean(fake_logits), fake_logits - ops.mean(real_logits)
+        fake_mean = backend.replica_mean(ops.mean(fake_logits))
+        real_mean = backend.replica_mean(ops.mean(real_logits))
+        return real_logits - fake_mean, fake_logits - real_mean
 
 
 @_register

@@ -1,7 +1,7 @@
 """All that depends on the backend of Keras, one module each, with the same functions.
 
 `gradients`, `apply` and `input_gradient` differentiate and step; `step` makes of a method what Keras'
-trainer calls; `when` is a branch that may change variables; `replica_mean` and `replicas_differ` are
+trainer calls; `when` is a branch that may change variables; `replica_mean` and `check_replicas` are
 about several devices; `random_bits`, `seed_integer` and `seed_tensor` about noise; `check_shape` and `check_rows` about
 data; `compiled` is for loops.
 """
@@ -36,7 +36,6 @@ gradients = _module.gradients
 input_gradient = _module.input_gradient
 random_bits = _module.random_bits
 replica_mean = _batch.replica_mean
-replicas_differ = _batch.replicas_differ
 seed_integer = _module.seed_integer
 seed_tensor = _module.seed_tensor
 step = _module.step

@@ -23,17 +23,18 @@ _REPLICA_STRIDE = 2**40
 
 
 def step(method):
-    """Turn `method(self, data)` into what the trainer calls: the same, whatever the strategy."""
+    """Turn `method(self, data)` into what the trainer calls, on each of the replicas of a strategy."""
 
     @functools.wraps(method)
-    def with_reducible_logs(self, data):
-        logs = method(self, data)
+    def on_replica(self, data):
+        with replicas_differ(self.seeds):
+            logs = method(self, data)
         if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
             # Keras takes the mean over workers along the first axis, which scalars do not have.
             logs = {name: ops.expand_dims(value, 0) for name, value in logs.items()}
         return logs
 
-    return with_reducible_logs
+    return on_replica
 
 
 def gradients(objective, groups, optimizers=None):
@@ -89,7 +90,13 @@ def input_gradient(function, inputs):
 
 def when(due, function):
     """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
-    return tf.cond(due, function, lambda: tf.zeros(()))
+    try:
+        return tf.cond(due, function, lambda: tf.zeros(()))
+    except RuntimeError:
+        # Replicas cannot meet inside a branch, as statistics of the whole batch need.
+        if _replica_context() is None:
+            raise
+        return tf.where(due, function(), 0.0)
 
 
 def _replica_context():

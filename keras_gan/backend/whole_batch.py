@@ -1,8 +1,5 @@
 """What is simple where shapes are always known, and one program sees the whole batch (JAX, torch)."""
 
-import contextlib
-
-
 def check_shape(inputs, shape):
     """Return `inputs`, whose shape was compared when the batch was read."""
     return inputs
@@ -22,11 +19,6 @@ def check_rows(inputs, least, message):
 def replica_mean(tensor):
     """Return `tensor`: means over the rows are means over all of them."""
     return tensor
-
-
-def replicas_differ(seeds):
-    """Return a context without effect: there is one stream of noise."""
-    return contextlib.nullcontext()
 
 
 def check_replicas(network_layers):

@@ -43,7 +43,10 @@ class Average:
             )
         self.network, self.decay = network, float(decay)
         self.variables = [
-            keras.Variable(ops.cast(weight, dtype), trainable=False, dtype=dtype, name="average")
+            # A copy: JAX gives the memory of its state away in each step, and can do so only once.
+            keras.Variable(
+                ops.copy(ops.cast(weight, dtype)), trainable=False, dtype=dtype, name="average"
+            )
             for weight, dtype in ((w, _at_least_float32(w.dtype)) for w in network.weights)
         ]
 
@@ -70,7 +73,7 @@ class Average:
     def hand_over(self):
         """Make the average the network's own weights, for good."""
         for weight, average in zip(self.network.weights, self.variables, strict=True):
-            weight.assign(ops.cast(average, weight.dtype))
+            weight.assign(ops.copy(ops.cast(average, weight.dtype)))
 
 
 def _at_least_float32(dtype):

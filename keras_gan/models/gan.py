@@ -123,6 +123,12 @@ class GAN(Objectives, Saving, keras.Model):
         ]
 
     @property
+    def seeds(self):
+        """The states of noise and dropout, which Keras does not count as weights."""
+        weights = {id(variable) for variable in self.weights}
+        return [variable for variable in self.variables if id(variable) not in weights]
+
+    @property
     def metrics(self):
         """The epoch means that are logged."""
         return list(self._trackers.values())

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_gan import backend
 from keras_gan.registry import unknown
 from keras_gan.terms.term import Term
 
@@ -53,8 +54,10 @@ class FeatureMatching(Term):
 
     def call(self, critic, real, fake):
         """See base class."""
-        of_real = ops.mean(critic(real, network=self._features), axis=0)
-        of_fake = ops.mean(critic(fake, network=self._features), axis=0)
+        of_real, of_fake = (
+            backend.replica_mean(ops.mean(critic(samples, network=self._features), axis=0))
+            for samples in (real, fake)
+        )
         return ops.mean(ops.square(of_real - of_fake))
 
     def get_config(self):

@@ -133,7 +133,9 @@ class DRAGAN(_NormTerm):
     def points(self, real, fake):
         """See base class."""
         alpha, noise = self._uniform(_per_sample(real)), self._uniform(ops.shape(real))
-        return real + 0.5 * alpha * ops.std(real) * noise
+        mean = backend.replica_mean(ops.mean(real))
+        deviation = ops.sqrt(backend.replica_mean(ops.mean(ops.square(real - mean))))
+        return real + 0.5 * alpha * deviation * noise
 
 
 @_register
