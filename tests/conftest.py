@@ -11,11 +11,14 @@ import pytest
 
 def pytest_collection_modifyitems(config, items):
     """Leave out what the backend at hand has no meaning for."""
-    backend = keras.backend.backend()
-    others = {"tensorflow", "jax", "torch"} - {backend}
-    foreign = [item for item in items if any(item.get_closest_marker(other) for other in others)]
+    foreign = [item for item in items if not _is_for(item, keras.backend.backend())]
     config.hook.pytest_deselected(items=foreign)
     items[:] = [item for item in items if item not in foreign]
+
+
+def _is_for(item, backend):
+    own = {name for name in ("tensorflow", "jax", "torch") if item.get_closest_marker(name)}
+    return not own or backend in own
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,9 @@
 """All that depends on the backend of Keras, one module each, with the same functions.
 
 `gradients`, `apply` and `input_gradient` differentiate and step; `step` makes of a method what Keras'
-trainer calls; `when` is a branch that may change variables; `replica_mean` and `check_replicas` are
-about several devices; `random_bits`, `seed_integer` and `seed_tensor` about noise; `check_shape` and `check_rows` about
-data; `compiled` is for loops.
+trainer calls; `when` is a branch that may change variables; `replica_mean`, `check_replicas` and
+`is_chief` are about several devices; `random_bits`, `seed_integer` and `seed_tensor` about noise;
+`check_shape` and `check_rows` about data; `compiled` is for loops.
 """
 
 import importlib
@@ -34,6 +34,7 @@ check_shape = _batch.check_shape
 compiled = _module.compiled
 gradients = _module.gradients
 input_gradient = _module.input_gradient
+is_chief = _module.is_chief
 random_bits = _module.random_bits
 replica_mean = _batch.replica_mean
 seed_integer = _module.seed_integer

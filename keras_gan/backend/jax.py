@@ -149,3 +149,8 @@ def seed_tensor(seed):
 def seed_integer(number):
     """Return what a `SeedGenerator` takes for `number` of 32 bits: itself."""
     return number
+
+
+def is_chief(gan):
+    """Whether this process is the one of several that writes files."""
+    return jax.process_index() == 0

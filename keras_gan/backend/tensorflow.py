@@ -128,27 +128,33 @@ def replicas_differ(seeds):
         seed.assign(seed - tf.stack([offset, 0]))
 
 
-def check_replicas(network_layers):
-    """Refuse batch normalization whose statistics differ from replica to replica.
-
-    Args:
-        network_layers: list of `keras.layers.Layer`.
+def check_replicas(gan):
+    """Refuse batch normalization whose statistics would differ from replica to replica.
 
     Raises:
         ValueError: there is one; the message names it.
     """
     apart = [
         layer.name
-        for layer in network_layers
+        for layer in gan._flatten_layers(include_self=False)
         if isinstance(layer, layers.BatchNormalization) and not layer.synchronized
     ]
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    replicas = gan.distribute_strategy.num_replicas_in_sync
     if apart and replicas > 1:
         raise ValueError(
-            f"Training on {replicas} replicas, each normalizes its own part of a batch, and only the "
-            f"statistics of the first are kept: {', '.join(apart)}. Expected "
-            "`BatchNormalization(synchronized=True)`, which shares them. Received synchronized=False."
+            f"On {replicas} replicas, each would normalize its own part of a batch, and the statistics "
+            "of the first alone would be kept. Expected `BatchNormalization(synchronized=True)`, which "
+            f"shares them. Received synchronized=False in: {', '.join(apart)}"
         )
+
+
+def is_chief(gan):
+    """Whether this process is the one of several that writes files."""
+    resolver = gan.distribute_strategy.cluster_resolver
+    if resolver is None or resolver.task_type is None:
+        return True
+    chief = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) == (chief, 0)
 
 
 def compiled(function):

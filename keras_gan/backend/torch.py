@@ -92,3 +92,8 @@ def seed_tensor(seed):
 def seed_integer(number):
     """Return what a `SeedGenerator` takes for `number` of 32 bits: Keras keeps them in int32."""
     return (number ^ 2**31) - 2**31
+
+
+def is_chief(gan):
+    """Whether this process writes files: there is one."""
+    return True

@@ -1,5 +1,6 @@
 """What is simple where shapes are always known, and one program sees the whole batch (JAX, torch)."""
 
+
 def check_shape(inputs, shape):
     """Return `inputs`, whose shape was compared when the batch was read."""
     return inputs
@@ -21,5 +22,5 @@ def replica_mean(tensor):
     return tensor
 
 
-def check_replicas(network_layers):
+def check_replicas(gan):
     """Accept all layers: batch statistics are those of all rows."""

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import sys
 
 ENGINE = sys.argv[1] if __name__ == "__main__" else "alone"
@@ -63,8 +64,9 @@ def jax_processes():
     import jax
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    addresses = ",".join(f"127.0.0.1:{port}" for port in os.environ["PORTS"].split(","))
-    keras.distribution.initialize(addresses, 2, WORKER)
+    address = f"127.0.0.1:{os.environ['PORTS'].split(',')[0]}"
+    # `keras.distribution.initialize` does the same, and waits longer for a process that has died.
+    jax.distributed.initialize(address, 2, WORKER, heartbeat_timeout_seconds=10)
     keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
 
 
@@ -90,6 +92,14 @@ class Table(kg.priors.Prior):
 
 
 @keras.saving.register_keras_serializable(package="test")
+class NoiselessDRAGAN(kg.terms.DRAGAN):
+    """A penalty whose points depend on the deviation of the whole batch, and on no draw."""
+
+    def _uniform(self, shape):
+        return 0.3 * ops.ones(shape)
+
+
+@keras.saving.register_keras_serializable(package="test")
 class Recorder(layers.Layer):
     """Keeps the sum of its latest training inputs, replica by replica."""
 
@@ -108,11 +118,10 @@ class Recorder(layers.Layer):
         return inputs
 
 
-def network(inputs, outputs, seed, batch_norm=False, dropout=0.0, record=False, name=None):
+def network(inputs, outputs, seed, batch_norm=False, dropout=0.0, name=None):
     """A small network with what is difficult on several devices."""
     kernels = [keras.initializers.GlorotUniform(seed=seed + i) for i in range(2)]
     parts = [keras.Input((inputs,))]
-    parts += [Recorder()] if record else []
     # A bias before normalization has no effect, so that its gradient is rounding and nothing else.
     bias = not batch_norm
     parts.append(layers.Dense(16, "tanh", bias, kernel_initializer=kernels[0], name="hidden"))
@@ -123,23 +132,24 @@ def network(inputs, outputs, seed, batch_norm=False, dropout=0.0, record=False, 
     return keras.Sequential([*parts, layers.Dense(outputs, kernel_initializer=kernels[1])], name=name)
 
 
-def make(batch_norm=False, dropout=0.0, prior=None, policy="float32", record=False, **compile_arguments):
+def make(batch_norm=False, dropout=0.0, prior=None, policy="float32", **compile_arguments):
     """A GAN of two such networks."""
     keras.config.set_dtype_policy(policy)
     keras.utils.set_random_seed(0)
     parts = {"batch_norm": batch_norm, "dropout": dropout}
     with STRATEGY.scope() if STRATEGY else contextlib.nullcontext():
         optimizers = {
-            "d_optimizer": keras.optimizers.Adam(1e-2),
+            # A large epsilon: where gradients almost vanish, Adam would make steps of their rounding.
+            "d_optimizer": keras.optimizers.Adam(1e-2, epsilon=1e-3),
             "g_optimizer": keras.optimizers.SGD(0.05, momentum=0.9),
         }
         gan = kg.GAN(
-            network(4, 2, 1, **parts, record=record, name="g"),
+            network(4, 2, 1, **parts, name="g"),
             network(2, 1, 11, **parts, name="d"),
             prior=prior or Table(),
             seed=3,
         )
-        gan.compile(**optimizers, **compile_arguments)
+        gan.compile(**{**optimizers, **compile_arguments})
     return gan
 
 
@@ -184,9 +194,12 @@ RUNS = {
     "optimistic": lambda: {"update": "optimistic"},
     "consensus": lambda: {"update": "consensus"},
     "historical": lambda: {"terms": [kg.terms.HistoricalAveraging("generator", 0.1)]},
-    "relativistic_average": lambda: {"loss": "relativistic_average"},
+    # The critic's last bias has no gradient, of which Adam would make steps in a random direction.
+    "relativistic_average": lambda: {"loss": "relativistic_average", "d_optimizer": "sgd"},
     "feature_matching": lambda: {"terms": [kg.terms.FeatureMatching("hidden")]},
+    "lazy_dragan": lambda: {"terms": [NoiselessDRAGAN(interval=2)]},
     "float16": lambda: {"policy": "mixed_float16"},
+    "noise": lambda: {"prior": "normal", "dropout": 0.5},
 }
 
 
@@ -195,16 +208,41 @@ def parity(folder, names):
     for name in names:
         gan = make(**RUNS[name]())
         history = gan.fit(batches(), epochs=2, verbose=0, shuffle=False).history
-        write(folder / f"{name}.npz", {**everything(gan), **{k: np.array(v) for k, v in history.items()}})
+        write(
+            folder / f"{name}.npz", {**everything(gan), **{k: np.array(v) for k, v in history.items()}}
+        )
 
 
 def noise(folder):
-    """Say what each of two replicas drew, and how the seeds stand afterwards."""
-    gan = make(prior="normal", dropout=0.5, record=True)
+    """Say what latents and dropout each of two replicas drew, and how the seeds stand afterwards."""
+    with STRATEGY.scope() if STRATEGY else contextlib.nullcontext():
+        ones = layers.Dense(8, kernel_initializer="zeros", bias_initializer="ones", trainable=False)
+        dropout = layers.Dropout(0.5, seed=1)
+        gan = kg.GAN(
+            keras.Sequential([keras.Input((4,)), Recorder(), layers.Dense(2)]),
+            keras.Sequential([keras.Input((2,)), ones, dropout, Recorder(), layers.Dense(1)]),
+            prior="normal",
+            seed=1,
+        )
+        gan.compile("sgd", "sgd")
     gan.fit(batches(), verbose=0, shuffle=False)
-    sums = next(v for v in gan.variables if v.path.endswith("sums"))
+    sums = [ops.convert_to_numpy(v) for v in gan.variables if v.path.endswith("sums")]
     seeds = [ops.convert_to_numpy(seed) for seed in gan.seeds]
-    write(folder / "noise.npz", {"sums": ops.convert_to_numpy(sums), "seeds": np.array(seeds)})
+    write(folder / "noise.npz", {"sums": np.array(sums), "seeds": np.array(seeds)})
+
+
+def refused(folder):
+    """Train with batch statistics that replicas do not share."""
+    with STRATEGY.scope():
+        norm = layers.BatchNormalization(name="norm")
+        gan = kg.GAN(
+            keras.Sequential([keras.Input((4,)), layers.Dense(2), norm]), network(2, 1, 0), seed=0
+        )
+        gan.compile("sgd", "sgd")
+    try:
+        gan.fit(batches(), verbose=0, shuffle=False)
+    except ValueError as error:
+        (folder / "refused.txt").write_text(str(error))
 
 
 def handover(folder):
@@ -212,8 +250,34 @@ def handover(folder):
     gan = make(batch_norm=True, average_decay=0.9)
     gan.fit(batches(), verbose=0, shuffle=False)
     gan.save(folder / f"half-{WORKER}.keras")
+    write(folder / "half.npz", everything(gan))
     gan.fit(batches(), verbose=0, shuffle=False)
     write(folder / "whole.npz", everything(gan))
+
+
+class Die(keras.callbacks.Callback):
+    """Kills its process in the middle of the third epoch, if it is told to."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if "DIE" in os.environ and self.epoch == 2 and batch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+
+def resumed(folder):
+    """Play with a state after every epoch, some pictures, and perhaps a sudden end of one process."""
+    gan = make(batch_norm=True, average_decay=0.9)
+    history = gan.fit(
+        batches(),
+        epochs=4,
+        verbose=0,
+        shuffle=False,
+        callbacks=[kg.callbacks.Resume(folder / "resume"), Die()],
+    )
+    samples = gan.generate(5, seed=0, averaged=True)
+    write(folder / "resumed.npz", {**everything(gan), "samples": samples, **history.history})
 
 
 def write(path, arrays):
