@@ -7,6 +7,10 @@ paper's two networks and its measure, Table 1. Training follows `kg.recipes.aver
     python examples/gan_mnist.py                      # 5,000 digits that come with a package
     python examples/gan_mnist.py --dataset mnist      # the full set, from TensorFlow Datasets
 
+A run that was killed goes on, by the same command, where it stopped, and ends with the files that it
+would have ended with; a finished one is only measured again. Its state is in the folder `resume` of the
+output folder: remove it to begin anew.
+
 4 minutes 26 seconds on 2 cores for the small set. Reached with seed 0, 100 epochs: 130.3 ± 7.0 nats with
 10,000 samples and 500 test digits; most samples read as digits, some are smudges.
 With the full set, 50 epochs and `--precision mixed_bfloat16`, 13 minutes (31 ms a step), where Table 1
@@ -122,12 +126,14 @@ def main(argv=None):
     gan.summary()
     averaged = gan.average is not None
     watch = {"every": args.every, "seed": args.seed, "averaged": averaged}
+    resume = kg.callbacks.Resume(args.output / "resume")
     callbacks = [
         kg.callbacks.SampleGrid(
             args.output / "samples", rows=6, columns=8, nearest=images, gif=True, **watch
         ),
         kg.callbacks.ParzenWindow(validation, num_samples=args.samples, **watch),
         kg.callbacks.TrainingCurves(args.output / "curves.png"),
+        resume,
     ]
     start = time.perf_counter()
     history = gan.fit(train, epochs=args.epochs, callbacks=callbacks)
@@ -137,7 +143,9 @@ def main(argv=None):
 
     samples = gan.generate(args.samples, seed=args.seed, averaged=averaged)
     result = kg.metrics.ParzenWindow(validation, dtype="float64")(real=test, fake=samples)
-    print(f"Trained {args.epochs} epochs in {minutes:.1f} minutes.")
+    earlier = f"{resume.initial_epoch} epochs before, and " if resume.initial_epoch else ""
+    trained = len(history.epoch) - resume.initial_epoch
+    print(f"Trained {earlier}{trained} epochs in {minutes:.1f} minutes.")
     print(f"Parzen-window log-likelihood: {result}")
     print(
         f"Samples, a film of them, curves, history and gan.keras are in {args.output.resolve()}. Open "

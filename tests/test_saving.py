@@ -1,5 +1,10 @@
-"""A GAN in a file: what Keras' own ways of saving keep."""
+"""A GAN in a file: what Keras' own ways of saving keep, and what is refused."""
 
+import os
+import resource
+import zipfile
+
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -127,3 +132,267 @@ def test_a_gan_that_was_never_compiled_is_saved_too(tmp_path):
     gan.save(tmp_path / "gan.keras")
     loaded = keras.models.load_model(tmp_path / "gan.keras")
     np.testing.assert_array_equal(loaded.generate(3, seed=0), gan.generate(3, seed=0))
+
+
+def small(units=4, layers=1, compiled=True, **compile_arguments):
+    def network(inputs, outputs):
+        hidden = [keras.layers.Dense(units) for _ in range(layers)]
+        return keras.Sequential([keras.Input((inputs,)), *hidden, keras.layers.Dense(outputs)])
+
+    gan = kg.GAN(network(3, 2), network(2, 1), seed=0)
+    if compiled:
+        gan.compile(
+            keras.optimizers.SGD(0.1, momentum=0.9), keras.optimizers.Adam(), **compile_arguments
+        )
+    return gan
+
+
+def state(gan):
+    variables = [*gan.variables, *(gan.optimizer.variables if gan.compiled else [])]
+    return [keras.ops.convert_to_numpy(variable).tobytes() for variable in variables]
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """The two files of a small GAN."""
+    gan = small()
+    gan.save(tmp_path / "gan.keras")
+    gan.save_weights(tmp_path / "gan.weights.h5")
+    return tmp_path
+
+
+OTHERS = {
+    "units": ({"units": 5}, r"dense/vars/0: expected shape \(2, 5\), received shape \(2, 4\)"),
+    "fewer layers": ({"layers": 0}, r"dense/vars/0: expected shape \(2, 1\), received shape \(2, 4\)"),
+    "more layers": ({"layers": 2}, r"dense_2/vars/0: expected shape \(4, 1\), received no such array"),
+    "an average": ({"average_decay": 0.9}, r"vars/state_0: .*received no such array.*compiled alike"),
+    "a term": (
+        {"terms": [kg.terms.HistoricalAveraging("generator", 0.1)]},
+        "vars/state_0: .*compiled alike",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["gan.keras", "gan.weights.h5"])
+@pytest.mark.parametrize("other", OTHERS)
+def test_the_file_of_another_gan_is_refused_whole(other, name, saved):
+    arguments, message = OTHERS[other]
+    gan = small(**arguments)
+    before = state(gan)
+    with pytest.raises(
+        ValueError, match=f"{name} was not loaded, and the GAN stays as it was: .*{message}"
+    ):
+        gan.load_weights(saved / name)
+    assert state(gan) == before
+
+
+def test_a_file_with_a_layer_too_many_is_refused(tmp_path):
+    gan, larger = (
+        kg.GAN(
+            keras.Sequential([keras.Input((3,)), *(keras.layers.Dense(2) for _ in range(depth))]),
+            keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]),
+        )
+        for depth in (1, 2)
+    )
+    larger.save_weights(tmp_path / "larger.weights.h5")
+    before = state(gan)
+    message = r"generator/layers/dense_1/vars/0: expected no such array, received shape \(2, 2\)"
+    with pytest.raises(ValueError, match=message):
+        gan.load_weights(tmp_path / "larger.weights.h5")
+    assert state(gan) == before
+
+
+def test_other_optimizers_are_refused(saved):
+    gan = small(compiled=False)
+    gan.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
+    before = state(gan)
+    with pytest.raises(ValueError, match="d_optimizer/vars/2: expected no such array.*compiled alike"):
+        gan.load_weights(saved / "gan.weights.h5")
+    assert state(gan) == before
+    # On request Keras decides what is left out.
+    with pytest.warns(UserWarning, match="Skipping variable loading for optimizer"):
+        gan.load_weights(saved / "gan.weights.h5", skip_mismatch=True)
+    assert state(gan) != before
+
+
+def test_a_file_without_optimizers_is_for_a_gan_before_compile(tmp_path):
+    trained = small(compiled=False)
+    trained.generator.set_weights([weight + 1 for weight in trained.generator.get_weights()])
+    trained.save_weights(tmp_path / "networks.weights.h5")
+    gan = small()
+    with pytest.raises(ValueError, match="holds no state of optimizers.*Load it before `compile`"):
+        gan.load_weights(tmp_path / "networks.weights.h5")
+    fresh = small(compiled=False)
+    fresh.load_weights(tmp_path / "networks.weights.h5")
+    np.testing.assert_array_equal(fresh.generate(3, seed=0), trained.generate(3, seed=0))
+
+
+def test_the_file_of_a_compiled_gan_serves_one_that_only_generates(tmp_path):
+    trained = small(average_decay=0.9)
+    trained.generator.set_weights([weight + 1 for weight in trained.generator.get_weights()])
+    for name, save in {"a.keras": trained.save, "a.weights.h5": trained.save_weights}.items():
+        save(tmp_path / name)
+        gan = small(compiled=False)
+        gan.load_weights(tmp_path / name)
+        np.testing.assert_array_equal(gan.generate(3, seed=0), trained.generate(3, seed=0))
+    loaded = keras.models.load_model(tmp_path / "a.keras", compile=False)
+    np.testing.assert_array_equal(loaded.generate(3, seed=0), trained.generate(3, seed=0))
+
+
+@pytest.mark.parametrize("name", ["gan.keras", "gan.weights.h5"])
+def test_a_damaged_file_is_refused_whole(name, saved):
+    path, gan = saved / name, small()
+    gan.generator.set_weights([weight + 1 for weight in gan.generator.get_weights()])
+    content, before = path.read_bytes(), state(gan)
+    for part in (b"", b"no such file", content[:100], content[: len(content) // 2], content[:-10]):
+        path.write_bytes(part)
+        with pytest.raises(
+            ValueError, match="was not loaded, and the GAN stays as it was: it is damaged"
+        ):
+            gan.load_weights(path)
+        if name == "gan.keras":
+            with pytest.raises(ValueError, match="accessible `.keras` zip file"):
+                keras.models.load_model(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        gan.load_weights(path)
+    assert state(gan) == before
+
+
+def test_a_file_that_breaks_off_while_it_is_read_changes_nothing(saved, monkeypatch):
+    gan = small()
+    gan.generator.set_weights([weight + 1 for weight in gan.generator.get_weights()])
+    before = state(gan)
+
+    def broken(store):
+        raise OSError("input/output error")
+
+    monkeypatch.setattr(gan.optimizer.g, "load_own_variables", broken)
+    with pytest.raises(ValueError, match="stays as it was: [^$]*input/output error"):
+        gan.load_weights(saved / "gan.weights.h5")
+    assert state(gan) == before
+
+
+def test_a_foreign_file_is_refused(saved):
+    gan = small()
+    with h5py.File(saved / "foreign.weights.h5", "w") as file:
+        file["data"] = np.zeros(3)
+    with pytest.raises(ValueError, match="discriminator/layers/dense/vars/0: expected shape"):
+        gan.load_weights(saved / "foreign.weights.h5")
+    with zipfile.ZipFile(saved / "foreign.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ValueError, match="no item named 'model.weights.h5'"):
+        gan.load_weights(saved / "foreign.keras")
+    with pytest.raises(ValueError, match="files that end in `.weights.h5`, `.weights.json` or `.keras`"):
+        gan.load_weights(saved / "gan.pickle")
+
+
+def rewritten(path, change):
+    """Rewrite a `.keras` file with `change` made to its open HDF5 file; None leaves that out."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    weights = path.with_name("rewritten.weights.h5")
+    weights.write_bytes(parts.pop("model.weights.h5"))
+    if change is not None:
+        with h5py.File(weights, "a") as file:
+            change(file)
+        parts["model.weights.h5"] = weights.read_bytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+
+
+def drop(name):
+    return lambda file: file.__delitem__(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (None, "Expected a model.weights.h5"),
+        (drop("optimizer"), "optimizer/vars/iterations: expected shape"),
+        (drop("d_optimizer"), "d_optimizer/vars/0: expected shape"),
+        (drop("vars/seed_0"), "vars/seed_0: expected shape"),
+        (drop("generator/layers/dense"), "generator/layers/dense/vars/0: expected shape"),
+        (
+            lambda file: file.create_dataset("generator/layers/dense_9/vars/0", data=[1.0]),
+            "expected no such array",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Skipping")  # Keras warns of some of it before the error comes
+def test_load_model_refuses_a_file_with_a_part_lost(change, message, saved):
+    rewritten(saved / "gan.keras", change)
+    with pytest.raises(ValueError, match=message):
+        keras.models.load_model(saved / "gan.keras")
+
+
+def test_what_is_missing_in_a_store_is_named():
+    gan = small()
+    for owner, message in (
+        (gan, "'seed_0' of this GAN"),
+        (gan.optimizer, "'iterations' of the optimizers"),
+    ):
+        with pytest.raises(ValueError, match=f"The array {message}.*no such array"):
+            owner.load_own_variables({})
+    with pytest.raises(ValueError, match=r"has shape \(\). Received from the file: shape \(2,\)"):
+        gan.optimizer.load_own_variables({"iterations": np.zeros(2)})
+
+
+def test_shards_are_whole_too(tmp_path):
+    gan, other = small(), small()
+    gan.generator.set_weights([weight + 1 for weight in gan.generator.get_weights()])
+    gan.save_weights(tmp_path / "gan.weights.json", max_shard_size=2e-7)
+    assert len(list(tmp_path.iterdir())) > 2
+    other.load_weights(tmp_path / "gan.weights.json")
+    assert state(other) == state(gan)
+    with pytest.raises(ValueError, match="dense/vars/0: expected shape"):
+        small(units=5).load_weights(tmp_path / "gan.weights.json")
+
+
+def test_files_take_the_place_of_older_ones_at_once(tmp_path, monkeypatch):
+    gan = small()
+    for save, name in ((gan.save, "a.keras"), (gan.save_weights, "a.weights.h5")):
+        path = tmp_path / "new" / "folder" / name
+        save(path)
+        before = path.read_bytes()
+        monkeypatch.setattr(os, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            save(path)
+        monkeypatch.undo()
+        assert path.read_bytes() == before
+    assert sorted(os.listdir(path.parent)) == ["a.keras", "a.weights.h5"]
+
+
+def interrupted(*args):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["a.keras", "a.weights.h5"])
+def test_a_full_disk_leaves_the_older_file(name, tmp_path):
+    gan, path = small(), tmp_path / name
+    save = gan.save if name == "a.keras" else gan.save_weights
+    save(path)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_other_ways_of_keras_to_save_work(tmp_path):
+    gan = small()
+    gan.save(tmp_path / "folder", zipped=False)
+    assert state(keras.models.load_model(tmp_path / "folder")) == state(gan)
+    keras.saving.save_model(gan, tmp_path / "gan.keras")
+    assert state(keras.models.load_model(tmp_path / "gan.keras")) == state(gan)
+    for name in ("gan.h5", "gan.weights.h5"):
+        with pytest.raises(ValueError, match="saved to a file that ends in `.keras`"):
+            gan.save(tmp_path / name)
+    with pytest.raises(ValueError, match="Invalid filepath extension for saving"):
+        gan.save(tmp_path / "gan.txt")

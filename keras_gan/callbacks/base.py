@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_gan import backend
 from keras_gan.metrics.metric import check_whole
 from keras_gan.optional import require
 from keras_gan.pictures import encode_png, limits, save_gif, save_png
@@ -42,6 +43,10 @@ class EpochCallback(keras.callbacks.Callback):
                     f"{type(self).__name__} is for a model with `{name}`, such as a `GAN`. "
                     f"Received a model without it: {type(self.model).__name__}"
                 )
+
+    def _writes(self):
+        """Whether this process writes files: of several that train together, one does."""
+        return backend.is_chief(self.model)
 
     def _is_due(self, number):
         return number in (1, self.params["epochs"]) or number % self.every == 0
@@ -109,7 +114,7 @@ class ImageCallback(DrawingCallback):
         samples = self._images()
         if self.value_range is None:
             self._shown_range = (-1, 1) if (samples < 0).any() else (0, 1)
-        if self.tensorboard is not None:
+        if self.tensorboard is not None and self._writes():
             import tensorflow as tf
 
             self._writer = tf.summary.create_file_writer(str(self.tensorboard))
@@ -123,7 +128,7 @@ class ImageCallback(DrawingCallback):
     def on_train_end(self, logs=None):
         """Draw the last epoch of a run that was stopped early, and finish film and log."""
         super().on_train_end(logs)
-        if self.gif:
+        if self.gif and self._writes():
             self._animate()
         if self._writer is not None:
             self._writer.close()
@@ -147,6 +152,8 @@ class ImageCallback(DrawingCallback):
 
     def _draw(self, number):
         picture = self._picture(self._images())
+        if not self._writes():
+            return
         save_png(self._path(number), picture)
         # A new list: a deep copy of this callback shares the old one.
         self._drawn = [*self._drawn, number]

@@ -28,7 +28,9 @@ class EvaluateSamples(EpochCallback):
     numbers change because the generator does. The first epoch of a run, every n-th and the last are
     measured. In the epochs between, the latest numbers are logged again: monitors find their key in
     every epoch, History has one number for each, and no repetition counts as an improvement, so
-    that patience counts epochs as ever. Let it span several measurements.
+    that patience counts epochs as ever. Let it span several measurements. A run that is resumed goes
+    on with the latest numbers of the history, which `kg.callbacks.Resume` restores, and without them
+    measures its first epoch.
 
     A metric that fails, and samples that are not finite, are named in a warning, and NaN is logged.
     Keras takes the first number that it monitors for the best so far, and nothing is better than
@@ -130,6 +132,8 @@ class EvaluateSamples(EpochCallback):
     def on_epoch_end(self, epoch, logs=None):
         """Measure, if it is this epoch's turn, and log the latest numbers."""
         logs = {} if logs is None else logs
+        if not self._latest and epoch > 0:
+            self._latest = self._logged()
         if not self._latest or self._is_due(epoch + 1):
             self._latest = self._evaluate(epoch + 1)
         taken = sorted(self._latest.keys() & logs.keys())
@@ -139,6 +143,12 @@ class EvaluateSamples(EpochCallback):
                 f"logged them already. {self._way_out}"
             )
         logs.update(self._latest)
+
+    def _logged(self):
+        """Return the last numbers in the history of an earlier run, or {} if it lacks one of them."""
+        history = getattr(getattr(self.model, "history", None), "history", {})
+        keys = [f"val_{key}" for measure in self._measures for key in measure.keys]
+        return {key: history[key][-1] for key in keys} if all(map(history.get, keys)) else {}
 
     def _read(self):
         real = gather(self.real, self._most)

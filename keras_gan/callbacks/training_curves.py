@@ -65,7 +65,8 @@ class TrainingCurves(DrawingCallback):
             self._rows = self._earlier(epoch) if epoch > 0 else []
         # A new list: a deep copy of this callback shares the old one.
         self._rows = [*self._rows, {"epoch": epoch + 1, **_numbers(logs or {})}]
-        pictures.write_whole(self.path.with_suffix(".json"), _to_json(self._rows))
+        if self._writes():
+            pictures.write_whole(self.path.with_suffix(".json"), _to_json(self._rows))
         super().on_epoch_end(epoch, logs)
 
     def _earlier(self, epoch):
@@ -81,6 +82,8 @@ class TrainingCurves(DrawingCallback):
             ) from error
 
     def _draw(self, number):
+        if not self._writes():
+            return
         history = keras.callbacks.History()
         names = dict.fromkeys(name for row in self._rows for name in row)
         history.history = {name: [row.get(name) for row in self._rows] for name in names}

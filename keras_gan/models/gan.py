@@ -177,6 +177,7 @@ class GAN(Objectives, Saving, keras.Model):
         self.discriminator_steps = networks.check_steps(discriminator_steps)
         self.joint = bool(joint)
         self.average_decay = average_decay
+        self.asked_jit_compile = jit_compile
         self.average = None if average_decay is None else Average(self.generator, average_decay)
         names = [*_LOGS, *(term.name for term in self.terms)]
         if len(set(names)) < len(names):

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_gan.models.saving import restore
+
 
 class PairOptimizer(keras.optimizers.Optimizer):
     """Holds the discriminator's optimizer `d` and the generator's `g`.
@@ -52,7 +54,7 @@ class PairOptimizer(keras.optimizers.Optimizer):
 
     def load_own_variables(self, store):
         """Load what `save_own_variables` saved."""
-        self.iterations.assign(store["iterations"])
+        restore({"iterations": self.iterations}, store, "the optimizers")
 
     def finalize_variable_values(self, var_list):
         """Let both optimizers set their final values, at the end of `fit`."""

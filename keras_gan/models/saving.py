@@ -1,11 +1,137 @@
-"""How a GAN is written to a file and made again."""
+"""How a GAN is written to a file and made again: whole, or not at all."""
 
+import contextlib
+import io
+import json
+import math
+import os
+import tempfile
+import warnings
+import zipfile
+from pathlib import Path
+
+import h5py
 import keras
+import numpy as np
 from keras import ops
+
+# What the arrays of training are called in a file: a GAN that is not compiled has no place for them.
+_TRAINING = ("d_optimizer/", "g_optimizer/", "optimizer/", "vars/state_")
 
 
 class Saving:
     """The part of `GAN` that Keras' `save`, `load_model`, `save_weights` and their callbacks use."""
+
+    # Whether `load_own_variables` looks at the whole file: only where nobody has done so before.
+    _checks_file = True
+
+    def save(self, filepath, overwrite=True, zipped=None, **kwargs):
+        """Write networks, optimizers, settings and the state of training to one `.keras` file.
+
+        A file takes the place of an older one at once, when all of it is on the disk: whatever
+        happens before, the older stays. Folders (`zipped=False`), file objects and remote paths are
+        written by Keras as of any model.
+
+        Args:
+            filepath: path that ends in `.keras`; its folder is made if missing.
+            overwrite: whether an older file is replaced without a question.
+            zipped: as in `keras.Model.save`.
+            **kwargs: as in `keras.Model.save`.
+
+        Raises:
+            ValueError: the path ends in `.h5`, the older format of Keras, which cannot hold a GAN.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "A GAN is saved to a file that ends in `.keras`, or its weights alone, by "
+                f"`save_weights`, to one that ends in `.weights.h5`. Received: {str(filepath)!r}"
+            )
+        wanted = overwrite and zipped is not False
+        with _written_whole(filepath, ".keras", wanted, self._size()) as path:
+            super().save(path, overwrite=overwrite, zipped=zipped, **kwargs)
+
+    def save_weights(self, filepath, overwrite=True, max_shard_size=None):
+        """Write all that training changes to one `.weights.h5` file: weights, optimizers, seeds.
+
+        The file appears as that of `save` does. Shards are written by Keras as of any model.
+
+        Args:
+            filepath: path that ends in `.weights.h5`; its folder is made if missing.
+            overwrite: whether an older file is replaced without a question.
+            max_shard_size: as in `keras.Model.save_weights`.
+        """
+        wanted = overwrite and max_shard_size is None
+        with _written_whole(filepath, ".weights.h5", wanted, self._size()) as path:
+            super().save_weights(path, overwrite=overwrite, max_shard_size=max_shard_size)
+
+    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+        """Load all that `save_weights` or `save` wrote; on any error the GAN stays as it was.
+
+        A GAN that is not compiled takes the networks of any GAN's file, and leaves the optimizers.
+
+        Args:
+            filepath: path of a `.weights.h5`, `.weights.json` or `.keras` file.
+            skip_mismatch: whether what does not fit is left out with a warning, as Keras does.
+            **kwargs: as in `keras.Model.load_weights`, which then decides what is left out.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is damaged, is that of other networks, or lacks the state of
+                optimizers that the GAN has.
+        """
+        lenient = skip_mismatch or bool(kwargs)
+        with contextlib.nullcontext() if lenient else self._unchanged_on_error(filepath):
+            if not lenient:
+                self._check_shapes(_shapes_in(filepath))
+            self._checks_file = False
+            try:
+                super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+            finally:
+                self._checks_file = True
+
+    @contextlib.contextmanager
+    def _unchanged_on_error(self, filepath):
+        optimizer = self.optimizer.variables if self.compiled else []
+        variables = [*self.variables, *optimizer]
+        before = [ops.convert_to_numpy(variable) for variable in variables]
+        try:
+            with warnings.catch_warnings():
+                # Keras leaves out an optimizer with a mere warning. Of containers it warns where what
+                # they hold has failed before, and does so under another name.
+                warnings.filterwarnings("error", message="Skipping variable loading")
+                warnings.filterwarnings("ignore", message="Skipping nested container")
+                yield
+        except BaseException as error:
+            for variable, value in zip(variables, before, strict=True):
+                variable.assign(value)
+            if isinstance(error, FileNotFoundError) or not isinstance(error, Exception):
+                raise
+            reason = error if isinstance(error, ValueError) else _damage(error)
+            raise ValueError(
+                f"{filepath} was not loaded, and the GAN stays as it was: {reason}"
+            ) from error
+
+    def _size(self):
+        """Return the bytes that all arrays of this GAN take in a file, with something to spare."""
+        optimizer = self.optimizer.variables if self.compiled else []
+        variables = [*self.variables, *optimizer]
+        # HDF5 adds about 1 KiB to each array, and `.keras` the settings.
+        sizes = [math.prod(variable.shape) * np.dtype(variable.dtype).itemsize for variable in variables]
+        return 2**16 + sum(size + 2**12 for size in sizes)
+
+    def _check_shapes(self, received):
+        """Refuse a file that holds other arrays than this GAN would write."""
+        if received is None:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "own.weights.h5"
+            _reserve(path, self._size())
+            super().save_weights(path)
+            expected = _shapes_in(path)
+        if not self.compiled:
+            received = {name: received[name] for name in received if not name.startswith(_TRAINING)}
+        if received != expected:
+            raise ValueError(_mismatch(expected, received))
 
     def get_config(self):
         """Return what `GAN(...)` was called with, serialized."""
@@ -27,16 +153,11 @@ class Saving:
             return None
         parts = {"d_optimizer": self.d_optimizer, "g_optimizer": self.g_optimizer}
         parts.update(loss=self.loss, update=self.update, terms=list(self.terms))
-        config = {k: keras.saving.serialize_keras_object(v) for k, v in parts.items()}
-        names = (
-            "discriminator_steps",
-            "joint",
-            "average_decay",
-            "run_eagerly",
-            "steps_per_execution",
-            "jit_compile",
-        )
-        return {**config, **{name: getattr(self, name) for name in names}}
+        config = {k: _portable(keras.saving.serialize_keras_object(v)) for k, v in parts.items()}
+        names = ("discriminator_steps", "joint", "average_decay", "run_eagerly", "steps_per_execution")
+        config.update({name: getattr(self, name) for name in names})
+        # What was asked for: "auto" means another thing on another machine.
+        return {**config, "jit_compile": self.asked_jit_compile}
 
     def compile_from_config(self, config):
         """Compile with what `get_compile_config` returned, which also makes the optimizers' slots."""
@@ -45,10 +166,8 @@ class Saving:
     def _own_state(self):
         """Return the seeds of noise and dropout, which Keras does not count as weights, and what terms,
         update rule and average keep."""
-        weights = {id(variable) for variable in self.weights}
-        seeds = [variable for variable in self.variables if id(variable) not in weights]
         return {
-            **{f"seed_{i}": seed for i, seed in enumerate(seeds)},
+            **{f"seed_{i}": seed for i, seed in enumerate(self.seeds)},
             **{f"state_{i}": variable for i, variable in enumerate(self.training_state)},
         }
 
@@ -58,6 +177,158 @@ class Saving:
             store[name] = ops.convert_to_numpy(variable)
 
     def load_own_variables(self, store):
-        """Load what `save_own_variables` saved."""
-        for name, variable in self._own_state().items():
-            variable.assign(store[name])
+        """Load what `save_own_variables` saved, if the file is that of such a GAN."""
+        # `load_model` has no other place where a file can be looked at as a whole: Keras would leave
+        # out an optimizer with a warning, and surplus layers without one.
+        file = getattr(store, "h5_file", None)
+        if self._checks_file and file is not None:
+            self._check_shapes(_shapes_of(file))
+        restore(self._own_state(), store, "this GAN")
+
+
+def _portable(config):
+    """Name optimizers as all backends know them: those of torch are classes of Keras' own there."""
+    if isinstance(config, list):
+        return [_portable(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    config = {key: _portable(item) for key, item in config.items()}
+    if str(config.get("module")).startswith("keras.src.backend.torch.optimizers"):
+        config.update(module="keras.optimizers", registered_name=None)
+    return config
+
+
+def restore(variables, store, owner):
+    """Assign to variables what a store of Keras holds under their names.
+
+    Args:
+        variables: dict from names to variables.
+        store: mapping from names to arrays.
+        owner: whose variables they are, for the message.
+
+    Raises:
+        ValueError: an array is missing, or has another shape than its variable.
+    """
+    for name, variable in variables.items():
+        shape = store[name].shape if name in store else None
+        if shape != tuple(variable.shape):
+            raise ValueError(
+                f"The array {name!r} of {owner} has shape {tuple(variable.shape)}. Received from the "
+                f"file: {'no such array' if shape is None else f'shape {shape}'}. Load the file into a "
+                "GAN of the same networks that is compiled alike, or load a `.keras` file with "
+                "`keras.models.load_model`, which makes them itself."
+            )
+    for name, variable in variables.items():
+        variable.assign(store[name])
+
+
+def sync(path):
+    """Return when a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reserve(path, size):
+    """Raise an OSError if a file of this size has no room, since HDF5 crashes where a disk is full."""
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+
+
+@contextlib.contextmanager
+def _written_whole(filepath, suffix, wanted, size):
+    """Yield a temporary path, which takes the place of `filepath` in the end; or `filepath` itself, if
+    Keras is to write it in its own way."""
+    name = str(filepath)
+    if (
+        not (wanted and isinstance(filepath, (str, os.PathLike)) and name.endswith(suffix))
+        or "://" in name
+    ):
+        yield filepath
+        return
+    path = Path(filepath)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{suffix}")
+    try:
+        _reserve(temporary, size)
+        yield temporary
+        sync(temporary)
+        os.replace(temporary, path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _shapes_in(filepath):
+    """Return the shapes of the arrays in a file by their names, or None if only Keras can read it."""
+    name = str(filepath)
+    if "://" in name or Path(filepath).is_dir():
+        return None
+    if name.endswith(".keras"):
+        with zipfile.ZipFile(filepath) as archive:
+            # To read all of it checks its checksum.
+            content = io.BytesIO(archive.read("model.weights.h5"))
+        with h5py.File(content) as file:
+            return _shapes_of(file)
+    if name.endswith(".weights.h5"):
+        with h5py.File(filepath) as file:
+            return _shapes_of(file)
+    if name.endswith(".weights.json"):
+        places = json.loads(Path(filepath).read_text())["weight_map"].values()
+        shards = {shard for place in places for shard in ([place] if isinstance(place, str) else place)}
+        found = [_shapes_in(Path(filepath).with_name(shard)) for shard in sorted(shards)]
+        return {name: shape for shapes in found for name, shape in shapes.items()}
+    raise ValueError(
+        "the state of a GAN is in files that end in `.weights.h5`, `.weights.json` or `.keras`, as "
+        f"`save_weights` and `save` write them. Received: {name!r}"
+    )
+
+
+def _shapes_of(file):
+    shapes = {}
+
+    def note(name, item):
+        if isinstance(item, h5py.Dataset):
+            shapes[name] = item.shape
+
+    file.visititems(note)
+    return shapes
+
+
+def _damage(error):
+    return (
+        f"it is damaged, or no file of a GAN ({type(error).__name__}: {error}). Expected a whole file, "
+        "as `save` or `save_weights` has written it. Use another copy."
+    )
+
+
+def _mismatch(expected, received):
+    """Say what arrays a GAN expects, by their names and shapes, and a file has others of."""
+    wrong = [name for name in {**expected, **received} if expected.get(name) != received.get(name)]
+    training = [name for name in wrong if name.startswith(_TRAINING)]
+    networks = [name for name in wrong if not name.startswith(_TRAINING)]
+    if not networks and not any(name.startswith(_TRAINING) for name in received):
+        return (
+            "it is of a GAN that was not compiled, and holds no state of optimizers, which this one "
+            "needs to train on. Load it before `compile`, to begin training with its networks."
+        )
+    told = [
+        f"{name}: expected {_shape(expected, name)}, received {_shape(received, name)}"
+        for name in [*networks, *training]
+    ]
+    more = f"; and {len(told) - 4} more" if len(told) > 4 else ""
+    alike = (
+        "has the same networks"
+        if networks
+        else "is compiled alike (optimizers, update rule, terms, average)"
+    )
+    return (
+        f"it does not fit. {'; '.join(told[:4])}{more}. Load it into a GAN that {alike}, or load a "
+        "`.keras` file with `keras.models.load_model`, which makes the GAN itself."
+    )
+
+
+def _shape(shapes, name):
+    return f"shape {shapes[name]}" if name in shapes else "no such array"

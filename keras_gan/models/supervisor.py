@@ -4,6 +4,29 @@ import math
 
 import keras
 
+from keras_gan import backend
+
+
+def supervised(callbacks, data, shuffle):
+    """Return the callbacks of `fit` in the order in which they act, with a `Supervisor` as the first.
+
+    One that keeps the state of the others (it has a method `keep`) comes before them, so that it sees
+    an epoch's end after all of them have acted on it, when the next begins, and before they go on.
+
+    Args:
+        callbacks: callbacks, nested as Keras allows, or None.
+        data: what `fit` trains on.
+        shuffle: whether Keras shuffles it, by a state that it does not save.
+    """
+    callbacks = keras.tree.flatten(callbacks or [])
+    keepers = [callback for callback in callbacks if hasattr(callback, "keep")]
+    others = [callback for callback in callbacks if not hasattr(callback, "keep")]
+    # Keras shuffles neither `tf.data` nor the loaders of torch nor generators.
+    has_order = any(hasattr(data, name) for name in ("element_spec", "batch_sampler", "__next__"))
+    for keeper in keepers:
+        keeper.keep(others, shuffled=bool(shuffle) and not has_order)
+    return [Supervisor(data), *keepers, *others]
+
 
 class Supervisor(keras.callbacks.Callback):
     """Tells data their epoch, `TerminateOnNaN` of losses that are not finite, and users of no data.
@@ -21,6 +44,10 @@ class Supervisor(keras.callbacks.Callback):
         super().__init__()
         self._data = data
         self._batches = 0
+
+    def on_train_begin(self, logs=None):
+        """Refuse networks that several replicas would spoil."""
+        backend.check_replicas(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Set the data's epoch, on which its order depends."""

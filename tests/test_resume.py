@@ -1,0 +1,361 @@
+"""A run that was killed goes on as if it had not been: here in one process."""
+
+import copy
+import json
+import math
+import os
+import resource
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from games import mlp
+
+import keras_gan as kg
+from keras_gan.callbacks import Resume, plain_state
+
+IMAGES = np.random.default_rng(0).random((20, 4, 4, 1)).astype("float32")
+
+
+class Kill(Exception):
+    """What stands for a kill: nothing runs after it."""
+
+
+class KillAt(keras.callbacks.Callback):
+    def __init__(self, moment, number):
+        super().__init__()
+        setattr(self, moment, self._kill)
+        self.number = number
+
+    def _kill(self, number=None, logs=None):
+        if number is None or isinstance(number, dict) or number == self.number:
+            raise Kill
+
+
+def make_gan(units=8, rate=1e-3, seed=0, **compile_arguments):
+    images, flat = keras.layers.Reshape((4, 4, 1)), keras.layers.Flatten()
+    nets = mlp(3, 16, units, dropout=0.2, batch_norm=True), mlp(16, 1, 8, dropout=0.3, batch_norm=True)
+    generator = keras.Sequential([keras.Input((3,)), *nets[0].layers, images])
+    discriminator = keras.Sequential([keras.Input((4, 4, 1)), flat, *nets[1].layers])
+    gan = kg.GAN(generator, discriminator, seed=seed)
+    gan.compile(
+        keras.optimizers.SGD(0.05, momentum=0.9), keras.optimizers.Adam(rate), **compile_arguments
+    )
+    return gan
+
+
+def distance(real, fake):
+    return abs(real.mean() - fake.mean())
+
+
+def watchers(folder, monitor="val_distance", mode="min", patience=9):
+    """Callbacks that each remember something."""
+    return [
+        kg.callbacks.EvaluateSamples(distance, IMAGES, num_samples=20, every=2),
+        kg.callbacks.CollapseMonitor(IMAGES, num_samples=20, patience=50),
+        keras.callbacks.EarlyStopping(monitor, mode=mode, patience=patience, restore_best_weights=True),
+        keras.callbacks.ModelCheckpoint(
+            folder / "best.weights.h5", monitor, mode=mode, save_best_only=True, save_weights_only=True
+        ),
+        kg.callbacks.SampleGrid(folder / "samples", every=2, rows=2, columns=2, gif=True),
+        kg.callbacks.TrainingCurves(folder / "curves.png", every=50),
+        keras.callbacks.EarlyStopping("d_loss", mode="max", patience=50, restore_best_weights=False),
+    ]
+
+
+def memory(callbacks):
+    """Return what the two that stop and the one that warns go by."""
+    stops = [c for c in callbacks if isinstance(c, keras.callbacks.EarlyStopping)]
+    streaks = [c._streaks for c in callbacks if isinstance(c, kg.callbacks.CollapseMonitor)]
+    return [(stop.best, stop.best_epoch, stop.wait) for stop in stops], streaks
+
+
+def train(folder, epochs=5, extra=(), gan=None, watch=None, every=1, **fit_arguments):
+    keras.utils.set_random_seed(0)
+    gan = gan or make_gan(average_decay=0.9, discriminator_steps=2)
+    data = kg.datasets.load(IMAGES, batch_size=10, seed=3)
+    resume = Resume(folder / "resume", every)
+    callbacks = [*(watchers(folder) if watch is None else watch), resume, *extra]
+    # Numbers that stand in for those of other runs fail at once if they are used.
+    gan.fit(data, epochs=epochs, verbose=0, callbacks=callbacks, **fit_arguments)
+    return gan
+
+
+def everything(gan):
+    variables = [*gan.variables, *gan.optimizer.variables]
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def assert_same_run(a, b):
+    assert a.history.history == b.history.history
+    assert a.history.epoch == b.history.epoch
+    for left, right in zip(everything(a), everything(b), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def contents(folder):
+    """Return the bytes of all files but the states and Keras' own, which hold dates."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in paths
+        if "resume" not in path.parts and path.suffix != ".h5"
+    }
+
+
+def states(folder):
+    return sorted(path.name for path in (folder / "resume").iterdir())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    watch = watchers(folder)
+    return train(folder, watch=watch), folder, memory(watch)
+
+
+@pytest.mark.parametrize(
+    ("moment", "number", "state"),
+    [
+        ("on_train_batch_end", 1, None),
+        ("on_epoch_end", 2, 2),
+        ("on_train_end", None, 5),
+    ],
+)
+def test_a_killed_run_ends_as_an_undisturbed_one(moment, number, state, undisturbed, tmp_path):
+    with pytest.raises(Kill):
+        train(tmp_path, extra=[KillAt(moment, number)])
+    assert states(tmp_path) == ([f"epoch-{state:04d}"] if state else [])
+    gan, folder, remembered = undisturbed
+    watch = watchers(tmp_path)
+    assert_same_run(train(tmp_path, watch=watch), gan)
+    assert memory(watch) == remembered
+    assert remembered[0][1][1:] == (0, 4)  # the best of the second came first, and was waited for since
+    assert contents(tmp_path) == contents(folder)
+    assert len(contents(folder)) == 7  # four pictures of samples and a film of them, curves twice
+
+
+def test_a_run_killed_again_and_again(undisturbed, tmp_path):
+    for moment, number in (("on_epoch_end", 1), ("on_epoch_begin", 4)):
+        with pytest.raises(Kill):
+            train(tmp_path, extra=[KillAt(moment, number)], every=2)
+    assert states(tmp_path) == ["epoch-0004"]
+    assert_same_run(train(tmp_path, every=2), undisturbed[0])
+
+
+def test_a_finished_run_is_not_trained_again(undisturbed, tmp_path, capsys):
+    gan, folder, _ = undisturbed
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "resume").rglob("*")}
+    again = train(tmp_path, extra=[KillAt("on_epoch_begin", 5)])
+    assert_same_run(again, gan)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "resume").rglob("*")} == before
+    assert capsys.readouterr().out == ""
+    keras.utils.set_random_seed(0)
+    again = make_gan(average_decay=0.9, discriminator_steps=2)
+    resume = Resume(tmp_path / "resume")
+    history = again.fit(IMAGES, batch_size=10, shuffle=False, epochs=3, callbacks=[resume])
+    assert resume.initial_epoch == 5
+    assert history.epoch == [0, 1, 2, 3, 4]
+    assert "epoch 5 of 3 was reached before; nothing is left to train" in capsys.readouterr().out
+
+
+def test_more_epochs_are_trained(undisturbed, tmp_path, capsys):
+    gan = train(tmp_path, epochs=3)
+    longer = train(tmp_path, epochs=5)
+    assert longer.history.history["d_loss"] == undisturbed[0].history.history["d_loss"]
+    assert longer.history.epoch == [0, 1, 2, 3, 4]
+    # The same GAN goes on too, and a state wins over `initial_epoch`.
+    train(tmp_path, epochs=6, gan=longer, watch=[], initial_epoch=2)
+    assert longer.history.epoch == [0, 1, 2, 3, 4, 5]
+    assert gan.history.epoch == [0, 1, 2]
+
+
+def test_a_run_that_a_callback_stopped_is_over(tmp_path, capsys):
+    def stopping():
+        return watchers(tmp_path, "d_loss", "max", patience=1)[2:3]
+
+    early = train(tmp_path, epochs=9, watch=stopping())
+    assert len(early.history.epoch) < 9
+    again = train(
+        tmp_path, epochs=9, watch=[*stopping(), KillAt("on_epoch_begin", len(early.history.epoch))]
+    )
+    assert_same_run(again, early)
+    longer = train(tmp_path, epochs=10, watch=[])
+    assert longer.history.epoch == list(range(10))
+
+
+def test_states_are_written_every_few_epochs_and_at_the_end(tmp_path):
+    class Look(keras.callbacks.Callback):
+        seen = ()
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen = [*self.seen, states(tmp_path)]
+
+    look = Look()
+    train(tmp_path, epochs=5, watch=[look], every=2)
+    assert look.seen == [[], [], ["epoch-0002"], ["epoch-0002"], ["epoch-0004"]]
+    assert states(tmp_path) == ["epoch-0005"]
+
+
+def test_a_state_of_other_settings_is_refused(undisturbed, tmp_path):
+    shutil.copytree(undisturbed[1], tmp_path, dirs_exist_ok=True)
+    same = {"average_decay": 0.9, "discriminator_steps": 2}
+    for gan, message in [
+        (make_gan(units=9, **same), r"gan\.generator.*\.units was 8, and is 9"),
+        (
+            make_gan(rate=0.5, **same),
+            r"compile\.g_optimizer\.config\.learning_rate was 0\.00\d*, and is 0\.5",
+        ),
+        (make_gan(seed=1, **same), r"gan\.seed was 0, and is 1"),
+        (
+            make_gan(loss="hinge", **same),
+            r"compile\.loss\.class_name was .NonSaturating., and is .Hinge",
+        ),
+        (make_gan(average_decay=0.9), r"compile\.discriminator_steps was 2, and is 1"),
+    ]:
+        with pytest.raises(
+            ValueError, match=message + r"[^$]*To begin another, choose another `directory`"
+        ):
+            train(tmp_path, gan=gan, watch=[])
+    data = kg.datasets.load(IMAGES, batch_size=5)
+    with pytest.raises(ValueError, match=r"steps_per_epoch was 2, and is 4"):
+        make_gan(**same).fit(data, epochs=5, verbose=0, callbacks=[Resume(tmp_path / "resume")])
+    # How a step is computed is no such setting, nor are the names that Keras counts on.
+    train(tmp_path, gan=make_gan(run_eagerly=True, **same), watch=[])
+
+
+def test_a_damaged_state_is_named(undisturbed, tmp_path):
+    for name in ("gan.weights.h5", "callbacks.npz", "progress.json"):
+        shutil.copytree(undisturbed[1] / "resume", tmp_path / name / "resume")
+        path = tmp_path / name / "resume" / "epoch-0005" / name
+        path.write_bytes(path.read_bytes()[:-9])
+        with pytest.raises(ValueError, match="epoch-0005 is damaged .*Remove .* to begin anew"):
+            train(tmp_path / name)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"epoch-0005 is damaged \(FileNotFoundError.*progress\.json"):
+        train(tmp_path / name)
+
+
+def test_an_older_state_is_used_if_the_newest_is_damaged(undisturbed, tmp_path):
+    gan, folder, _ = undisturbed
+    with pytest.raises(Kill):
+        train(tmp_path, extra=[KillAt("on_epoch_end", 3)])
+    shutil.copytree(folder / "resume" / "epoch-0005", tmp_path / "resume" / "epoch-0005")
+    (tmp_path / "resume" / "epoch-0005" / "gan.weights.h5").write_bytes(b"")
+    with pytest.warns(UserWarning, match="epoch-0005 is damaged .*goes on from the older epoch-0003"):
+        resumed = train(tmp_path)
+    assert_same_run(resumed, gan)
+    assert states(tmp_path) == ["epoch-0005"]
+
+
+def test_a_full_disk_leaves_the_state_before(undisturbed, tmp_path):
+    class FillDisk(keras.callbacks.Callback):
+        """Lets no file grow beyond 4 KiB from an epoch on."""
+
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 3:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(OSError, match="The state after epoch 4 was not written; the one before is"):
+            train(tmp_path, extra=[FillDisk()])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert states(tmp_path) == ["epoch-0003"]
+    assert_same_run(train(tmp_path), undisturbed[0])
+
+
+def test_what_a_killed_write_has_left_is_removed(tmp_path):
+    left_over = tmp_path / "resume" / f"epoch-0007.{os.getpid() + 1}.tmp"
+    left_over.mkdir(parents=True)
+    (left_over / "progress.json").write_text("{")
+    train(tmp_path, epochs=1, watch=[])
+    assert states(tmp_path) == ["epoch-0001"]
+
+
+def test_bad_arguments(tmp_path):
+    for every in (0, 2.5, True):
+        with pytest.raises(ValueError, match="`every` is a whole number of 1 or more"):
+            Resume(tmp_path, every=every)
+    (tmp_path / "resume").write_text("a file")
+    with pytest.raises(ValueError, match="`directory` is a folder that the state .* can be written to"):
+        train(tmp_path, watch=[])
+    gan = make_gan()
+    with pytest.raises(ValueError, match="Keras shuffles arrays by a state of its own"):
+        gan.fit(IMAGES, verbose=0, callbacks=[Resume(tmp_path / "other")])
+    callbacks = keras.callbacks.CallbackList([Resume(tmp_path / "other")], add_history=True, model=gan)
+    with pytest.raises(ValueError, match="Resume must know the other callbacks"):
+        gan.fit(IMAGES, verbose=0, callbacks=callbacks)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match="Resume is for a model with `generate`"):
+        model.fit(np.zeros((4, 2)), np.zeros(4), verbose=0, callbacks=[Resume(tmp_path / "other")])
+
+
+def test_the_numbers_of_an_earlier_run_stand_until_the_next_measurement():
+    calls = []
+
+    def gap(real, fake):
+        calls.append(len(calls))
+        return float(len(calls))
+
+    gan = make_gan()
+    measure = kg.callbacks.EvaluateSamples(gap, IMAGES, every=4, num_samples=4)
+    gan.fit(IMAGES, shuffle=False, verbose=0, epochs=2, callbacks=[measure])
+    gan.fit(
+        IMAGES, shuffle=False, verbose=0, epochs=5, initial_epoch=2, callbacks=[measure, gan.history]
+    )
+    assert gan.history.history["val_gap"] == [1.0, 2.0, 2.0, 3.0, 4.0]
+
+
+def test_it_can_be_copied(tmp_path):
+    assert copy.deepcopy(Resume(tmp_path, every=3)).every == 3
+
+
+VALUES = {
+    "scalars": [True, 3, 0.1, 1e-320, math.inf, "text", None],
+    "tuple": (1, [2.0, (3,)]),
+    "dict": {1: "a", (2, 3): {"b": [4]}},
+    "array": np.arange(6.0).reshape(2, 3),
+    "bfloat16": keras.ops.convert_to_numpy(keras.ops.cast([1.5, -2.0], "bfloat16")),
+    "strings": np.array(["a", "bcd"]),
+    "scalar": np.float32(0.1),
+    "weights": [np.zeros((2, 0)), np.ones((), "int8")],
+}
+
+
+def test_plain_state_is_kept_with_its_types(tmp_path):
+    arrays = {}
+
+    def keep(array):
+        return arrays.setdefault(str(len(arrays)), array) is None or str(len(arrays) - 1)
+
+    code = json.loads(json.dumps(plain_state.encode(VALUES, keep)))
+    np.savez(tmp_path / "arrays.npz", **arrays)
+    again = plain_state.decode(code, np.load(tmp_path / "arrays.npz").__getitem__)
+    np.testing.assert_equal(again, VALUES)
+    assert repr(again) == repr(VALUES)
+    assert again["bfloat16"].dtype == VALUES["bfloat16"].dtype
+
+
+def test_only_plain_attributes_that_have_changed_are_kept():
+    class Thing(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.setting, self.data, self.seen = 1, np.zeros(3), []
+            self.file, self.mixed = object(), [object()]
+
+    thing = Thing()
+    before = plain_state.fingerprints(thing)
+    thing.set_params({"epochs": 3})
+    thing.set_model(make_gan())
+    assert plain_state.changed(thing, before) == {}
+    thing.seen.append(5)  # in place
+    thing.data[1] = 7
+    thing.new = math.nan
+    assert sorted(plain_state.changed(thing, before)) == ["data", "new", "seen"]
+    labels = plain_state.labelled([thing, Resume("x"), Thing(), Thing()])
+    assert list(labels) == ["Thing", "Resume", "Thing 2", "Thing 3"]
