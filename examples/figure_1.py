@@ -76,7 +76,8 @@ def train(gan, examples, epochs, g_rate=G_RATE, terms=()):
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps), BETA_1)
         for rate in (D_RATE, g_rate)
     )
-    gan.compile(d_optimizer, g_optimizer, terms=terms, steps_per_execution=10)
+    at_once = 1 if keras.backend.backend() == "torch" else 10
+    gan.compile(d_optimizer, g_optimizer, terms=terms, steps_per_execution=at_once)
     gan.fit(examples, epochs=epochs, batch_size=BATCH_SIZE, verbose=0)
 
 

@@ -3,6 +3,7 @@
 import numbers
 
 import numpy as np
+from keras import ops
 
 
 def interpolate(start, end, steps, path="linear"):
@@ -38,7 +39,7 @@ def interpolate(start, end, steps, path="linear"):
     >>> arc[0, 1].round(2).tolist() == np.float32([1.41, 1.41]).tolist()
     True
     """
-    start, end = np.asarray(start, dtype="float64"), np.asarray(end, dtype="float64")
+    start, end = (np.float64(ops.convert_to_numpy(ends)) for ends in (start, end))
     if start.ndim < 2 or start.shape != end.shape:
         raise ValueError(
             "A path leads from each latent of `start` to that of `end`: two arrays of one shape "

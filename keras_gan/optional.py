@@ -1,6 +1,12 @@
-"""Optional packages: imported where they are used, and missed with the command that brings them."""
+"""Packages imported where they are used: optional ones, missed with the command that brings them.
 
+And TensorFlow, which reads data on every backend.
+"""
+
+import contextlib
 import importlib
+
+import keras
 
 PACKAGES = {
     "matplotlib": "plot",
@@ -38,3 +44,26 @@ def require(module):
             f"This needs the optional package {package!r}, which could not be imported ({error}). "
             f"Install it with: pip install keras-gan[{PACKAGES[package]}]"
         ) from error
+
+
+def tensorflow():
+    """Import TensorFlow, which reads data and writes logs on every backend.
+
+    On another backend than its own it is kept from the GPUs, all of whose memory it would take, unless
+    the program has begun to use them by it before.
+
+    Returns:
+        The imported module.
+
+    Example:
+
+    >>> from keras_gan.optional import tensorflow
+    >>> tensorflow().data.Dataset.range(3).reduce(0, lambda total, number: total + 1).numpy().item()
+    3
+    """
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        with contextlib.suppress(RuntimeError):  # of devices that are in use
+            tf.config.set_visible_devices([], "GPU")
+    return tf

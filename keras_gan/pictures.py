@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from keras import ops
 
 from keras_gan.optional import require
 
@@ -20,6 +21,12 @@ PANELS = (
 
 def limits(value_range):
     """Return the two ends of a value range as floats, or say what is wrong with it.
+
+    Args:
+        value_range: pair of numbers, those shown as black and as white.
+
+    Returns:
+        `(lowest, highest)`.
 
     Raises:
         ValueError: it is no pair of finite numbers, lowest first.
@@ -61,7 +68,7 @@ def to_uint8(images, value_range):
     [0, 128, 255, 255, 128]
     """
     low, high = limits(value_range)
-    images = np.asarray(images, dtype="float64")
+    images = np.asarray(ops.convert_to_numpy(images), dtype="float64")
     levels = np.where(np.isfinite(images), (images - low) / (high - low), 0.5)
     return np.rint(255 * np.clip(levels, 0, 1)).astype("uint8")
 
@@ -165,6 +172,9 @@ def encode_png(picture):
 
 def check_png(path):
     """Refuse the name of a file that is no PNG.
+
+    Args:
+        path: name of the file to be written.
 
     Raises:
         ValueError: `path` does not end in `.png`.

@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_gan import backend, registry
 
+_OF_TENSORFLOW = "tensorflow_probability.python."
 _ROOT_3 = math.sqrt(3.0)
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -46,7 +47,7 @@ def _symmetric(shape, seed):
 
 
 class Prior:
-    """Base class of priors. A member writes `draw(shape, key)`.
+    """Base class of priors, whose members write `draw(shape, key)`.
 
     Args:
         shape: shape of one latent, an integer or a tuple; None takes it from the generator.
@@ -56,8 +57,8 @@ class Prior:
     >>> class Ones(kg.priors.Prior):
     ...     def draw(self, shape, key):
     ...         return ops.ones(shape)
-    >>> Ones(shape=3).sample(2, seed=0).shape
-    TensorShape([2, 3])
+    >>> tuple(Ones(shape=3).sample(2, seed=0).shape)
+    (2, 3)
     """
 
     def __init__(self, shape=None):
@@ -161,8 +162,8 @@ class Normal(Prior):
 
     Example:
 
-    >>> kg.priors.Normal(shape=(4, 8)).sample(2, seed=0).shape
-    TensorShape([2, 4, 8])
+    >>> tuple(kg.priors.Normal(shape=(4, 8)).sample(2, seed=0).shape)
+    (2, 4, 8)
     """
 
     def __init__(self, mean=0.0, stddev=1.0, shape=None):
@@ -262,8 +263,8 @@ class Joint(Prior):
     Example:
 
     >>> prior = kg.priors.Joint(["normal", kg.priors.Categorical(10), kg.priors.Uniform(-1, 1, 2)])
-    >>> prior.with_shape(74).sample(5, seed=0).shape
-    TensorShape([5, 74])
+    >>> tuple(prior.with_shape(74).sample(5, seed=0).shape)
+    (5, 74)
     """
 
     def __init__(self, priors):
@@ -316,14 +317,14 @@ class Distribution(Prior):
             one of `tensorflow_probability.substrates.jax`.
 
     Raises:
-        ValueError: the backend is torch.
+        ValueError: the backend is torch, or JAX and the distribution is one of TensorFlow.
 
     Example:
 
     >>> import tensorflow_probability as tfp
     >>> prior = kg.priors.Distribution(tfp.distributions.StudentT(df=3.0, loc=0.0, scale=1.0))
-    >>> prior.with_shape(100).sample(8, seed=0).shape
-    TensorShape([8, 100])
+    >>> tuple(prior.with_shape(100).sample(8, seed=0).shape)
+    (8, 100)
     """
 
     def __init__(self, distribution):
@@ -332,6 +333,11 @@ class Distribution(Prior):
                 "TensorFlow Probability has no distributions for the backend "
                 f"{keras.backend.backend()!r}. Expected a `kg.priors.Prior`, of which subclasses are "
                 f"easily written. Received: {distribution!r}"
+            )
+        if keras.backend.backend() == "jax" and type(distribution).__module__.startswith(_OF_TENSORFLOW):
+            raise ValueError(
+                "On JAX latents are drawn by JAX. Expected a distribution of "
+                f"`tensorflow_probability.substrates.jax`. Received: {distribution!r}"
             )
         self.distribution = distribution
         own = (*distribution.batch_shape, *distribution.event_shape)

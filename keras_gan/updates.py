@@ -12,7 +12,7 @@ _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 
 class UpdateRule:
-    """Base class of update rules. A member writes `step`.
+    """Base class of update rules, whose members write `step`.
 
     Attributes:
         alternates: whether the discriminator's k steps are over when `step` is called, which then

@@ -16,7 +16,7 @@ def linear(latent_dim, size, seed=0):
     weights, bias = rng.normal(size=(latent_dim, size)) / latent_dim**0.5, rng.normal(size=size)
 
     def decoder(latents):
-        return ops.matmul(latents, np.float32(weights)) + np.float32(bias)
+        return ops.add(ops.matmul(latents, np.float32(weights)), np.float32(bias))
 
     def exact(x, std):
         covariance = weights.T @ weights + std**2 * np.eye(size)
@@ -173,9 +173,9 @@ def test_steps_adapt_to_the_target():
     """Steps grow by 2 % above an acceptance of 0.65, shrink by 2 % below, and stay in [1e-4, 0.5]."""
 
     def transition(steps, rates, fit):
-        rows = ops.ones((3, 1))
-        keys = [ops.convert_to_tensor([1, n], "int64") for n in (0, 1)]
-        state = annealed._transition(fit, rows, fit(rows), *map(np.float32, (steps, rates)), 1.0, *keys)
+        rows, keys = ops.ones((3, 1)), annealed._keys(1, 1)
+        steps, rates = map(ops.convert_to_tensor, (steps, rates))
+        state = annealed._transition(fit, rows, fit(rows), steps, rates, 1.0, keys(0), keys(1))
         return [ops.convert_to_numpy(part) for part in state]
 
     # Tiny steps are accepted: .9 · rate + .1.
@@ -212,6 +212,30 @@ def test_a_keras_model_brings_its_latent_shape():
     result = annealed_log_likelihood(model, x, 0.5, "uniform", 20, 3)
     assert result.log_likelihoods.shape == (6,)
     assert (result.num_temperatures, result.num_chains, result.std) == (20, 3, 0.5)
+
+
+def test_weights_that_change_between_calls_count():
+    """Compiled programs may hold weights as constants: none outlives its call."""
+    model, other, x = generator(), generator(), np.zeros((2, 2, 2, 3))
+    settings = {"std": 0.5, "prior": "normal", "num_temperatures": 5, "num_chains": 3}
+    before = annealed_log_likelihood(model, x, **settings).log_likelihoods
+    expected = annealed_log_likelihood(other, x, **settings).log_likelihoods
+    model.set_weights(other.get_weights())
+    after = annealed_log_likelihood(model, x, **settings).log_likelihoods
+    np.testing.assert_allclose(after, expected, rtol=1e-6)
+    assert abs(after - before).max() > 0.1
+
+
+@pytest.mark.torch
+def test_a_chain_does_not_remember_how_it_came_about():
+    """torch keeps what led to a tensor that can be differentiated: here all steps before."""
+    decoder, key = generator(), annealed._keys(0, 1)
+    fit = annealed._Model(decoder, "normal", 0.5).fit_to(np.zeros((3, 12)))
+    rows = ops.ones((3, 2))
+    steps = ops.full((3,), 0.01)
+    assert fit(rows).requires_grad
+    state = annealed._transition(fit, rows, fit(rows), steps, steps, 0.5, key(0), key(1))
+    assert not any(part.requires_grad for part in state)
 
 
 def test_simulated_data_are_decoded_latents_and_noise():
@@ -258,6 +282,10 @@ def test_result_says_what_was_drawn():
     assert (result.prior, result.seed) == ("Uniform(low=-1.0, high=2.0, shape=(1,))", 7)
 
 
+def in_numpy(latents):
+    return bent(ops.convert_to_numpy(latents))
+
+
 X, NORMAL = np.zeros((3, 2)), kg.priors.Normal(shape=1)
 
 
@@ -271,6 +299,7 @@ X, NORMAL = np.zeros((3, 2)), kg.priors.Normal(shape=1)
         ((lambda z: None, X, 0.3), {}, r"expected shape \(16, 2\), received NoneType"),
         ((lambda z: bent(z) / 0.0, X, 0.3), {}, "output is not finite.* for 6 of 6 latents"),
         ((lambda z: np.zeros((16, 2)), X, 0.3), {}, "has no gradient.*Write it with `keras.ops`"),
+        ((in_numpy, X, 0.3), {}, "has no gradient.*Write it with `keras.ops`, not NumPy"),
         ((lambda z: ops.round(bent(z)), X, 0.3), {}, "has no gradient.*and without rounding"),
         ((lambda z: ops.sign(bent(z)) + 0.0 * bent(z), X, 0.3), {}, "has no gradient.*without rounding"),
         ((bent, X, True), {}, "`std` is the standard deviation.*Received: True"),

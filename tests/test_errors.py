@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp, sgd
-from keras import layers
+from games import BACKEND, mlp, sgd
+from keras import layers, ops
 
 import keras_gan as kg
 
@@ -13,6 +13,11 @@ def compiled(generator=None, discriminator=None, **kwargs):
     gan = kg.GAN(generator or mlp(4, 2), discriminator or mlp(2, 1), seed=0)
     gan.compile(**{**sgd(0.1), **kwargs})
     return gan
+
+
+def moving_mean(network):
+    (mean,) = (v for v in network.non_trainable_weights if v.name == "moving_mean")
+    return ops.convert_to_numpy(mean)
 
 
 def test_samples_that_the_discriminator_does_not_take():
@@ -56,21 +61,25 @@ def test_functional_discriminator_with_a_sigmoid_operation():
 def test_batch_smaller_than_k(eager):
     """12 rows in batches of 5 leave 2 for the last one, fewer than k = 3."""
     gan = compiled(discriminator_steps=3, run_eagerly=eager)
-    before = [v.numpy() for v in gan.generator.weights]
+    before = gan.generator.get_weights()
     with pytest.raises(
         Exception, match=r"(?s)cut into 3 minibatches.*needs at least 3 rows.*drop_remainder"
     ):
         gan.fit(np.zeros((2, 2), "float32"), batch_size=5, verbose=0)
-    for old, new in zip(before, gan.generator.weights, strict=True):
-        np.testing.assert_array_equal(old, new.numpy())
+    if BACKEND != "jax":  # there Keras takes the weights out of a model while it trains
+        for old, new in zip(before, gan.generator.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.tensorflow
+@pytest.mark.jax
 def test_batch_smaller_than_k_with_xla():
     """XLA leaves our message out, but fails before anything moves."""
     gan = compiled(discriminator_steps=3, jit_compile=True, generator=mlp(4, 2, batch_norm=True))
     with pytest.raises(Exception, match=r"(?s)Expected size\[0\] in \[0, 0\]|at least 3 rows"):
         gan.fit(np.zeros((2, 2), "float32"), batch_size=5, verbose=0)
-    assert all(np.isfinite(v.numpy()).all() for v in gan.weights)
+    if BACKEND != "jax":
+        assert all(np.isfinite(weight).all() for weight in gan.get_weights())
 
 
 @pytest.mark.parametrize(
@@ -185,8 +194,10 @@ def test_conditional_gan_without_conditions():
     gan = compiled(two_inputs(4, 2), two_inputs(2, 1))
     with pytest.raises(ValueError, match="the data have none"):
         gan.fit(np.zeros((8, 2), "float32"), verbose=0)
+    gan = compiled(two_inputs(4, 2), two_inputs(2, 1))
     with pytest.raises(ValueError, match=r"Expected \(3,\), received \(4,\)"):
         gan.fit(np.zeros((8, 2), "float32"), np.zeros((8, 4), "float32"), verbose=0)
+    gan = compiled(two_inputs(4, 2), two_inputs(2, 1))
     with pytest.raises(ValueError, match=r"Pass `condition=`: an array of shape \(5, 3\)"):
         gan.generate(5)
     with pytest.raises(ValueError, match=r"must have the shape \(5, 3\), or \(3,\).*Received: \(4, 3\)"):
@@ -205,11 +216,20 @@ def test_numbers_of_generate(arguments):
 
 
 def test_empty_data():
+    with pytest.raises(ValueError, match="are empty: no batch"):
+        compiled().fit(np.zeros((0, 2), "float32"), verbose=0)
+
+
+@pytest.mark.tensorflow
+def test_an_empty_dataset():
+    import tensorflow as tf
+
+    empty = tf.data.Dataset.from_tensor_slices(np.zeros((0, 2), "float32")).batch(2)
     with (
         pytest.warns(UserWarning, match="ran out of data"),
         pytest.raises(ValueError, match="are empty: no batch"),
     ):
-        compiled().fit(np.zeros((0, 2), "float32"), verbose=0)
+        compiled().fit(empty, verbose=0)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -232,13 +252,9 @@ def test_non_finite_data_stop_training_and_leave_batch_norm_whole(bad, policy, c
     assert len(gan.history.epoch) == 1
     assert "loss" not in gan.history.history
     assert np.isnan(gan.history.history["d_loss"][0])
-    assert all(np.isfinite(v.numpy()).all() for v in gan.trainable_variables)
-    for network in (gan.generator, gan.discriminator):
-        for variable in network.non_trainable_weights:
-            assert np.isfinite(variable.numpy()).all(), variable.path
-    assert any(
-        np.any(v.numpy() != 0) for v in gan.discriminator.non_trainable_weights if "mean" in v.name
-    )
+    for variable in gan.weights:
+        assert np.isfinite(ops.convert_to_numpy(variable)).all(), variable.path
+    assert np.any(moving_mean(gan.discriminator) != 0)
 
 
 def test_terminate_on_nan_can_raise():
@@ -318,7 +334,7 @@ def test_conditions_that_are_not_finite(capsys):
         callbacks=[stop],
     )
     assert "Batch 1: Invalid loss" in capsys.readouterr().out
-    assert all(np.isfinite(v.numpy()).all() for v in gan.weights)
+    assert all(np.isfinite(weight).all() for weight in gan.get_weights())
 
 
 def test_one_bad_batch_does_not_stop_the_statistics_of_the_others():
@@ -326,6 +342,6 @@ def test_one_bad_batch_does_not_stop_the_statistics_of_the_others():
     x = np.full((40, 2), 3.0, "float32")
     x[0] = np.nan
     gan.fit(x, batch_size=10, shuffle=False, verbose=0)
-    (mean,) = (v for v in gan.discriminator.non_trainable_weights if v.name == "moving_mean")
-    assert abs(mean.numpy()).max() > 0
-    assert np.isfinite(mean.numpy()).all()
+    mean = moving_mean(gan.discriminator)
+    assert abs(mean).max() > 0
+    assert np.isfinite(mean).all()

@@ -172,7 +172,7 @@ def test_real_images_from_a_dataset(labels):
     first = kg.datasets.load(source, batch_size=10, labels=labels, seed=1)
     first = [batch[0] if labels else batch for batch in first]
     np.testing.assert_array_equal(images, np.concatenate(first))
-    assert int(dataset.epoch.numpy()) == 5
+    assert int(dataset.epoch) == 5
 
 
 def test_the_training_data_may_be_the_real_images():
@@ -307,7 +307,7 @@ def test_a_metric_that_fails_is_named_and_the_others_go_on():
     message = "metric 'score' failed after epoch 2: ZeroDivisionError: no modes left NaN is logged"
     with pytest.warns(UserWarning, match=message) as caught:
         history = train(measure, epochs=3)
-    assert len(caught) == 1
+    assert [warning.category for warning in caught].count(UserWarning) == 1
     assert [math.isnan(value) for value in history["val_score"]] == [False, True, False]
     assert all(math.isfinite(value) for value in history["val_mean_gap"])
     assert measure.results["score"] == 0.5
@@ -365,7 +365,7 @@ def test_samples_that_are_not_finite(metrics):
     measure = EvaluateSamples(metrics, POINTS, num_samples=50)
     with pytest.warns(UserWarning, match="After epoch 2, 50 of 50 samples .* has diverged") as caught:
         history = train(Spoil(), measure, gan=tiny_gan("linear"), epochs=2)
-    assert len(caught) == 1
+    assert [warning.category for warning in caught].count(UserWarning) == 1
     for values in (values for name, values in history.items() if name.startswith("val_")):
         assert math.isfinite(values[0])
         assert math.isnan(values[1])
@@ -538,7 +538,7 @@ def test_real_images_that_cannot_be(real, message):
     gan = tiny_gan()
     with pytest.raises(ValueError, match=message):
         train(EvaluateSamples(mean_gap, real), gan=gan)
-    assert int(gan.d_optimizer.iterations.numpy()) == 0
+    assert int(gan.d_optimizer.iterations) == 0
 
 
 def test_a_metric_that_refuses_the_real_images_is_named_before_training():
@@ -671,7 +671,7 @@ def test_parzen_windows_of_a_tanh_say_which_range_to_pass():
     for validation in (POINTS, images):  # the samples do not fit, and the images do not
         with pytest.raises(ValueError, match=message):
             train(ParzenWindow(validation, num_samples=20), gan=gan)
-    assert int(gan.d_optimizer.iterations.numpy()) == 0
+    assert int(gan.d_optimizer.iterations) == 0
     history = train(ParzenWindow(images, num_samples=20, value_range=(-1, 1)), gan=gan, epochs=1)
     assert math.isfinite(history["val_parzen_log_likelihood"][0])
 
@@ -705,4 +705,6 @@ def test_parzen_windows_of_another_grid():
 def test_nothing_warns_in_a_healthy_run():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # Keras' own, on torch.
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
         train(ParzenWindow(POINTS, every=2), EvaluateSamples(mean_gap, POINTS), epochs=4)

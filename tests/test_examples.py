@@ -107,8 +107,9 @@ def test_dcgan_digits_draws_a_grid_an_epoch(run, capsys, tmp_path, rng):
 
 def test_gan_mnist_leaves_samples_curves_history_and_a_likelihood(run, capsys):
     out = run("gan_mnist", "--epochs", "1", "--batch-size", "400", "--samples", "100")
-    left = ["curves.json", "curves.png", "gan.keras", "history.json", "samples/epoch-0001.png"]
-    assert files(out) == [*left, "samples/samples.gif"]
+    left = ["curves.json", "curves.png", "gan.keras", "history.json"]
+    samples = ["samples/epoch-0001.png", "samples/samples.gif"]
+    assert [file for file in files(out) if not file.startswith("resume/")] == [*left, *samples]
     picture = read(out / "samples/epoch-0001.png")
     height, width = grid_shape(6, 8, 56)
     assert picture.shape[0] == height

@@ -3,13 +3,16 @@
 import copy
 import gc
 import importlib.util
+import math
 import os
 import pathlib
 
 import keras
 import numpy as np
 import pytest
+from games import BACKEND
 from keras import layers
+from PIL import Image
 
 import keras_gan as kg
 from keras_gan.metrics import DigitClassifier, FeatureExtractor, InceptionV3, ModelFeatures, Pixels
@@ -47,7 +50,7 @@ def small(shape=(6, 5, 2), activation=None, classes=3):
 
 def forward(model, inputs):
     """Features and logits of `small` in float64."""
-    weights = {v.path.partition("/")[2]: np.float64(v.numpy()) for v in model.weights}
+    weights = {v.path.partition("/")[2]: np.float64(keras.ops.convert_to_numpy(v)) for v in model.weights}
     rows = np.float64(inputs).reshape(len(inputs), -1)
     hidden = np.maximum(rows @ weights["features/kernel"] + weights["features/bias"], 0)
     normal = (hidden - weights["norm/moving_mean"]) / np.sqrt(weights["norm/moving_variance"] + 1e-3)
@@ -84,6 +87,11 @@ def test_pixels_lie_between_0_and_1_whatever_the_range(value_range):
 def test_bytes():
     x = np.array([[[[0], [51]], [[102], [255]]]], "uint8")
     np.testing.assert_allclose(Pixels((2, 2, 1), (0, 255))(x), [[0, 0.2, 0.4, 1]], atol=1e-7)
+
+
+def test_tensors_are_images_also_those_with_gradients():
+    x = images(4, 3, 2, 2)
+    np.testing.assert_array_equal(Pixels((3, 2, 2))(1.0 * keras.Variable(x)), x.reshape(4, 12))
 
 
 def test_images_are_left_as_they_were():
@@ -196,11 +204,35 @@ def test_images_of_the_right_size_are_not_resized(resizer):
     np.testing.assert_array_equal(ModelFeatures(flat((4, 4, 1)), resizer=resizer)(x), x.reshape(2, 16))
 
 
+def pillow(image, size, filter_name):
+    """Resize one image of one channel with Pillow, whose filters are antialiased always."""
+    method = getattr(Image.Resampling, filter_name)
+    return np.asarray(Image.fromarray(image[..., 0]).resize(size[::-1], method))[..., None]
+
+
+@pytest.mark.parametrize("size", [(8, 8), (37, 50)])
+@pytest.mark.parametrize(
+    ("resizer", "filter_name"),
+    [("nearest", "NEAREST"), ("bilinear", "BILINEAR"), ("bicubic", "BICUBIC"), ("lanczos3", "LANCZOS")],
+)
+def test_resizers_equal_pillow(resizer, filter_name, size):
+    """On whatever backend: so that scores that record the same resizing are comparable."""
+    x = images(2, 16, 17, 1)
+    expected = np.stack([pillow(image, size, filter_name) for image in x]).clip(0, 1)
+    found = ModelFeatures(flat((*size, 1)), resizer=resizer)(x)
+    np.testing.assert_allclose(found, expected.reshape(2, -1), atol=2e-6)
+
+
+def test_the_widest_filter_keeps_what_is_constant():
+    found = ModelFeatures(flat((9, 5, 1)), resizer="lanczos5")(np.full((1, 16, 17, 1), 0.25))
+    np.testing.assert_allclose(found, 0.25, atol=1e-6)
+
+
 def test_what_a_resizer_overshoots_is_clipped():
-    x = np.repeat([0.0, 1.0], 8).reshape(1, 1, 16, 1).repeat(16, axis=1)
+    x = np.repeat(np.float32([0, 1]), 8).reshape(1, 1, 16, 1).repeat(16, axis=1)
     model = flat((24, 24, 1))
-    # Keras' own resizing, unclipped, does overshoot: the test would not fail otherwise.
-    raw = np.asarray(keras.ops.image.resize(x, (24, 24), "bicubic", antialias=True))
+    # Unclipped it does overshoot: the test would not fail otherwise.
+    raw = pillow(x[0], (24, 24), "BICUBIC")
     assert raw.max() > 1.01
     found = ModelFeatures(model, resizer="bicubic")(x)
     assert (found.min(), found.max()) == (0, 1)
@@ -243,7 +275,7 @@ def test_hash_follows_every_weight_and_nothing_else(tmp_path):
     assert extractor.weights == before
     seen = {before}
     for variable in model.weights:
-        value = variable.numpy()
+        value = keras.ops.convert_to_numpy(variable)
         moved = value.copy()
         moved.flat[-1] = np.nextafter(moved.flat[-1], np.float32(9))
         variable.assign(moved)
@@ -314,27 +346,29 @@ def test_copies_are_the_extractor_itself():
     np.testing.assert_array_equal(twin.extractor(x), before)
 
 
-def test_hundreds_of_calls_trace_twice_and_leave_nothing():
-    traces = []
+def test_hundreds_of_calls_trace_a_few_times_and_leave_nothing():
+    traces = [0]
 
     class Spy(layers.Layer):
         def call(self, inputs):
-            traces.append(inputs.shape)
+            traces[0] += 1
             return inputs
 
     model = keras.Sequential([keras.Input((4, 4, 1)), Spy(), layers.Flatten()])
     extractor = ModelFeatures(model, batch_size=8)
-    traces.clear()
-    rows = [images(count, 4, 4, 1) for count in (20, 8, 3, 17, 1)]
+    # TensorFlow finds out that the number of rows varies, JAX compiles for each, torch not at all.
+    most = {"tensorflow": 3, "jax": 4, "torch": math.inf}[BACKEND]
+    traces[0] = 0
+    rows = [images(count, 4, 4, 1) for count in (20, 8, 3, 17, 1)]  # batches of 8, 4, 3 and 1
     for x in rows:
         extractor(x)
-    assert len(traces) <= 3
+    assert 0 < traces[0] <= most
     gc.collect()
     objects, pages = len(gc.get_objects()), resident()
     for number in range(300):
         extractor(rows[number % 5])
     gc.collect()
-    assert len(traces) <= 3
+    assert traces[0] <= most
     assert len(gc.get_objects()) - objects < 100
     assert resident() - pages < 4 << 20
 
@@ -541,7 +575,7 @@ def test_inception_with_random_weights():
     assert found.dtype == np.float32
     assert np.isfinite(found).all()
     assert found.std() > 0
-    colour = np.asarray(keras.ops.image.resize(x, (299, 299), antialias=True)).repeat(3, axis=-1)
+    colour = np.stack([pillow(image, (299, 299), "BILINEAR") for image in x]).repeat(3, axis=-1)
     np.testing.assert_allclose(extractor(colour), found, rtol=1e-4, atol=1e-4)
     # The classes are one dense layer away from the pooled features.
     kernel, bias = map(np.float64, extractor.model.layers[-1].get_weights())
@@ -553,7 +587,7 @@ def test_inception_with_random_weights():
     np.testing.assert_allclose(extractor.input_range, preprocessed)
     assert extractor.name == "keras inception_v3 with random weights of seed 3"
     assert extractor.resizer == "bilinear antialiased to 299×299, grey repeated, if needed"
-    kernel = extractor.model.weights[0].numpy()  # 3 × 3 × 3 × 32
+    kernel = keras.ops.convert_to_numpy(extractor.model.weights[0])  # 3 × 3 × 3 × 32
     np.testing.assert_allclose(kernel.std(), np.sqrt(2 / 27), rtol=0.1)
     assert extractor.model.count_params() == 23_851_784  # as the documentation of Keras says
 

@@ -1,5 +1,6 @@
 import tracemalloc
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -245,6 +246,7 @@ def test_images_may_come_in_batches_of_any_kind():
         (batch for batch in np.split(fake, 3)),
         [fake[:0], fake],
         tf.constant(fake),
+        1.0 * keras.Variable(fake),  # torch remembers where it comes from
         dataset.batch(32),
         labelled.batch(32),
     ):

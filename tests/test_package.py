@@ -1,10 +1,13 @@
 """The package as an installed thing: what it imports, and what it says of itself."""
 
 import importlib.metadata
+import os
 import pathlib
 import subprocess
 import sys
 import tomllib
+
+import pytest
 
 import keras_gan as kg
 
@@ -36,15 +39,26 @@ def test_import_is_light_and_brings_no_extra():
     assert "keras_gan" in roots
 
 
-def test_another_backend_is_refused_with_the_way_out():
-    run = subprocess.run(
-        [sys.executable, "-c", "import keras; keras.backend.backend = lambda: 'jax'; import keras_gan"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "runs on the Keras backend tensorflow. Received: 'jax'" in run.stderr
-    assert "KERAS_BACKEND=tensorflow" in run.stderr
+def python(code, **environment):
+    """Run code in a fresh interpreter."""
+    command, environment = [sys.executable, "-c", code], {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "numpy"])
+def test_another_backend_is_refused_with_the_way_out(backend):
+    """Keras itself need not be able to load it."""
+    run = python(f"import keras; keras.backend.backend = lambda: {backend!r}; import keras_gan")
+    assert run.returncode == 1
+    assert f"Keras backends tensorflow, jax, torch. Received: {backend!r}" in run.stderr
+    assert "environment variable KERAS_BACKEND" in run.stderr
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_do_without_tensorflow(backend):
+    code = "import sys, keras, keras_gan; print(keras.backend.backend(), 'tensorflow' in sys.modules)"
+    run = python(code, KERAS_BACKEND=backend)
+    assert run.stdout.split() == [backend, "False"], run.stderr
 
 
 def test_version_is_one():

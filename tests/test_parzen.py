@@ -1,6 +1,7 @@
 import tracemalloc
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -222,6 +223,13 @@ IMAGES = np.full((2, 3, 4, 4), 0.5)
 def test_refusals(arguments, message):
     with pytest.raises(ValueError, match=message):
         parzen_log_likelihood(*arguments)
+
+
+def test_tensors_are_arrays_also_those_with_gradients():
+    tensor = 1.0 * keras.Variable(GOOD)
+    np.testing.assert_array_equal(
+        parzen_log_likelihood(tensor, tensor, 0.2), parzen_log_likelihood(GOOD, GOOD, 0.2)
+    )
 
 
 @pytest.mark.parametrize("data", [(row for row in GOOD), 0.5, {0.5}])

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from games import mlp, sgd, with_xla
 from keras import ops
 from scipy import stats
 
@@ -98,17 +98,19 @@ PRIORS = [
 ]
 
 
+@pytest.mark.tensorflow
+@pytest.mark.jax
 @pytest.mark.parametrize("prior", PRIORS, ids=lambda p: type(p).__name__)
 def test_noise_is_the_same_with_and_without_xla(prior):
-    seed = keras.random.SeedGenerator(7)
-    plain = [ops.convert_to_numpy(prior.sample(64, seed)) for _ in range(2)]
-    compiled = tf.function(lambda: prior.sample(64, seed), jit_compile=True)
-    seed.state.assign([7, 0])
-    with_xla = [compiled().numpy() for _ in range(2)]
+    seeds = keras.random.SeedGenerator(7)
+    keys = [seeds.next() for _ in range(2)]
+    compiled = with_xla(lambda key: prior.sample(64, key))
+    plain = [ops.convert_to_numpy(prior.sample(64, key)) for key in keys]
+    fast = [ops.convert_to_numpy(compiled(key)) for key in keys]
     exact = isinstance(prior, kg.priors.Categorical) or (
         isinstance(prior, kg.priors.Uniform) and prior.low == -prior.high
     )
-    for a, b in zip(plain, with_xla, strict=True):
+    for a, b in zip(plain, fast, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=0 if exact else 1e-5)
     assert abs(plain[0] - plain[1]).max() > 0
 
@@ -127,6 +129,7 @@ def test_configuration_round_trip(prior):
     np.testing.assert_array_equal(draw(again, 8), draw(prior, 8))
 
 
+@pytest.mark.tensorflow
 def test_any_distribution_of_tensorflow_probability():
     import tensorflow_probability as tfp
 
@@ -144,6 +147,44 @@ def test_any_distribution_of_tensorflow_probability():
     assert stats.kstest(draw(scalar, 500).ravel(), stats.gamma(2.0).cdf).pvalue > 0.01
     with pytest.raises(ValueError, match="cannot be written to a file"):
         keras.saving.serialize_keras_object(kg.priors.get(mixture))
+
+
+class Exponential:
+    """As much of a distribution as a prior asks for, drawn by JAX."""
+
+    batch_shape, event_shape = (), ()
+
+    def sample(self, shape, seed):
+        import jax
+
+        return jax.random.exponential(seed, shape)
+
+
+@pytest.mark.jax
+def test_any_distribution_that_draws_with_jax(rng):
+    prior = kg.priors.get(Exponential()).with_shape((3, 4))
+    z = draw(prior, 500)
+    assert z.shape == (500, 3, 4)
+    assert stats.kstest(z.ravel(), stats.expon.cdf).pvalue > 0.01
+    assert abs(z - draw(prior, 500, seed=1)).max() > 0
+    gan = kg.GAN(mlp(4, 2), mlp(2, 1), prior=Exponential(), seed=0)
+    gan.compile(**sgd(0.1))
+    gan.fit(rng.normal(size=(8, 2)).astype("float32"), verbose=0)
+    assert np.isfinite(gan.generate(3, seed=0)).all()
+
+
+@pytest.mark.jax
+def test_a_distribution_of_tensorflow_is_refused_on_jax():
+    from tensorflow_probability import distributions
+
+    with pytest.raises(ValueError, match=r"tensorflow_probability.substrates.jax.*Received: <tfp"):
+        kg.priors.get(distributions.Gamma(2.0, 1.0))
+
+
+@pytest.mark.torch
+def test_a_distribution_is_refused_on_torch():
+    with pytest.raises(ValueError, match="no distributions for the backend 'torch'. Expected a `kg.pr"):
+        kg.priors.get(Exponential())
 
 
 @pytest.mark.parametrize(

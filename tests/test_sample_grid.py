@@ -27,7 +27,7 @@ class FakeGAN(keras.Sequential):
         moved = (latents + 0.05 * int(self.optimizer.iterations)) % 1
         return self.low + (1 - self.low) * moved
 
-    def train(self, *callbacks, epochs=3, **options):
+    def run(self, *callbacks, epochs=3, **options):
         options = {"verbose": 0, "shuffle": False} | options
         return self.fit(EXAMPLES, EXAMPLES, epochs=epochs, callbacks=list(callbacks), **options)
 
@@ -51,7 +51,7 @@ def cells(picture, rows, columns, size, factor):
 
 def test_a_picture_an_epoch_from_the_same_latents(tmp_path):
     model = FakeGAN()
-    model.train(SampleGrid(tmp_path / "new" / "samples", rows=2, columns=3, seed=7))
+    model.run(SampleGrid(tmp_path / "new" / "samples", rows=2, columns=3, seed=7))
     folder = tmp_path / "new" / "samples"
     assert sorted(os.listdir(folder)) == ["epoch-0001.png", "epoch-0002.png", "epoch-0003.png"]
     assert {request[:2] for request in model.requests} == {(6, 7)}
@@ -63,7 +63,7 @@ def test_a_picture_an_epoch_from_the_same_latents(tmp_path):
 
 
 def test_first_and_last_epoch_are_always_drawn(tmp_path):
-    FakeGAN().train(SampleGrid(tmp_path, every=3, rows=1, columns=1), epochs=7)
+    FakeGAN().run(SampleGrid(tmp_path, every=3, rows=1, columns=1), epochs=7)
     numbers = [1, 3, 6, 7]
     assert sorted(os.listdir(tmp_path)) == [f"epoch-{number:04d}.png" for number in numbers]
 
@@ -73,16 +73,16 @@ def test_last_epoch_of_a_run_that_is_stopped_early(tmp_path):
         def on_epoch_end(self, epoch, logs=None):
             self.model.stop_training = epoch == 4
 
-    FakeGAN().train(SampleGrid(tmp_path, every=3, rows=1, columns=1), Stop(), epochs=9)
+    FakeGAN().run(SampleGrid(tmp_path, every=3, rows=1, columns=1), Stop(), epochs=9)
     assert sorted(os.listdir(tmp_path)) == [f"epoch-{number:04d}.png" for number in (1, 3, 5)]
 
 
 def test_numbering_goes_on_after_a_resume(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    FakeGAN().train(SampleGrid(whole, every=2, rows=1, columns=2, gif=True), epochs=5)
+    FakeGAN().run(SampleGrid(whole, every=2, rows=1, columns=2, gif=True), epochs=5)
     model = FakeGAN()
-    model.train(SampleGrid(parts, every=2, rows=1, columns=2), epochs=2)
-    model.train(SampleGrid(parts, every=2, rows=1, columns=2, gif=True), epochs=5, initial_epoch=2)
+    model.run(SampleGrid(parts, every=2, rows=1, columns=2), epochs=2)
+    model.run(SampleGrid(parts, every=2, rows=1, columns=2, gif=True), epochs=5, initial_epoch=2)
     files = [*(f"epoch-{number:04d}.png" for number in (1, 2, 4, 5)), "samples.gif"]
     assert sorted(os.listdir(whole)) == sorted(os.listdir(parts)) == files
     for name in files:
@@ -104,10 +104,10 @@ def test_numbering_goes_on_after_backup_and_restore(tmp_path):
         )
 
     with pytest.raises(KeyboardInterrupt):
-        FakeGAN().train(*callbacks(), Kill(), epochs=4)
+        FakeGAN().run(*callbacks(), Kill(), epochs=4)
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "samples").iterdir()}
     assert len(times) == 2
-    FakeGAN().train(*callbacks(), epochs=4)
+    FakeGAN().run(*callbacks(), epochs=4)
     names = [f"epoch-{number:04d}.png" for number in (1, 2, 3, 4)]
     assert sorted(os.listdir(tmp_path / "samples")) == names
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())
@@ -126,14 +126,14 @@ def test_a_crash_while_writing_leaves_no_half_file(tmp_path, monkeypatch, broken
                 monkeypatch.setattr(*target, crash)
 
     with pytest.raises(OSError, match="No space left"):
-        FakeGAN().train(SampleGrid(tmp_path, rows=1, columns=1), Break())
+        FakeGAN().run(SampleGrid(tmp_path, rows=1, columns=1), Break())
     assert os.listdir(tmp_path) == ["epoch-0001.png"]
     assert read(tmp_path / "epoch-0001.png").shape == (64, 64)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
 def test_any_number_of_channels(tmp_path, channels):
-    FakeGAN((28, 20, channels)).train(
+    FakeGAN((28, 20, channels)).run(
         SampleGrid(tmp_path, rows=2, columns=3, gif=True, nearest=np.ones((5, 28, 20, channels)))
     )
     picture = read(tmp_path / "epoch-0003.png")
@@ -160,7 +160,7 @@ def test_the_nearest_training_image_ends_each_row(tmp_path, close):
         training[[10, 20, 30, 40]] = np.clip(ends + rng.normal(0, 0.1, ends.shape), 0, 1)
         training[[11, 21, 31, 41]] = np.clip(ends + rng.normal(0, 0.2, ends.shape), 0, 1)
     grid = SampleGrid(tmp_path, rows=4, columns=3, nearest=training, seed=5)
-    FakeGAN((10, 10, 1)).train(grid, epochs=1)
+    FakeGAN((10, 10, 1)).run(grid, epochs=1)
 
     picture = read(tmp_path / "epoch-0001.png")
     left, gap = 3 * 62 + 2, (60 + 4) // 4
@@ -178,7 +178,7 @@ def test_the_nearest_training_image_ends_each_row(tmp_path, close):
 )
 def test_value_range(tmp_path, low, value_range, black):
     model = FakeGAN((8, 8, 1), low=low)
-    model.train(SampleGrid(tmp_path, rows=1, columns=1, value_range=value_range), epochs=1)
+    model.run(SampleGrid(tmp_path, rows=1, columns=1, value_range=value_range), epochs=1)
     shown = cells(read(tmp_path / "epoch-0001.png"), 1, 1, 8, factor=7)[0, 0]
     expected = 255 * (model.generate(1, seed=0)[0, ..., 0] - black) / (1 - black)
     assert abs(shown - expected).max() <= 1
@@ -187,7 +187,7 @@ def test_value_range(tmp_path, low, value_range, black):
 def test_conditions_reach_the_generator(tmp_path):
     model = FakeGAN()
     digits = np.repeat(np.arange(10), 2)
-    model.train(SampleGrid(tmp_path, rows=10, columns=2, condition=digits.tolist()))
+    model.run(SampleGrid(tmp_path, rows=10, columns=2, condition=digits.tolist()))
     for n, _, condition in model.requests:
         assert n == 20
         np.testing.assert_array_equal(condition, digits)
@@ -197,7 +197,7 @@ def test_samples_that_are_not_finite_are_drawn(tmp_path):
     model = FakeGAN((28, 28, 1))
     model.generate = lambda n, **options: np.full((n, 28, 28, 1), np.nan)
     nearest = np.ones((3, 28, 28, 1))
-    model.train(SampleGrid(tmp_path, rows=1, columns=1, nearest=nearest), epochs=1)
+    model.run(SampleGrid(tmp_path, rows=1, columns=1, nearest=nearest), epochs=1)
     assert (cells(read(tmp_path / "epoch-0001.png"), 1, 1, 28, factor=2) == 128).all()
 
 
@@ -214,7 +214,7 @@ def paint(folder, grey, *epochs, size=64):
 
 def test_a_film_shows_the_pictures_of_its_run_alone(tmp_path):
     paint(tmp_path, 77, 1, 2, 3, 4, 5, 6, 10_000)
-    FakeGAN().train(SampleGrid(tmp_path, every=3, rows=1, columns=1, gif=True), epochs=4)
+    FakeGAN().run(SampleGrid(tmp_path, every=3, rows=1, columns=1, gif=True), epochs=4)
     shown = film(tmp_path / "samples.gif")
     # Epoch 2 was not drawn anew, and 5 and 6 are of another run.
     expected = [read(tmp_path / f"epoch-{epoch:04d}.png") for epoch in (1, 3, 4)]
@@ -228,7 +228,7 @@ def test_a_film_of_a_resumed_run_begins_with_the_earlier_epochs(tmp_path):
     paint(tmp_path, 77, 9_999, 10_003, 10_006)
     paint(tmp_path, 88, 9_997, size=32)
     grid = SampleGrid(tmp_path, every=10, rows=1, columns=1, gif=True)
-    FakeGAN().train(grid, epochs=10_004, initial_epoch=9_999)
+    FakeGAN().run(grid, epochs=10_004, initial_epoch=9_999)
     shown = film(tmp_path / "samples.gif")
     # The folder holds 10,003 of an earlier run, which this one did not draw.
     expected = [read(tmp_path / f"epoch-{epoch}.png") for epoch in (9_998, 9_999, 10_000, 10_004)]
@@ -238,7 +238,7 @@ def test_a_film_of_a_resumed_run_begins_with_the_earlier_epochs(tmp_path):
 
 
 def test_a_run_without_epochs_makes_no_gif(tmp_path):
-    FakeGAN().train(SampleGrid(tmp_path / "samples", gif=True), epochs=3, initial_epoch=3)
+    FakeGAN().run(SampleGrid(tmp_path / "samples", gif=True), epochs=3, initial_epoch=3)
     assert os.listdir(tmp_path) == []
 
 
@@ -246,7 +246,7 @@ def test_a_run_without_epochs_makes_no_gif(tmp_path):
 def test_tensorboard_gets_the_pictures(tmp_path, channels):
     import tensorflow as tf
 
-    FakeGAN((8, 8, channels)).train(
+    FakeGAN((8, 8, channels)).run(
         SampleGrid(tmp_path / "samples", every=2, rows=2, columns=2, tensorboard=tmp_path / "log")
     )
     (log,) = (tmp_path / "log").iterdir()
@@ -268,14 +268,14 @@ def test_deep_copies_before_and_after_training(tmp_path):
     grid = SampleGrid(tmp_path / "a", rows=1, columns=2, nearest=nearest, tensorboard=tmp_path / "l")
     model = FakeGAN()
     before = copy.deepcopy(grid)
-    model.train(grid, epochs=2)
+    model.run(grid, epochs=2)
     after = copy.deepcopy(grid)
     assert grid.model is model
     for twin in (before, after):
         assert twin.model is None
         assert twin.nearest is grid.nearest
         twin.directory = tmp_path / "b"
-        FakeGAN().train(twin, epochs=2)
+        FakeGAN().run(twin, epochs=2)
         for name in ("epoch-0001.png", "epoch-0002.png"):
             assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
             (tmp_path / "b" / name).unlink()
@@ -289,8 +289,8 @@ def test_a_deep_copy_during_training_leaves_model_and_writer_behind(tmp_path):
             twins.append(copy.deepcopy(grid))
 
     grid = SampleGrid(tmp_path / "a", rows=1, columns=1, tensorboard=tmp_path / "log")
-    FakeGAN().train(grid, Copy(), epochs=1)
-    FakeGAN().train(twins[0], epochs=2)
+    FakeGAN().run(grid, Copy(), epochs=1)
+    FakeGAN().run(twins[0], epochs=2)
     assert len(os.listdir(tmp_path / "a")) == 2
 
 
@@ -327,7 +327,7 @@ def test_arguments_that_cannot_be(tmp_path, arguments, message):
 def test_samples_that_cannot_be_drawn_are_reported_before_training(shape, nearest, message):
     model = FakeGAN(shape)
     with pytest.raises(ValueError, match=message):
-        model.train(SampleGrid("never made", nearest=nearest))
+        model.run(SampleGrid("never made", nearest=nearest))
     assert int(model.optimizer.iterations) == 0
     assert not os.path.exists("never made")
 

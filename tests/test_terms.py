@@ -5,8 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from games import mlp, one_weight_each, sgd
+from games import BACKEND, Once, gradients, mlp, number, one_weight_each, sgd, weight_gradients
 from keras import layers, ops
 
 import keras_gan as kg
@@ -31,7 +30,8 @@ def gan_with(discriminator, *terms, shape=None):
 
 
 def value(gan, term, real, fake):
-    return float(term.call(gan.judge, ops.convert_to_tensor(real), ops.convert_to_tensor(fake)))
+    penalty = term.call(gan.judge, ops.convert_to_tensor(real), ops.convert_to_tensor(fake))
+    return number(penalty)
 
 
 @pytest.mark.parametrize("shape", [(5,), (4, 3), (6, 6, 3)], ids=["vectors", "sequences", "images"])
@@ -103,10 +103,13 @@ def test_flat_critic_has_a_finite_gradient():
     critic = linear_critic((3,), np.zeros(3, "float32"))
     term = kg.terms.GradientPenalty()
     gan = gan_with(critic, term)
-    with tf.GradientTape() as tape:
-        loss = gan.terms[0].call(gan.judge, ops.ones((4, 3)), ops.zeros((4, 3)))
-    assert np.isfinite(tape.gradient(loss, critic.trainable_variables[0].value).numpy()).all()
-    assert float(loss) == pytest.approx(1.0, abs=1e-5)
+    points = np.ones((4, 3), "float32"), np.zeros((4, 3), "float32")
+    (gradient,) = weight_gradients(
+        lambda: gan.terms[0].call(gan.judge, *map(ops.convert_to_tensor, points)),
+        critic.trainable_variables,
+    )
+    assert np.isfinite(ops.convert_to_numpy(gradient)).all()
+    assert value(gan, gan.terms[0], *points) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_penalties_are_float32_where_float16_would_overflow():
@@ -129,7 +132,7 @@ def test_a_penalty_that_training_minimises_reaches_its_target(rng):
     )
     gan.generator.layers[-2].kernel.assign(np.zeros((4, 2)))
     gan.fit(np.zeros((100, 2), "float32"), batch_size=4, epochs=2, verbose=0)
-    w = gan.discriminator.trainable_variables[0].numpy()
+    (w,) = gan.discriminator.get_weights()
     assert np.linalg.norm(w) == pytest.approx(1.0, abs=1e-3)
 
 
@@ -146,27 +149,48 @@ def resizing_critic(middle):
     )
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        layers.UpSampling2D(interpolation="bilinear", name="smooth"),
-        layers.UpSampling2D(interpolation="bicubic", name="smooth"),
-        layers.Resizing(8, 8, name="smooth"),
-    ],
-    ids=["bilinear", "bicubic", "resizing"],
-)
-@pytest.mark.parametrize("term", [kg.terms.GradientPenalty, kg.terms.DRAGAN, kg.terms.R1, kg.terms.R2])
+RESIZING = {
+    "bilinear": layers.UpSampling2D(interpolation="bilinear", name="smooth"),
+    "bicubic": layers.UpSampling2D(interpolation="bicubic", name="smooth"),
+    "resizing": layers.Resizing(8, 8, name="smooth"),
+}
+PENALTIES = [kg.terms.GradientPenalty, kg.terms.DRAGAN, kg.terms.R1, kg.terms.R2]
+
+
+@pytest.mark.parametrize("term", PENALTIES)
+def test_a_layer_without_second_derivative_is_reported_and_named(term):
+    message = rf"the backend '{BACKEND}' does not have for: once \(Once\)"
+    with pytest.raises(ValueError, match=message):
+        gan_with(resizing_critic(Once(name="once")), term())
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("layer", RESIZING)
+@pytest.mark.parametrize("term", PENALTIES)
 def test_missing_second_order_gradient_is_reported_and_named(layer, term):
     with pytest.raises(ValueError, match=r"the backend 'tensorflow' does not have for: smooth \("):
-        gan_with(resizing_critic(layer), term())
+        gan_with(resizing_critic(RESIZING[layer]), term())
+
+
+@pytest.mark.torch
+def test_an_operation_that_torch_refuses_to_differentiate_twice_is_named():
+    class Distances(layers.Layer):
+        def call(self, x):
+            import torch
+
+            return torch.cdist(x, 2.0 * x, p=1.5)
+
+    critic = keras.Sequential([keras.Input((3, 2)), Distances(), layers.Flatten(), layers.Dense(1)])
+    with pytest.raises(ValueError, match=r"'torch' does not have for: distances \(Distances\)"):
+        gan_with(critic, kg.terms.R1())
 
 
 def test_missing_second_order_gradient_beside_a_path_that_has_one():
     """A residual path hides the missing share from a check for None."""
-    x = keras.Input((4, 4, 1))
-    up = [layers.UpSampling2D(interpolation=i)(layers.Conv2D(2, 1)(x)) for i in ("bilinear", "nearest")]
-    y = layers.Dense(1)(layers.Flatten()(layers.Add()(up)))
-    with pytest.raises(ValueError, match="UpSampling2D"):
+    x = keras.Input((4,))
+    h = layers.Dense(3)(x)
+    y = layers.Dense(1)(layers.Add()([Once(name="once")(h), h]))
+    with pytest.raises(ValueError, match=r"does not have for: once \(Once\)"):
         gan_with(keras.Model(x, y), kg.terms.R1())
 
 
@@ -179,6 +203,7 @@ def test_missing_second_order_gradient_beside_a_path_that_has_one():
         layers.LeakyReLU(0.2),
         layers.Dropout(0.5),
         layers.Activation("tanh"),
+        *(RESIZING.values() if BACKEND != "tensorflow" else ()),
     ],
     ids=lambda layer: type(layer).__name__,
 )
@@ -186,6 +211,7 @@ def test_layers_that_can_be_differentiated_twice_pass(layer):
     gan_with(resizing_critic(layer), kg.terms.R1())
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     "layer", [layers.LayerNormalization(name="norm"), layers.GroupNormalization(1, name="norm")]
 )
@@ -194,23 +220,30 @@ def test_layers_whose_second_derivative_is_wrong_are_named(layer):
         gan_with(resizing_critic(layer), kg.terms.R1())
 
 
-def test_the_backends_second_derivative_of_normalization_is_still_wrong(rng):
-    """If this fails, TensorFlow has been mended, and the warning above can go."""
-    layer = layers.LayerNormalization(epsilon=1e-3)
-    x, u, w = (tf.constant(rng.normal(size=(1, 6)), tf.float32) for _ in range(3))
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.LayerNormalization(epsilon=1e-3),
+        layers.GroupNormalization(1, epsilon=1e-3),
+        layers.BatchNormalization(epsilon=1e-3),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_the_backends_second_derivative_of_normalization(layer, rng):
+    """Wrong on TensorFlow alone. If this fails there, it has been mended, and the warning can go."""
+    x, u, w = (ops.convert_to_tensor(rng.normal(size=(5, 6)), "float32") for _ in range(3))
+    layer.build(x.shape)
+    training = {"training": True} if isinstance(layer, layers.BatchNormalization) else {}
 
-    def slope(at):
-        with tf.GradientTape() as tape:
-            tape.watch(at)
-            loss = tf.reduce_sum(layer(at) * u)
-        return tf.reduce_sum(tape.gradient(loss, at) * w)
+    def gradient(x):
+        with keras.StatelessScope():  # a batch normalization moves its statistics
+            return gradients(lambda x: ops.sum(layer(x, **training) * u), x)[0]
 
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        value = slope(x)
-    found = float(tf.reduce_sum(tape.gradient(value, x) * w))
-    differences = float(slope(x + 1e-2 * w) - slope(x - 1e-2 * w)) / 2e-2
-    assert abs(found - differences) > 0.1 * abs(differences)
+    (found,) = gradients(lambda x: ops.sum(gradient(x) * w), x)  # the Hessian times w
+    ahead, behind = (ops.convert_to_numpy(gradient(x + h * w)) for h in (1e-2, -1e-2))
+    expected = (ahead - behind) / 2e-2
+    error = np.linalg.norm(ops.convert_to_numpy(found) - expected) / np.linalg.norm(expected)
+    assert error > 0.1 if BACKEND == "tensorflow" else error < 0.01
 
 
 def test_lazy_term_acts_in_every_nth_step_with_n_times_the_weight(rng):
@@ -230,7 +263,7 @@ def test_lazy_term_acts_in_every_nth_step_with_n_times_the_weight(rng):
         seen = []
         for _ in range(7):
             gan.fit(np.zeros((1, 1), "float32"), verbose=0)
-            seen.append(float(ops.squeeze(gan.discriminator.trainable_variables[0])))
+            seen.append(gan.discriminator.get_weights()[0].item())
         factors = np.array(seen) / np.array([1.0, *seen[:-1]])
         expected = [1 - 0.1 * 0.5 * 3 if step % 3 == 0 else 1.0 for step in range(7)]
         assert factors == pytest.approx(np.array(expected), rel=1e-5)
@@ -253,7 +286,7 @@ def test_feature_matching_is_the_distance_of_mean_features(rng):
     term = kg.terms.FeatureMatching(name, weight=2.0)
     gan = gan_with(discriminator, term)
     real, fake = rng.normal(size=(2, 6, 3)).astype("float32")
-    kernel, bias = (v.numpy().astype("float64") for v in discriminator.trainable_variables[:2])
+    kernel, bias = map(np.float64, discriminator.get_weights()[:2])
     features = [np.maximum(x @ kernel + bias, 0).mean(axis=0) for x in (real, fake)]
     expected = ((features[0] - features[1]) ** 2).mean()
     assert value(gan, gan.terms[0], real, fake) == pytest.approx(expected, rel=1e-5)
@@ -336,7 +369,7 @@ def test_historical_averaging_ends_the_orbit_of_its_papers_toy(coefficient):
     steps = 2000
     gan.fit(np.zeros((steps, 1), "float32"), batch_size=1, verbose=0, shuffle=False)
     expected, _ = historical_averaging_in_float64(coefficient, steps)
-    found = [float(ops.squeeze(v)) for v in players]
+    found = [number(v) for v in players]
     assert found == pytest.approx(list(expected), abs=2e-3)
 
 
@@ -407,7 +440,8 @@ def test_terms_leave_the_discriminators_statistics_alone():
             warnings.filterwarnings("ignore", message=".*second derivatives")
             gan.compile(**sgd(1e-9), terms=term)
         gan.fit(np.full((8, 2), 5.0, "float32"), batch_size=8, verbose=0)
-        assert norm.moving_mean.numpy() == pytest.approx(np.full(2, 0.45), rel=1e-4)
+        mean = ops.convert_to_numpy(norm.moving_mean)
+        assert mean == pytest.approx(np.full(2, 0.45), rel=1e-4)
 
 
 def test_a_term_serves_two_gans():

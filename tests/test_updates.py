@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import one_weight_each, sgd, weights
+from games import Adam64, Once, one_weight_each, sgd, sigmoid, weights
 
 import keras_gan as kg
 
@@ -12,10 +12,6 @@ def play(gan, steps):
     """Run `steps` training steps on data at 0 and return the distance from the equilibrium (0, 0)."""
     gan.fit(np.zeros((steps, 1), "float32"), batch_size=1, epochs=1, verbose=0, shuffle=False)
     return np.hypot(*weights(gan))
-
-
-def sigmoid(a):
-    return 1 / (1 + np.exp(-a))
 
 
 # Derivative of each loss for the logit ψθ of the one fake: the discriminator's and the generator's.
@@ -157,22 +153,6 @@ def test_dirac_trajectory_agrees_with_float64(loss, update, r1):
     assert weights(gan) == pytest.approx(expected, rel=1e-5)
 
 
-class Adam64:
-    """Adam in float64 (Kingma and Ba, 2015, algorithm 1), one step at a time."""
-
-    def __init__(self, rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
-        self.rate, self.beta_1, self.beta_2, self.epsilon = rate, beta_1, beta_2, epsilon
-        self.m, self.v, self.t = 0.0, 0.0, 0
-
-    def step(self, gradient):
-        self.t += 1
-        self.m = self.beta_1 * self.m + (1 - self.beta_1) * gradient
-        self.v = self.beta_2 * self.v + (1 - self.beta_2) * gradient**2
-        m, v = self.m / (1 - self.beta_1**self.t), self.v / (1 - self.beta_2**self.t)
-        # Keras adds ε before the bias correction of v is divided out.
-        return self.rate * m / (np.sqrt(v) + self.epsilon / np.sqrt(1 - self.beta_2**self.t))
-
-
 def extra_adam(steps, rate):
     """Gidel et al., 2018, algorithm 4, on V = xy."""
     w, adam = np.array([1.0, 1.0]), Adam64(rate)
@@ -288,16 +268,9 @@ def test_consensus_takes_embeddings_as_dense_layers():
 
 def test_consensus_refuses_a_generator_without_second_derivatives():
     layers = keras.layers
-    generator = keras.Sequential(
-        [
-            keras.Input((4,)),
-            layers.Dense(4),
-            layers.Reshape((2, 2, 1)),
-            layers.UpSampling2D(interpolation="bilinear", name="smooth"),
-        ]
-    )
-    critic = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(1)])
-    with pytest.raises(ValueError, match=r"consensus update needs.*does not have for: smooth \("):
+    generator = keras.Sequential([keras.Input((4,)), layers.Dense(3), Once(name="once")])
+    critic = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
+    with pytest.raises(ValueError, match=r"consensus update needs.*does not have for: once \("):
         kg.GAN(generator, critic, seed=0).compile(**sgd(0.1), update="consensus")
 
 

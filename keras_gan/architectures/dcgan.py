@@ -129,8 +129,8 @@ def dcgan_generator(
     Example:
 
     >>> generator = kg.architectures.dcgan_generator(32, channels=1, num_classes=10, width=8)
-    >>> generator([ops.zeros((2, 100)), ops.array([3, 7])]).shape
-    TensorShape([2, 32, 32, 1])
+    >>> tuple(generator([ops.zeros((2, 100)), ops.array([3, 7])]).shape)
+    (2, 32, 32, 1)
     """
     if activation not in _OUTPUT_ACTIVATIONS:
         raise ValueError(registry.unknown("activation", str(activation), _OUTPUT_ACTIVATIONS))
@@ -179,8 +179,8 @@ def dcgan_discriminator(image_size, channels, num_classes=None, width=64, seed=N
     Example:
 
     >>> discriminator = kg.architectures.dcgan_discriminator(32, channels=3, width=8)
-    >>> discriminator(ops.zeros((2, 32, 32, 3))).shape
-    TensorShape([2, 1])
+    >>> tuple(discriminator(ops.zeros((2, 32, 32, 3))).shape)
+    (2, 1)
     """
     doublings = _doublings(image_size)
     net = _Net("dcgan_discriminator", seed, num_classes)

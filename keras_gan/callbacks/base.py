@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_gan import backend
 from keras_gan.metrics.metric import check_whole
-from keras_gan.optional import require
+from keras_gan.optional import require, tensorflow
 from keras_gan.pictures import encode_png, limits, save_gif, save_png
 
 
@@ -115,9 +115,7 @@ class ImageCallback(DrawingCallback):
         if self.value_range is None:
             self._shown_range = (-1, 1) if (samples < 0).any() else (0, 1)
         if self.tensorboard is not None and self._writes():
-            import tensorflow as tf
-
-            self._writer = tf.summary.create_file_writer(str(self.tensorboard))
+            self._writer = tensorflow().summary.create_file_writer(str(self.tensorboard))
 
     def on_epoch_end(self, epoch, logs=None):
         """Draw, if it is this epoch's turn."""
@@ -161,8 +159,7 @@ class ImageCallback(DrawingCallback):
             self._log(picture, number)
 
     def _log(self, picture, number):
-        import tensorflow as tf
-
+        tf = tensorflow()
         # `tf.summary.image` needs the package tensorboard, which only readers of the log need.
         image = tf.compat.v1.Summary.Image(
             height=picture.shape[0],

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -222,6 +223,9 @@ class Resume(EpochCallback):
 
     def _write(self, epoch, stopped=False):
         if not self._writes():
+            # On JAX all processes must take part in a saving; this one's files are of no use.
+            with tempfile.TemporaryDirectory() as elsewhere:
+                self._write_files(Path(elsewhere), epoch, stopped)
             return
         folder = self.directory / f"epoch-{epoch:04d}"
         temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")

@@ -5,6 +5,7 @@ import re
 
 from keras_gan.datasets.options import Options, check_integer
 from keras_gan.datasets.sources import open_source
+from keras_gan.optional import tensorflow
 
 
 def load(
@@ -21,6 +22,7 @@ def load(
     data_dir=None,
     fold=0,
     download=False,
+    shard=(0, 1),
 ):
     """Return a `tf.data.Dataset` of batches of images, in a fresh order each epoch.
 
@@ -74,6 +76,9 @@ def load(
         fold: which of the five folds of `"tfd"`, 0 to 4. Defaults to `0`.
         download: whether a dataset of TensorFlow Datasets that is not prepared is downloaded and
             prepared. Defaults to `False`.
+        shard: pair (number, count): this process' part of every batch, where `count` processes train
+            together and each must bring its own rows, as on JAX. Strategies of TensorFlow take
+            their parts themselves. Defaults to `(0, 1)`: all of it.
 
     Returns:
         A `tf.data.Dataset` of float32 images of shape (rows, height, width, channels) in
@@ -94,14 +99,15 @@ def load(
     >>> len(train), len(validation)
     (40, 10)
     >>> images, digits = next(iter(train))
-    >>> images.shape, digits.dtype
-    (TensorShape([100, 28, 28, 1]), tf.int32)
+    >>> tuple(images.shape), digits.dtype
+    ((100, 28, 28, 1), tf.int32)
     """
     check_integer("batch_size", batch_size, 1)
     check_integer("seed", seed, 0)
+    _check_shard(shard, batch_size)
     options = Options(value_range, image_size, channels, data_dir, fold, download)
     datasets = tuple(
-        _pipeline(selection, batch_size, value_range, shuffle, seed)
+        _pipeline(selection, batch_size, value_range, shuffle, seed, shard)
         for selection in _select(source, split, labels, options)
     )
     return datasets if isinstance(split, (tuple, list)) else datasets[0]
@@ -206,7 +212,7 @@ def _select(source, split, labels, options):
 
 def _scaled(tensor, value_range):
     """Bytes become float32 in `value_range`; what is no bytes is a label or lies in it already."""
-    import tensorflow as tf
+    tf = tensorflow()
 
     if tensor.dtype != tf.uint8:
         return tensor
@@ -215,7 +221,7 @@ def _scaled(tensor, value_range):
 
 
 def _scaled_arrays(selection, value_range):
-    import tensorflow as tf
+    tf = tensorflow()
 
     tensors, _ = selection
     with tf.device("CPU"):
@@ -224,8 +230,20 @@ def _scaled_arrays(selection, value_range):
         )
 
 
-def _pipeline(selection, batch_size, value_range, shuffle, seed):
-    import tensorflow as tf
+def _check_shard(shard, batch_size):
+    number, count = shard
+    check_integer("shard[1]", count, 1)
+    check_integer("shard[0]", number, 0)
+    if number >= count or batch_size % count:
+        raise ValueError(
+            "`shard` is (number, count) of processes that share every batch evenly: a number below the "
+            f"count, and a `batch_size` that the count divides. Received: shard={shard!r}, "
+            f"batch_size={batch_size}"
+        )
+
+
+def _pipeline(selection, batch_size, value_range, shuffle, seed, shard):
+    tf = tensorflow()
 
     tensors, class_names = selection
     with tf.device("CPU"):
@@ -242,6 +260,9 @@ def _pipeline(selection, batch_size, value_range, shuffle, seed):
         return starts.map(lambda start: order[start : start + batch_size])
 
     def batch(indices):
+        number, count = shard
+        rows = tf.shape(indices)[0] // count
+        indices = indices[number * rows : (number + 1) * rows]
         return tf.nest.map_structure(
             lambda tensor: _scaled(tf.gather(tensor, indices), value_range), tensors
         )

@@ -6,6 +6,8 @@ import numbers
 
 import numpy as np
 
+from keras_gan.optional import tensorflow
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -56,7 +58,7 @@ def resized(images, options):
 
 def fitted(images, options):
     """Crop images of shape (..., height, width, channels) to a square, resize and convert them."""
-    import tensorflow as tf
+    tf = tensorflow()
 
     with tf.device("CPU"):
         images = tf.convert_to_tensor(images)
@@ -74,7 +76,7 @@ def fitted(images, options):
 
 
 def _square(images, options):
-    import tensorflow as tf
+    tf = tensorflow()
 
     height, width = tf.unstack(tf.shape(images)[-3:-1])
     side = tf.minimum(height, width)

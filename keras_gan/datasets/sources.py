@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_gan import registry
 from keras_gan.datasets.options import fitted, resized
-from keras_gan.optional import require
+from keras_gan.optional import require, tensorflow
 
 # The sources. Each has `sizes` (split -> number of examples), `class_names`, and
 # `read(split, start, stop)`, which returns (images, labels or None): bytes, or float32 in range.
@@ -203,6 +203,7 @@ class _TensorFlowDataset:
     """A prepared image dataset of TensorFlow Datasets; only the rows asked for are read."""
 
     def __init__(self, name, options):
+        tensorflow()  # before TensorFlow Datasets uses it
         self.tfds = require("tensorflow_datasets")
         self.options = options
         self.builder = _prepared(self.tfds, name, options)

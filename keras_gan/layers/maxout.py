@@ -116,8 +116,8 @@ class Maxout(_MaxoutBase):
     Example:
 
     >>> layer = kg.layers.Maxout(240, pieces=5)
-    >>> layer(ops.ones((2, 784))).shape
-    TensorShape([2, 240])
+    >>> tuple(layer(ops.ones((2, 784))).shape)
+    (2, 240)
     >>> layer.count_params() == (784 + 1) * 5 * 240
     True
     """
@@ -195,8 +195,8 @@ class MaxoutConv2D(_MaxoutBase):
     Example:
 
     >>> layer = kg.layers.MaxoutConv2D(32, pieces=2, kernel_size=8)
-    >>> layer(ops.ones((1, 32, 32, 3))).shape
-    TensorShape([1, 25, 25, 32])
+    >>> tuple(layer(ops.ones((1, 32, 32, 3))).shape)
+    (1, 25, 25, 32)
     """
 
     def __init__(

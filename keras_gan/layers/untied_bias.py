@@ -27,8 +27,8 @@ class UntiedBias(keras.layers.Layer):
     Example:
 
     >>> layer = kg.layers.UntiedBias("ones")
-    >>> layer(ops.zeros((1, 2, 2, 3))).shape, layer.count_params()
-    (TensorShape([1, 2, 2, 3]), 12)
+    >>> tuple(layer(ops.zeros((1, 2, 2, 3))).shape), layer.count_params()
+    ((1, 2, 2, 3), 12)
     """
 
     def __init__(self, initializer="zeros", **kwargs):

@@ -4,6 +4,7 @@ import itertools
 import math
 import numbers
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import keras
 import numpy as np
@@ -25,6 +26,10 @@ PROBES = 16
 WARM_UP = 200
 
 _NORMAL, _UNIT = priors.Normal(), priors.Uniform(0.0, 1.0)
+_NO_GRADIENT = (
+    "The decoder has no gradient: its output does not come from its latents through differentiable "
+    "operations. Write it with `keras.ops`, not NumPy, and without rounding."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,13 +297,13 @@ class _Model:
                 f"{PROBES} latents expected shape ({', '.join(map(str, expected))}), received "
                 f"{received or type(outputs).__name__}."
             )
-        gradient = backend.input_gradient(self.decode, rows)
+        try:
+            gradient = backend.input_gradient(self.decode, rows)
+        except (TypeError, RuntimeError) as error:  # what JAX and torch say of NumPy
+            raise ValueError(f"{_NO_GRADIENT} {error}") from error
         # Where it is 0 for all of some random latents, something cuts it off. NaN is not 0.
         if gradient is None or not np.any(ops.convert_to_numpy(gradient)):
-            raise ValueError(
-                "The decoder has no gradient: its output does not come from its latents through "
-                "differentiable operations. Write it with `keras.ops`, not NumPy, and without rounding."
-            )
+            raise ValueError(_NO_GRADIENT)
 
     def fit_to(self, x):
         """Return the function from rows to log p(x | row), without the constant of the Gaussian."""
@@ -345,7 +350,8 @@ def _transition(fit, rows, fits, steps, rates, beta, momentum_key, decision_key)
     # What is not finite compares as False: a trajectory that diverged is refused.
     accepted = ops.log(_UNIT.draw(fits.shape, decision_key)) < gains
     rows = ops.where(accepted[:, None], new_rows, rows)
-    fits = ops.where(accepted, new_fits, fits)
+    # Nothing differentiates the chain, which torch would else remember from its beginning.
+    fits = ops.stop_gradient(ops.where(accepted, new_fits, fits))
     decisions = ops.cast(accepted, "float32")
     rates = MEMORY * rates + (1 - MEMORY) * decisions
     steps = steps * ops.where(rates > TARGET_ACCEPTANCE, LONGER, SHORTER)
@@ -354,14 +360,16 @@ def _transition(fit, rows, fits, steps, rates, beta, momentum_key, decision_key)
 
 def _leapfrog(fit, rows, momenta, steps, beta):
     def slope(rows):
-        return beta * backend.input_gradient(fit, rows) - rows
+        return beta * ops.stop_gradient(backend.input_gradient(fit, rows)) - rows
 
-    momenta = momenta + steps / 2 * slope(rows)
-    for number in range(LEAPFROG_STEPS):
+    def move(number, state):
+        rows, momenta = state
         rows = rows + steps * momenta
-        last = number == LEAPFROG_STEPS - 1
-        momenta = momenta + (steps / 2 if last else steps) * slope(rows)
-    return rows, momenta
+        share = ops.where(number == LEAPFROG_STEPS - 1, 0.5, 1.0)
+        return rows, momenta + share * steps * slope(rows)
+
+    # A loop that compilers see as one is compiled once.
+    return ops.fori_loop(0, LEAPFROG_STEPS, move, (rows, momenta + steps / 2 * slope(rows)))
 
 
 def _half_square(rows):
@@ -379,8 +387,9 @@ def _keys(seed, part):
 
     Were simulated latents and first states of chains the same draw, a chain would start at the answer.
     """
-    stream = int(np.random.SeedSequence([networks.check_seed(seed), part]).generate_state(1)[0])
-    return lambda number: ops.convert_to_tensor([stream, number], "int64")
+    sequence = np.random.SeedSequence([networks.check_seed(seed), part])
+    stream = int(sequence.generate_state(1, "uint64")[0]) // 4  # far below 2⁶³, to count from
+    return lambda number: backend.seed_tensor(stream + number)
 
 
 def _shaped(prior, decoder):
@@ -428,11 +437,11 @@ def _normal_quantiles(latents, prior):
         )
     # Rounded to float32, a latent may lie on the end of the interval, which is infinitely far.
     inside = np.clip(ratios, -1 + 1e-7, 1 - 1e-7)
-    return math.sqrt(2.0) * ops.convert_to_numpy(ops.erfinv(ops.convert_to_tensor(inside, "float64")))
+    return np.vectorize(NormalDist().inv_cdf, otypes="d")((1 + inside) / 2)
 
 
 def _finite(name, data):
-    rows = np.asarray(data, dtype="float64")
+    rows = np.float64(ops.convert_to_numpy(data))
     if rows.ndim < 2 or rows.size == 0:
         raise ValueError(
             f"`{name}` is an array of shape (n, ...) with one row or more. Received shape: {rows.shape}"

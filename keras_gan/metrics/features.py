@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_gan import networks, registry
-from keras_gan.metrics.metric import check_whole
+from keras_gan.metrics.metric import as_array, check_whole
 from keras_gan.pictures import limits
 
 ROUNDING = 1e-6
@@ -106,7 +106,7 @@ class FeatureExtractor:
 
     def checked(self, images):
         """Return images as an array, or say why they are none."""
-        images = np.asarray(images)
+        images = as_array(images)
         if images.dtype.kind not in "biuf":
             raise TypeError(f"Images are arrays of numbers. Received: dtype {images.dtype}")
         if images.ndim != 4 or images.size == 0:
@@ -315,16 +315,8 @@ class ModelFeatures(FeatureExtractor):
         images = _rescaled(images, self.value_range, self.input_range)
         if networks.compatible(images.shape[1:], self._shape):
             return images
-        height, width, channels = self._shape
-        images = ops.image.resize(
-            images,
-            (height, width),
-            interpolation=self._interpolation,
-            antialias=True,
-            data_format="channels_last",
-        )
-        images = np.clip(ops.convert_to_numpy(images), *self.input_range)
-        return np.repeat(images, channels // images.shape[-1], axis=-1)
+        images = np.clip(_resized(images, self._shape[:2], self._interpolation), *self.input_range)
+        return np.repeat(images, self._shape[-1] // images.shape[-1], axis=-1)
 
 
 class DigitClassifier(ModelFeatures):
@@ -438,6 +430,19 @@ def _rescaled(images, old, new):
         return images
     scale = (new[1] - new[0]) / (old[1] - old[0])
     return (images - np.float32(old[0])) * np.float32(scale) + np.float32(new[0])
+
+
+def _resized(images, size, interpolation):
+    if interpolation == "nearest":
+        images = ops.image.resize(images, size, interpolation, data_format="channels_last")
+    else:
+        # `resize` of torch has no Lanczos; what both have, they do alike.
+        shape = (len(images), *size, images.shape[-1])
+        scale = np.float32(np.divide(size, images.shape[1:3]))
+        images = ops.image.scale_and_translate(
+            images, shape, scale, np.zeros(2, "float32"), (1, 2), interpolation, antialias=True
+        )
+    return ops.convert_to_numpy(images)
 
 
 def _softmax(logits):

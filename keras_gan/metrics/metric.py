@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
+from keras import ops
 
 BATCH_SIZE = 256  # images of one array that an extractor sees at once
 ROUNDING = 1e-3  # how far the sum of a row of probabilities may be from 1
@@ -257,7 +258,7 @@ class ClassifierMetric(FeatureMetric):
 
     def probabilities(self, images):
         """Return the class probabilities of a batch of images, of shape `(n, num_classes)`."""
-        rows = np.asarray(self.extractor.probabilities(images))
+        rows = as_array(self.extractor.probabilities(images))
         if rows.ndim != 2 or len(rows) != len(images):
             raise ValueError(
                 f"The classifier {self.extractor.name!r} should return one row of class probabilities "
@@ -270,7 +271,7 @@ def image_batches(name, images):
     """Yield arrays `(n, height, width, channels)` of images that are an array or come in batches."""
     count = 0
     for batch in _batches(name, images):
-        batch = np.asarray(batch[0] if isinstance(batch, tuple) else batch)
+        batch = as_array(batch[0] if isinstance(batch, tuple) else batch)
         if batch.ndim != 4:
             raise ValueError(
                 f"`{name}` are images of shape (n, height, width, channels), an array or in batches. "
@@ -307,7 +308,7 @@ def _batches(name, images):
 
 def feature_rows(name, features):
     """Return features as an array `(n, d)` of finite numbers, or say why they are none."""
-    rows = np.asarray(features)
+    rows = as_array(features)
     if rows.ndim != 2:
         raise ValueError(
             f"`{name}` are features, one row a sample: an array of shape (n, d). "
@@ -342,6 +343,11 @@ def probability_rows(name, probabilities):
     return rows
 
 
+def as_array(data):
+    """Return data as a NumPy array; on torch also a tensor of another device, or with gradients."""
+    return ops.convert_to_numpy(data) if ops.is_tensor(data) else np.asarray(data)
+
+
 def array_rows(name, data):
     """Return data as an array of numbers of shape `(n, ...)`, or say why it is none."""
     if not hasattr(data, "__array__") and not isinstance(data, (list, tuple)):
@@ -350,7 +356,7 @@ def array_rows(name, data):
             "comes in batches, as a dataset or a generator does: `np.concatenate(list(batches))`."
         )
     try:
-        rows = np.asarray(data)
+        rows = as_array(data)
     except ValueError as error:
         raise ValueError(f"`{name}` is an array, whose rows all have one shape: {error}") from error
     if rows.ndim < 2:

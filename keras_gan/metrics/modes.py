@@ -10,6 +10,7 @@ from keras_gan.metrics.metric import (
     Metric,
     Score,
     array_rows,
+    as_array,
     check_whole,
     feature_rows,
     image_batches,
@@ -223,7 +224,7 @@ def stack_digits(images, n, seed, labels=None):
     >>> images.shape, classes.tolist()
     ((5, 28, 28, 3), [865, 230, 1, 869, 569])
     """
-    images = np.asarray(images)
+    images = as_array(images)
     if images.ndim != 4 or images.shape[-1] != 1 or images.size == 0:
         raise ValueError(
             "Digits to stack are an array of shape (m, h, w, 1) of one channel. "

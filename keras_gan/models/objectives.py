@@ -24,8 +24,8 @@ class Objectives:
     ...         return super().judge(samples, condition, training, network)
     >>> generator = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])
     >>> discriminator = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    >>> NoisyGAN(generator, discriminator, seed=0).judge(ops.ones((3, 2)), training=True).shape
-    TensorShape([3, 1])
+    >>> tuple(NoisyGAN(generator, discriminator, seed=0).judge(ops.ones((3, 2)), training=True).shape)
+    (3, 1)
     """
 
     def read_batch(self, data, minibatches=None):

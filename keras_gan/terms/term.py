@@ -8,7 +8,7 @@ from keras_gan import backend
 
 
 class Term:
-    """Base class of terms: something added to one player's loss. A member writes `call`.
+    """Base class of terms: something added to one player's loss, which a member's `call` computes.
 
     The loss gains `weight * call(critic, real, fake)`, and the value of `call` is logged under the
     term's name.

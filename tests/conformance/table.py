@@ -1,0 +1,262 @@
+"""One row for each public object: of which kind it is, and how one is made.
+
+Arguments are not the defaults: a configuration that leaves one out would otherwise make the same.
+"""
+
+import keras
+import kinds
+import members as small
+import numpy as np
+from keras import ops
+from kinds import (
+    FAKE,
+    REAL,
+    Callback,
+    Extractor,
+    Function,
+    Initializer,
+    Layer,
+    Loss,
+    Metric,
+    Network,
+    Optimizer,
+    Prior,
+    Refused,
+    Rule,
+    Schedule,
+    Settings,
+    Term,
+    Unwritable,
+    Variant,
+)
+
+import keras_gan as kg
+
+serialize = keras.saving.serialize_keras_object
+X, Y = small.POINTS
+BRIGHT = small.Brightness
+
+
+def decayed():
+    return kg.optimizers.GeometricDecay(0.05, factor=1.5, minimum=0.001)
+
+
+def ramp():
+    return kg.optimizers.EpochRamp(0.5, 0.7, first_epoch=1, last_epoch=3, steps_per_epoch=1)
+
+
+ROWS = {
+    # The game
+    "GAN": Variant(lambda: kinds.game(discriminator_steps=2, joint=True)),
+    "models.Objectives": Variant(lambda: kinds.game(small.Variant)),
+    "models.Average": Settings(lambda: {"average_decay": 0.5}),
+    "models.Player": Function(lambda: small.player().variables),
+    # Losses
+    "losses.Loss": Loss(small.Loss),
+    "losses.Minimax": Loss(lambda: kg.losses.Minimax(label_smoothing=0.1)),
+    "losses.NonSaturating": Loss(lambda: kg.losses.NonSaturating(label_smoothing=0.1)),
+    "losses.MaximumLikelihood": Loss(lambda: kg.losses.MaximumLikelihood(label_smoothing=0.1)),
+    "losses.LeastSquares": Loss(lambda: kg.losses.LeastSquares(label_smoothing=0.1)),
+    "losses.Hinge": Loss(kg.losses.Hinge),
+    "losses.Wasserstein": Loss(kg.losses.Wasserstein),
+    "losses.RelativisticAverage": Loss(kg.losses.RelativisticAverage),
+    "losses.RelativisticPaired": Loss(kg.losses.RelativisticPaired),
+    "losses.get": Function(lambda: serialize(kg.losses.get("hinge"))),
+    # Priors
+    "priors.Prior": Prior(lambda: small.Prior(shape=6)),
+    "priors.Uniform": Prior(lambda: kg.priors.Uniform(-2.0, 0.5, shape=6)),
+    "priors.Normal": Prior(lambda: kg.priors.Normal(1.0, 0.5, shape=6)),
+    "priors.Spherical": Prior(lambda: kg.priors.Spherical(shape=6)),
+    "priors.Categorical": Prior(lambda: kg.priors.Categorical(6, [0.5, 0.1, 0.1, 0.1, 0.1, 0.1])),
+    "priors.Joint": Prior(lambda: kg.priors.Joint([kg.priors.Normal(1.0), kg.priors.Categorical(2)])),
+    "priors.Distribution": (
+        Refused(lambda: kg.priors.Distribution(small.distribution()), "no distributions for the backend")
+        if small.BACKEND == "torch"
+        else Unwritable(lambda: kg.priors.Distribution(small.distribution()))
+    ),
+    "priors.get": Function(lambda: serialize(kg.priors.get("normal"))),
+    # Terms
+    "terms.Term": Term(lambda: small.Term(weight=0.5, interval=2, name="other")),
+    "terms.GradientPenalty": Term(lambda: kg.terms.GradientPenalty(2.0, 0.5, True, 2, "other")),
+    "terms.DRAGAN": Term(lambda: kg.terms.DRAGAN(2.0, 0.5, True, 2, "other")),
+    "terms.R1": Term(lambda: kg.terms.R1(2.0, 2, "other")),
+    "terms.R2": Term(lambda: kg.terms.R2(2.0, 2, "other")),
+    "terms.FeatureMatching": Term(lambda: kg.terms.FeatureMatching("features", 2.0, 2, "other")),
+    "terms.HistoricalAveraging": Term(
+        lambda: kg.terms.HistoricalAveraging("generator", 2.0, 2, "other")
+    ),
+    "terms.squared_norms": Function(lambda: kg.terms.squared_norms(small.decoder, X)),
+    "terms.get": Function(lambda: serialize(kg.terms.get("dragan"))),
+    # Update rules
+    "updates.UpdateRule": Rule(small.Rule),
+    "updates.Alternating": Rule(kg.updates.Alternating),
+    "updates.Simultaneous": Rule(kg.updates.Simultaneous),
+    "updates.Extragradient": Rule(kg.updates.Extragradient),
+    "updates.Optimistic": Rule(kg.updates.Optimistic),
+    "updates.Consensus": Rule(lambda: kg.updates.Consensus(gamma=0.1)),
+    "updates.descend": Function(small.descended),
+    "updates.get": Function(lambda: serialize(kg.updates.get("consensus"))),
+    # Optimizers and recipes
+    "optimizers.GeometricDecay": Schedule(decayed),
+    "optimizers.EpochRamp": Schedule(ramp),
+    "optimizers.MomentumSGD": Optimizer(lambda: kg.optimizers.MomentumSGD(decayed(), ramp(), "other")),
+    "recipes.goodfellow2014": Settings(lambda: kg.recipes.goodfellow2014(5, 0.05, 2)),
+    "recipes.averaged_adam": Settings(lambda: kg.recipes.averaged_adam(1e-3, 0.5, 0.9)),
+    # Layers
+    "layers.Maxout": Layer(lambda: kg.layers.Maxout(3, 2, "he_normal", "ones", "l2", "max_norm"), (4,)),
+    "layers.MaxoutConv2D": Layer(
+        lambda: kg.layers.MaxoutConv2D(3, 2, (3, 2), 2, "same", "he_normal", "ones", "l2", "max_norm"),
+        (6, 5, 2),
+    ),
+    "layers.UntiedBias": Layer(lambda: kg.layers.UntiedBias("random_normal"), (3, 2)),
+    "initializers.Sparse": Initializer(lambda: kg.initializers.Sparse(2, stddev=0.5, seed=3), (5,)),
+    # Networks
+    "architectures.mnist_generator": Network(lambda: kg.architectures.mnist_generator(seed=0)),
+    "architectures.mnist_discriminator": Network(lambda: kg.architectures.mnist_discriminator(seed=0)),
+    "architectures.tfd_generator": Network(lambda: kg.architectures.tfd_generator(seed=0, units=100)),
+    "architectures.tfd_stacked_generator": Network(
+        lambda: kg.architectures.tfd_stacked_generator(
+            kg.architectures.tfd_generator(seed=0, units=100), seed=1, units=8
+        )
+    ),
+    "architectures.tfd_discriminator": Network(
+        lambda: kg.architectures.tfd_discriminator(seed=0, units=8)
+    ),
+    "architectures.cifar10_generator": Network(
+        lambda: kg.architectures.cifar10_generator(seed=0, units=8)
+    ),
+    "architectures.cifar10_discriminator": Network(
+        lambda: kg.architectures.cifar10_discriminator(seed=0, units=8)
+    ),
+    "architectures.cifar10_conv_generator": Network(
+        lambda: kg.architectures.cifar10_conv_generator(seed=0, units=100)
+    ),
+    "architectures.cifar10_conv_discriminator": Network(
+        lambda: kg.architectures.cifar10_conv_discriminator(seed=0)
+    ),
+    "architectures.dcgan_generator": Network(
+        lambda: kg.architectures.dcgan_generator(8, 1, 6, "sigmoid", num_classes=3, width=4, seed=0)
+    ),
+    "architectures.dcgan_discriminator": Network(
+        lambda: kg.architectures.dcgan_discriminator(8, 1, num_classes=3, width=4, seed=0)
+    ),
+    "architectures.digit_classifier": Network(lambda: kg.architectures.digit_classifier(seed=0)),
+    # Metrics
+    "metrics.Metric": Metric(small.Metric),
+    "metrics.FeatureMetric": Metric(lambda: small.FeatureMetric(small.pixels())),
+    "metrics.ClassifierMetric": Metric(lambda: small.ClassifierMetric(BRIGHT())),
+    "metrics.FID": Metric(lambda: kg.metrics.FID(BRIGHT(), "test")),
+    "metrics.KID": Metric(lambda: kg.metrics.KID(small.pixels(), 8, 3, 1, "test")),
+    "metrics.InceptionScore": Metric(lambda: kg.metrics.InceptionScore(BRIGHT(), 2, "test")),
+    "metrics.PrecisionRecall": Metric(lambda: kg.metrics.PrecisionRecall(small.pixels(), 2, "test")),
+    "metrics.DensityCoverage": Metric(lambda: kg.metrics.DensityCoverage(small.pixels(), 2, "test")),
+    "metrics.Memorisation": Metric(lambda: kg.metrics.Memorisation(FAKE + 0.01, "test")),
+    "metrics.ParzenWindow": Metric(lambda: kg.metrics.ParzenWindow(REAL, (0.2, 0.5), split="test")),
+    "metrics.ModeCoverage": Metric(
+        lambda: kg.metrics.ModeCoverage(REAL[:3].reshape(3, -1), 0.3), lambda x: x.reshape(len(x), -1)
+    ),
+    "metrics.StackedDigits": Metric(
+        lambda: kg.metrics.StackedDigits(small.Digits(), "test"), lambda x: np.repeat(x, 3, axis=-1)
+    ),
+    # Feature extractors
+    "metrics.FeatureExtractor": Extractor(lambda: BRIGHT((0, 2))),
+    "metrics.Pixels": Extractor(lambda: kg.metrics.Pixels((4, 4, 1), (0, 2))),
+    "metrics.ModelFeatures": Extractor(
+        lambda: kg.metrics.ModelFeatures(small.convolution(), "features", "other", (0, 2), batch_size=5)
+    ),
+    "metrics.DigitClassifier": Extractor(
+        lambda: kg.metrics.DigitClassifier(small.convolution(), (0, 2), "nearest")
+    ),
+    "metrics.InceptionV3": Extractor(small.inception),
+    # What metrics return, and functions of arrays
+    "metrics.Score": Function(lambda: kg.metrics.Score({"fid": 1.5}, 3, 4, "pixels", split="test")),
+    "metrics.ParzenResult": Function(lambda: kg.metrics.ParzenResult(225.0, 2.0, 0.2, 10, 20)),
+    "metrics.AnnealedResult": Function(
+        lambda: kg.metrics.AnnealedResult(np.array([1.0, 3.0]), "forward", 0.1, 10, 2, 0.6)
+    ),
+    "metrics.GaussianStatistics": Function(lambda: _statistics(X).covariance),
+    "metrics.GaussianMixture": Function(lambda: kg.metrics.GaussianMixture.ring(5).sample(9, seed=1)),
+    "metrics.annealed_log_likelihood": Function(
+        lambda: kg.metrics.annealed_log_likelihood(
+            small.decoder, np.ones((2, 2)), 0.5, kg.priors.Normal(shape=2), 3, 2
+        )
+    ),
+    "metrics.simulate_decoder": Function(
+        lambda: kg.metrics.simulate_decoder(small.decoder, 3, 0.5, kg.priors.Normal(shape=2))
+    ),
+    "metrics.inception_score": Function(lambda: kg.metrics.inception_score(np.eye(4), splits=2)),
+    "metrics.frechet_distance": Function(lambda: kg.metrics.frechet_distance(X, Y)),
+    "metrics.kernel_distance": Function(lambda: kg.metrics.kernel_distance(X, Y, 10, 3)),
+    "metrics.duplicate_threshold": Function(lambda: kg.metrics.duplicate_threshold(X, 0.5)),
+    "metrics.duplicates": Function(lambda: kg.metrics.duplicates(X, 0.5)),
+    "metrics.memorisation_scores": Function(
+        lambda: kg.metrics.memorisation_scores(X[:20], X[20:] + 0.1, Y[:20])
+    ),
+    "metrics.high_quality_ceiling": Function(lambda: kg.metrics.high_quality_ceiling(2)),
+    "metrics.mode_coverage": Function(lambda: kg.metrics.mode_coverage(X, [[0, 0, 0], [3, 0, 0]], 0.5)),
+    "metrics.stack_digits": Function(
+        lambda: kg.metrics.stack_digits(small.DIGITS, 4, seed=0, labels=np.arange(10))
+    ),
+    "metrics.stacked_digit_modes": Function(lambda: kg.metrics.stacked_digit_modes([1, 1, 999])),
+    "metrics.density_coverage": Function(lambda: kg.metrics.density_coverage(X, Y)),
+    "metrics.nearest_distances": Function(lambda: kg.metrics.nearest_distances(X, Y, k=2)),
+    "metrics.precision_recall": Function(lambda: kg.metrics.precision_recall(X, Y)),
+    "metrics.parzen_log_likelihood": Function(
+        lambda: kg.metrics.parzen_log_likelihood(*small.SHARES, 0.5)
+    ),
+    "metrics.select_bandwidth": Function(lambda: kg.metrics.select_bandwidth(*small.SHARES, (0.3, 0.6))),
+    # Callbacks
+    "callbacks.CollapseMonitor": Callback(
+        lambda folder: kg.callbacks.CollapseMonitor(REAL, patience=9, num_samples=8)
+    ),
+    "callbacks.EvaluateSamples": Callback(
+        lambda folder: kg.callbacks.EvaluateSamples(small.Metric(), REAL, num_samples=8, seed=1)
+    ),
+    "callbacks.LatentInterpolation": Callback(
+        lambda folder: kg.callbacks.LatentInterpolation(folder, rows=2, steps=3, gif=True)
+    ),
+    "callbacks.ParzenWindow": Callback(
+        lambda folder: kg.callbacks.ParzenWindow(REAL, num_samples=8, grid=(0.2, 0.5))
+    ),
+    "callbacks.Resume": Callback(kg.callbacks.Resume),
+    "callbacks.SampleGrid": Callback(
+        lambda folder: kg.callbacks.SampleGrid(folder, rows=2, columns=3, nearest=REAL, gif=True)
+    ),
+    "callbacks.TrainingCurves": Callback(
+        lambda folder: kg.callbacks.TrainingCurves(folder / "curves.png", every=2)
+    ),
+    # Data
+    "datasets.load": Function(
+        lambda: small.first_batch((small.DIGITS, np.arange(10)), batch_size=4, labels=True, seed=1)
+    ),
+    "datasets.load_arrays": Function(lambda: kg.datasets.load_arrays(small.DIGITS, "train[:3]")),
+    # Latents, second derivatives, pictures
+    "interpolation.interpolate": Function(
+        lambda: kg.interpolation.interpolate(X, Y, 3, path="spherical")
+    ),
+    "interpolation.get": Function(lambda: kg.interpolation.get("linear")(X, Y, 0.5)),
+    "interpolation.linear": Function(lambda: kg.interpolation.linear(X, Y, 0.3)),
+    "interpolation.spherical": Function(lambda: kg.interpolation.spherical(X, Y, 0.3)),
+    "second_order.twice_differentiable": Function(
+        lambda: kg.second_order.twice_differentiable(small.decoder, ops.ones((2, 3)))
+    ),
+    "second_order.check": Function(small.checked),
+    "pictures.require": Function(lambda: kg.pictures.require("PIL.Image").__name__),
+    "pictures.limits": Function(lambda: kg.pictures.limits((-1, 1))),
+    "pictures.to_uint8": Function(lambda: kg.pictures.to_uint8(small.DIGITS, (0, 1))),
+    "pictures.tile": Function(lambda: kg.pictures.tile(np.uint8(255 * small.DIGITS), 2, 5)),
+    "pictures.write_whole": Function(lambda: kg.pictures.write_whole("some.txt", b"bytes")),
+    "pictures.encode_png": Function(lambda: kg.pictures.encode_png(small.PICTURE)),
+    "pictures.check_png": Function(lambda: [kg.pictures.check_png("some.png")]),
+    "pictures.save_png": Function(lambda: kg.pictures.save_png("some.png", small.PICTURE)),
+    "pictures.save_gif": Function(lambda: kg.pictures.save_gif("some.gif", [small.PICTURE] * 2)),
+    "pictures.training_curves": Function(
+        lambda: kg.pictures.training_curves(small.history(), "some.png")
+    ),
+}
+
+
+def _statistics(features):
+    statistics = kg.metrics.GaussianStatistics(features.shape[1])
+    statistics.update(features)
+    return statistics
