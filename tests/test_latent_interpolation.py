@@ -4,6 +4,7 @@ import os
 import keras
 import numpy as np
 import pytest
+from keras import ops
 from PIL import Image
 
 import keras_gan as kg
@@ -38,6 +39,12 @@ def test_paths_begin_and_end_where_they_should(rng, path, shape):
     assert points.dtype == np.float32
     np.testing.assert_allclose(points[:, 0], start, atol=1e-6)
     np.testing.assert_allclose(points[:, -1], end, atol=1e-6)
+
+
+def test_latents_may_be_tensors_also_with_gradients(rng):
+    start, end = rng.normal(size=(2, 7, 5)).astype("float32")
+    points = interpolate(1.0 * keras.Variable(start), ops.convert_to_tensor(end), 3)
+    np.testing.assert_array_equal(points, interpolate(start, end, 3))
 
 
 def test_linear_paths_have_equal_steps(rng):

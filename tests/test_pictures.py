@@ -28,6 +28,8 @@ def test_levels():
     both_signs = 2 * np.float32(images) - 1
     assert pictures.to_uint8(both_signs, (-1, 1)).tolist() == expected
     assert pictures.to_uint8(np.float16([-20, 0, 20]), (-20, 20)).tolist() == [0, 128, 255]
+    tensor = 1.0 * keras.Variable(np.float32(images))  # torch remembers where it comes from
+    assert pictures.to_uint8(tensor, (0, 1)).tolist() == expected
 
 
 def test_what_is_not_finite_is_mid_grey():

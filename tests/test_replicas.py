@@ -3,6 +3,7 @@
 Each engine runs `replicas/game.py` in processes of its own, which meet on loopback.
 """
 
+import json
 import os
 import pathlib
 import socket
@@ -148,3 +149,35 @@ def test_a_process_that_dies_ends_the_run_and_the_next_goes_on(engine, played, t
     assert [path.name for path in (tmp_path / "resume").iterdir()] == ["epoch-0002"]
     finish(start(engine, tmp_path, "resumed"), tmp_path)
     close(played["alone"] / "resumed.npz", tmp_path / "resumed.npz", 1e-6)
+
+
+def by_tf_config(addresses, machine):
+    task = {"type": "worker", "index": machine}
+    return [], {"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})}
+
+
+def by_arguments(addresses, machine):
+    return ["--cluster", addresses[0], "--machines", "2", "--machine", str(machine)], {}
+
+
+JOINING = {"multi_worker": by_tf_config, "jax_processes": by_arguments}
+
+
+@on_engines
+@pytest.mark.parametrize("engine", PROCESSES)
+def test_the_example_trains_two_machines_and_goes_on(engine, tmp_path):
+    example = GAME.parents[2] / "examples" / "several_devices.py"
+    command = [sys.executable, str(example), "--split", "train[:200]", "--batch-size", "100"]
+    for epochs in ("1", "2"):
+        addresses = [f"127.0.0.1:{port}" for port in free_ports()]
+        processes = []
+        for machine in range(2):
+            arguments, variables = JOINING[engine](addresses, machine)
+            with open(tmp_path / f"log-{machine}.txt", "w") as log:
+                whole = [*command, "--epochs", epochs, "--output", str(tmp_path), *arguments]
+                environment = {**os.environ, **variables}
+                processes.append(subprocess.Popen(whole, env=environment, stdout=log, stderr=log))
+        finish(processes, tmp_path)
+    drawn = sorted(path.name for path in (tmp_path / "samples").iterdir())
+    assert drawn == ["epoch-0001.png", "epoch-0002.png"]
+    assert [path.name for path in (tmp_path / "resume").iterdir()] == ["epoch-0002"]
