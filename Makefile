@@ -4,16 +4,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What the tests import beyond the package itself.
 EXTRAS := tfp,datasets,plot,demo
+# As many processes as cores, each of which has a file of tests to itself at a time.
+PARALLEL := --numprocesses auto --dist loadfile
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-jax test-torch lint format clean
 
 demo: $(VENV)/demo ## train the adversarial nets of 2014 on real digits
 	$(BIN)/python examples/gan_mnist.py $(ARGS)
 
-test: $(VENV)/test ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/test ## run the tests, on TensorFlow
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+test-jax test-torch: test-%: $(VENV)/backends ## run the tests on another backend, and compare the three
+	KERAS_BACKEND=$* $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/test ## check style and format
 	$(BIN)/ruff check .
@@ -39,4 +44,8 @@ $(VENV)/demo: pyproject.toml | $(BIN)/python
 
 $(VENV)/test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]" --group dev
+	@touch $@
+
+$(VENV)/backends: $(VENV)/test
+	$(BIN)/python -m pip install --quiet --group backends
 	@touch $@

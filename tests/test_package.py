@@ -70,7 +70,7 @@ def test_requirements_are_loose_for_users_and_exact_for_developers():
     assert project["project"]["dependencies"] == ["keras>=3.12", "tensorflow>=2.20", "numpy"]
     assert all("==" in requirement for requirement in project["dependency-groups"]["dev"])
     extras = project["project"]["optional-dependencies"]
-    assert set(extras) == {"tfp", "datasets", "tuner", "plot", "demo"}
+    assert set(extras) == {"tfp", "datasets", "tuner", "plot", "demo", "jax", "torch"}
 
 
 def test_public_names_exist():
