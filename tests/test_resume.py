@@ -359,3 +359,20 @@ def test_only_plain_attributes_that_have_changed_are_kept():
     assert sorted(plain_state.changed(thing, before)) == ["data", "new", "seen"]
     labels = plain_state.labelled([thing, Resume("x"), Thing(), Thing()])
     assert list(labels) == ["Thing", "Resume", "Thing 2", "Thing 3"]
+
+
+@pytest.mark.tensorflow
+def test_a_prior_of_tensorflow_probability_is_no_obstacle(tmp_path):
+    """Its GAN cannot be written to a file that makes it again, but its state can."""
+    import tensorflow_probability as tfp
+
+    def train(epochs):
+        prior = tfp.distributions.StudentT(df=3.0, loc=0.0, scale=1.0)
+        gan = kg.GAN(mlp(4, 2), mlp(2, 1), prior=prior, seed=0)
+        gan.compile("sgd", "sgd")
+        resume = kg.callbacks.Resume(tmp_path)
+        x = np.zeros((20, 2), "float32")
+        return gan.fit(x, epochs=epochs, shuffle=False, verbose=0, callbacks=[resume]).epoch
+
+    train(1)
+    assert train(3) == [0, 1, 2]

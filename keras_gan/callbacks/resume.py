@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
 import numpy as np
 
 from keras_gan.callbacks import plain_state
@@ -329,12 +330,21 @@ def _settings(gan):
     Names are left out, since Keras counts those of layers on in each process.
     """
     compiled = {name: value for name, value in gan.get_compile_config().items() if name not in _HOW}
-    config = json.loads(json.dumps({"gan": gan.get_config(), "compile": compiled}))
+    networks = {"generator": gan.generator.get_config(), "discriminator": gan.discriminator.get_config()}
+    own = {**networks, "prior": _prior(gan.prior), "seed": gan.seed}
+    config = json.loads(json.dumps({"gan": own, "compile": compiled}))
     names = {}
     _collect_names(config, names)
     flat = {}
     _flatten("", config, names, flat)
     return flat
+
+
+def _prior(prior):
+    try:
+        return keras.saving.serialize_keras_object(prior)
+    except ValueError:  # of TensorFlow Probability, which says what it is, but not how to make it
+        return repr(prior.distribution)
 
 
 def _collect_names(config, names):
