@@ -314,7 +314,8 @@ class Distribution(Prior):
     Args:
         distribution: object with `sample(sample_shape, seed=)`, `event_shape` and `batch_shape`. A
             distribution of scalars is drawn independently for every entry of a latent. On JAX it is
-            one of `tensorflow_probability.substrates.jax`.
+            one of `tensorflow_probability.substrates.jax` (whose version 0.25 does not import with
+            JAX 0.10), or an object of the same kind that takes a key of JAX as seed.
 
     Raises:
         ValueError: the backend is torch, or JAX and the distribution is one of TensorFlow.

@@ -5,6 +5,8 @@ import keras
 from keras_gan.optimizers import EpochRamp, GeometricDecay, MomentumSGD
 from keras_gan.terms import R1
 
+__all__ = ["averaged_adam", "goodfellow2014"]
+
 
 def goodfellow2014(steps_per_epoch, learning_rate=0.1, discriminator_steps=1):
     """Return the training settings of the 2014 adversarial nets as arguments of `GAN.compile`.

@@ -50,7 +50,8 @@ def small(shape=(6, 5, 2), activation=None, classes=3):
 
 def forward(model, inputs):
     """Features and logits of `small` in float64."""
-    weights = {v.path.partition("/")[2]: np.float64(keras.ops.convert_to_numpy(v)) for v in model.weights}
+    values = map(np.float64, model.get_weights())
+    weights = {v.path.partition("/")[2]: value for v, value in zip(model.weights, values, strict=True)}
     rows = np.float64(inputs).reshape(len(inputs), -1)
     hidden = np.maximum(rows @ weights["features/kernel"] + weights["features/bias"], 0)
     normal = (hidden - weights["norm/moving_mean"]) / np.sqrt(weights["norm/moving_variance"] + 1e-3)

@@ -7,10 +7,12 @@ again from what it says of itself; `check_file(folder)`, that it survives being 
 
 import copy
 import dataclasses
+import functools
 import inspect
 import json
 import pickle
 import shutil
+import tempfile
 from pathlib import Path
 
 import keras
@@ -27,35 +29,48 @@ NEAR = {"rtol": 0.02, "atol": 0.02}  # float16 has 11 bits
 
 def networks():
     dense = keras.layers.Dense
-    # With names, in the place of those that Keras counts on: files hold them.
-    pixels = [dense(16, "sigmoid", name="pixels"), keras.layers.Reshape((4, 4, 1), name="image")]
-    generator = keras.Sequential([keras.Input((6,)), *pixels], name="generator")
-    hidden = [keras.layers.Flatten(name="flat"), dense(8, "relu", name="features")]
-    judge = [keras.Input((4, 4, 1)), *hidden, dense(1, name="logit")]
-    return generator, keras.Sequential(judge, name="discriminator")
+    generator = [keras.Input((6,)), dense(16, "sigmoid"), keras.layers.Reshape((4, 4, 1))]
+    hidden = [keras.layers.Flatten(), dense(8, "relu", name="features")]
+    return keras.Sequential(generator), keras.Sequential([keras.Input((4, 4, 1)), *hidden, dense(1)])
 
 
 def game(variant=kg.GAN, prior="normal", **compile_arguments):
     """Return a compiled GAN of tiny images, the same at each call."""
     keras.utils.set_random_seed(0)
-    gan = variant(*networks(), prior=prior, seed=0, name="gan")
+    gan = variant(*networks(), prior=prior, seed=0)
     optimizers = {f"{player}_optimizer": keras.optimizers.SGD(0.05) for player in "dg"}
     # Eager steps: of so many games each would otherwise be compiled for itself.
     gan.compile(**{**optimizers, "run_eagerly": True, **compile_arguments})
     return gan
 
 
-def trained(gan, steps=2):
-    """Return what training logs, and all that it changes."""
-    for _ in range(steps):
-        logs = gan.train_on_batch(REAL, return_dict=True)
+def trained(gan):
+    """Take a step; return what it logs, and all that training changes."""
+    logs = gan.train_on_batch(REAL, return_dict=True)
     return plain([logs, gan.variables, gan.optimizer.variables])
+
+
+def played(gan):
+    """Return the losses of a GAN before its first step, and what `trained` does."""
+    losses = plain(gan.test_on_batch(REAL, return_dict=True))
+    gan.reset_metrics()
+    return [losses, *trained(gan)]
 
 
 def written(gan, path):
     """Save a GAN and load it with nothing passed in."""
     gan.save(path)
     return keras.models.load_model(path)
+
+
+@functools.cache
+def samples(policy="float32", from_file=False):
+    """Return samples of a GAN under a policy, or of the same GAN loaded from a file."""
+    keras.config.set_dtype_policy(policy)
+    gan = game()
+    with tempfile.TemporaryDirectory() as folder:
+        gan = written(gan, Path(folder) / "gan.keras") if from_file else gan
+    return gan.generate(16, seed=1)
 
 
 def plain(value):
@@ -121,32 +136,33 @@ class Part(Row):
         part = self.make()
         again = from_json(to_json(part))
         assert_same_config(part, again)
-        np.testing.assert_equal(trained(self.game(again), 1), trained(self.game(part), 1))
+        np.testing.assert_equal(played(self.game(again)), self.first_step)
 
     def check_file(self, folder):
         """A GAN with it, loaded from a file, is what it was, and takes the same next step."""
         gan = self.game(self.make())
-        before = trained(gan, 1)
+        before = trained(gan)
         loaded = written(gan, folder / "gan.keras")
         np.testing.assert_equal(plain([loaded.variables, loaded.optimizer.variables]), before[1:])
         # The first keeps its means over the epoch, which no file does.
         gan.reset_metrics()
-        np.testing.assert_equal(trained(loaded, 1), trained(gan, 1))
+        np.testing.assert_equal(trained(loaded), trained(gan))
 
     def check_precision(self, policy):
-        """A GAN with it trains to finite numbers; its first losses are nearly those of float32."""
-        gan = self._under(policy)
-        logs = trained(gan, 1)[0]
-        assert np.isfinite(floats(trained(gan, 1)[0])).all()
-        assert gan.generate(3, seed=0).dtype == np.float32
-        if policy != "float32":
-            np.testing.assert_allclose(
-                floats(logs), floats(trained(self._under("float32"), 1)[0]), **NEAR
-            )
-
-    def _under(self, policy):
+        """A GAN with it trains to finite numbers, from nearly the losses of float32."""
+        expected = self.first_step[0]
         keras.config.set_dtype_policy(policy)
-        return self.game(self.make())
+        gan = self.game(self.make())
+        losses, *first = played(gan)
+        np.testing.assert_allclose(floats(losses), floats(expected), **NEAR)
+        assert np.isfinite(floats([first, trained(gan)])).all()
+        assert gan.generate(3, seed=0).dtype == np.float32
+
+    @functools.cached_property
+    def first_step(self):
+        """What a GAN with it does under float32, until after its first step."""
+        keras.config.set_dtype_policy("float32")
+        return played(self.game(self.make()))
 
 
 class Loss(Part):
@@ -192,7 +208,7 @@ class Settings(Part):
         part = self.make()
         again = from_json(to_json(part))
         assert to_json(again) == to_json(part)
-        np.testing.assert_equal(trained(self.game(again)), trained(self.game(part)))
+        np.testing.assert_equal(played(self.game(again)), self.first_step)
 
 
 class Variant(Part):
@@ -207,7 +223,7 @@ class Variant(Part):
         assert_same_config(gan, again)
         for variable, value in zip(again.variables, gan.variables, strict=True):
             variable.assign(value)
-        np.testing.assert_equal(trained(again), trained(gan))
+        np.testing.assert_equal(played(again), self.first_step)
 
 
 class Unwritable(Prior):
@@ -356,18 +372,17 @@ class Measure(Row):
 
     def check_file(self, folder):
         """It finds the same in the samples of a GAN that was loaded from a file."""
-        gan, measure = game(), self.make()
-        samples = [g.generate(16, seed=1) for g in (gan, written(gan, folder / "gan.keras"))]
-        np.testing.assert_equal(*(self._of(measure, images) for images in samples))
+        measure = self.make()
+        found = [self._of(measure, samples(from_file=from_file)) for from_file in (False, True)]
+        np.testing.assert_equal(*found)
 
     def check_precision(self, policy):
         """Made and used under any policy, it finds finite numbers."""
         keras.config.set_dtype_policy(policy)
-        samples = game().generate(16, seed=1)
-        assert np.isfinite(floats(self._of(self.make(), samples))).all()
+        assert np.isfinite(floats(self._of(self.make(), samples(policy)))).all()
 
-    def _of(self, measure, samples):
-        return plain(self.result(measure, self.view(samples)))
+    def _of(self, measure, images):
+        return plain(self.result(measure, self.view(images)))
 
 
 class Metric(Measure):
@@ -396,7 +411,7 @@ class Callback(Row):
 
     def run(self, gan, callback, folder):
         """Return what was logged and written in a run of two epochs."""
-        history = gan.fit(REAL, batch_size=8, epochs=2, shuffle=False, verbose=0, callbacks=[callback])
+        history = gan.fit(REAL, batch_size=16, epochs=2, shuffle=False, verbose=0, callbacks=[callback])
         files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*"))}
         content = {name: path.read_bytes() for name, path in files.items() if path.is_file()}
         shutil.rmtree(folder, ignore_errors=True)
@@ -409,8 +424,11 @@ class Callback(Row):
         twin = copy.deepcopy(callback)
         for name in arguments(callback):
             np.testing.assert_equal(getattr(twin, name), getattr(callback, name))
-        expected = self.run(game(), callback, folder)
-        np.testing.assert_equal(self.run(game(), twin, folder), expected)
+        runs = []
+        for each in (callback, twin):
+            keras.backend.clear_session(free_memory=False)  # Keras would count names on
+            runs.append(self.run(game(), each, folder))
+        np.testing.assert_equal(*runs)
 
     def check_file(self, folder):
         """A GAN that was loaded from a file trains with it just as the one that was saved."""

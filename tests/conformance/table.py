@@ -47,7 +47,7 @@ def ramp():
 
 ROWS = {
     # The game
-    "GAN": Variant(lambda: kinds.game(discriminator_steps=2, joint=True)),
+    "GAN": Variant(lambda: kinds.game(joint=True, average_decay=0.5)),
     "models.Objectives": Variant(lambda: kinds.game(small.Variant)),
     "models.Average": Settings(lambda: {"average_decay": 0.5}),
     "models.Player": Function(lambda: small.player().variables),
@@ -75,15 +75,15 @@ ROWS = {
         else Unwritable(lambda: kg.priors.Distribution(small.distribution()))
     ),
     "priors.get": Function(lambda: serialize(kg.priors.get("normal"))),
-    # Terms
+    # Terms (an interval makes a branch, which takes JAX seconds: two rows have one)
     "terms.Term": Term(lambda: small.Term(weight=0.5, interval=2, name="other")),
-    "terms.GradientPenalty": Term(lambda: kg.terms.GradientPenalty(2.0, 0.5, True, 2, "other")),
-    "terms.DRAGAN": Term(lambda: kg.terms.DRAGAN(2.0, 0.5, True, 2, "other")),
+    "terms.GradientPenalty": Term(lambda: kg.terms.GradientPenalty(2.0, 0.5, True, name="other")),
+    "terms.DRAGAN": Term(lambda: kg.terms.DRAGAN(2.0, 0.5, True, name="other")),
     "terms.R1": Term(lambda: kg.terms.R1(2.0, 2, "other")),
-    "terms.R2": Term(lambda: kg.terms.R2(2.0, 2, "other")),
-    "terms.FeatureMatching": Term(lambda: kg.terms.FeatureMatching("features", 2.0, 2, "other")),
+    "terms.R2": Term(lambda: kg.terms.R2(2.0, name="other")),
+    "terms.FeatureMatching": Term(lambda: kg.terms.FeatureMatching("features", 2.0, name="other")),
     "terms.HistoricalAveraging": Term(
-        lambda: kg.terms.HistoricalAveraging("generator", 2.0, 2, "other")
+        lambda: kg.terms.HistoricalAveraging("generator", 2.0, name="other")
     ),
     "terms.squared_norms": Function(lambda: kg.terms.squared_norms(small.decoder, X)),
     "terms.get": Function(lambda: serialize(kg.terms.get("dragan"))),
@@ -100,7 +100,7 @@ ROWS = {
     "optimizers.GeometricDecay": Schedule(decayed),
     "optimizers.EpochRamp": Schedule(ramp),
     "optimizers.MomentumSGD": Optimizer(lambda: kg.optimizers.MomentumSGD(decayed(), ramp(), "other")),
-    "recipes.goodfellow2014": Settings(lambda: kg.recipes.goodfellow2014(5, 0.05, 2)),
+    "recipes.goodfellow2014": Settings(lambda: kg.recipes.goodfellow2014(5, 0.05)),
     "recipes.averaged_adam": Settings(lambda: kg.recipes.averaged_adam(1e-3, 0.5, 0.9)),
     # Layers
     "layers.Maxout": Layer(lambda: kg.layers.Maxout(3, 2, "he_normal", "ones", "l2", "max_norm"), (4,)),

@@ -1,4 +1,4 @@
-"""Every public object keeps what all of them promise, on the backend at hand: one row each in `table.py`."""
+"""Every public object keeps what all promise, on the backend at hand: one row each in `table.py`."""
 
 import inspect
 import re
