@@ -309,7 +309,7 @@ def as_latents(latents, generator):
     Raises:
         ValueError: they have another shape, or are not finite.
     """
-    latents = np.asarray(latents, "float32")
+    latents = np.asarray(ops.convert_to_numpy(latents), "float32")
     shapes = input_shapes(generator)
     if latents.ndim < 2 or (shapes and not compatible(latents.shape, shapes[0])):
         raise ValueError(
@@ -339,7 +339,7 @@ def as_conditions(condition, n, shape):
             f"This GAN is conditional. Pass `condition=`: an array of shape {(n, *shape)}, or one "
             f"condition of shape {shape} for all samples."
         )
-    condition = np.asarray(condition)
+    condition = np.asarray(ops.convert_to_numpy(condition))
     # Labels are kept with or without an axis of length 1.
     if shape in [(), (1,)] and condition.shape in [(), (1,), (n,), (n, 1)]:
         condition = condition.reshape(-1, *shape)

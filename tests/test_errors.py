@@ -345,3 +345,25 @@ def test_one_bad_batch_does_not_stop_the_statistics_of_the_others():
     mean = moving_mean(gan.discriminator)
     assert abs(mean).max() > 0
     assert np.isfinite(mean).all()
+
+
+def test_an_error_in_training_leaves_the_gan_as_the_last_step_left_it():
+    """Keras' trainer of JAX takes the values out of the variables meanwhile."""
+    gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
+    gan.compile("sgd", "adam")
+    before = [keras.ops.convert_to_numpy(v) for v in gan.weights]
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(ValueError, match="shape of the generator's samples"):
+        gan.fit(np.zeros((8, 3), "float32"), verbose=0)
+    for variable, value in zip(gan.weights, before, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
+    with pytest.raises(KeyboardInterrupt):
+        gan.fit(np.ones((80, 2), "float32"), batch_size=8, verbose=0, callbacks=[Stop()])
+    assert int(keras.ops.convert_to_numpy(gan.g_optimizer.iterations)) == 3
+    assert np.isfinite(gan.generate(2, seed=0)).all()
+    gan.fit(np.ones((8, 2), "float32"), verbose=0)

@@ -221,3 +221,9 @@ def test_what_is_no_prior():
 def test_a_prior_must_define_draw():
     with pytest.raises(NotImplementedError, match="must define `draw`"):
         kg.priors.Prior(shape=1).sample(1, 0)
+
+
+def test_all_bits_of_a_seed_count():
+    prior = kg.priors.Uniform(shape=4)
+    draws = [keras.ops.convert_to_numpy(prior.sample(2, seed)) for seed in (0, 1, 2**32, 5 * 2**32, 2**62)]
+    assert len({draw.tobytes() for draw in draws}) == 5

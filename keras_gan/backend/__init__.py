@@ -1,9 +1,9 @@
 """All that depends on the backend of Keras, one module each, with the same functions.
 
 `gradients`, `apply` and `input_gradient` differentiate and step; `step` makes of a method what Keras'
-trainer calls; `when` is a branch that may change variables; `replica_mean`, `check_replicas` and
-`is_chief` are about several devices; `random_bits`, `seed_integer` and `seed_tensor` about noise;
-`check_shape` and `check_rows` about data; `compiled` is for loops.
+trainer calls, and `state_kept` guards what that may lose; `when` is a branch that may change variables;
+`replica_mean`, `check_replicas` and `is_chief` are about several devices; `random_bits`, `seed_integer`
+and `seed_tensor` about noise; `check_shape` and `check_rows` about data; `compiled` is for loops.
 """
 
 import importlib
@@ -39,5 +39,6 @@ random_bits = _module.random_bits
 replica_mean = _batch.replica_mean
 seed_integer = _module.seed_integer
 seed_tensor = _module.seed_tensor
+state_kept = _module.state_kept
 step = _module.step
 when = _module.when

@@ -4,6 +4,7 @@ Inside a `keras.StatelessScope` Keras' variables change without side effects. Wh
 here, or made conditional, runs in a scope of its own, and hands its changes over as results.
 """
 
+import contextlib
 import functools
 
 import jax
@@ -154,3 +155,22 @@ def seed_integer(number):
 def is_chief(gan):
     """Whether this process is the one of several that writes files."""
     return jax.process_index() == 0
+
+
+@contextlib.contextmanager
+def state_kept(gan):
+    """Leave a GAN as the last step left it if `fit` ends with an error.
+
+    Keras takes the values out of the variables while it trains, and forgets them then.
+    """
+    variables = [*gan.variables, *gan.metrics_variables]
+    variables += gan.optimizer.variables if gan.compiled else []
+    values = [variable.value for variable in variables]
+    try:
+        yield
+    except BaseException:
+        gan.jax_state_sync()
+        for variable, value in zip(variables, values, strict=True):
+            if variable._value is None and not value.is_deleted():
+                variable.assign(value)
+        raise

@@ -1,5 +1,8 @@
 """Gradients, optimizer steps and random bits on torch."""
 
+import contextlib
+
+import numpy as np
 import torch
 from keras import ops
 
@@ -29,7 +32,7 @@ def gradients(objective, groups, optimizers=None):
 
 
 def _grad(loss, group, again):
-    if not loss.requires_grad:
+    if not (group and loss.requires_grad):
         return [None] * len(group)
     values = [variable.value for variable in group]
     return torch.autograd.grad(loss, values, retain_graph=True, create_graph=again, allow_unused=True)
@@ -50,10 +53,12 @@ def input_gradient(function, inputs):
     with torch.enable_grad():
         points = inputs if inputs.requires_grad else inputs.clone().requires_grad_()
         total = ops.sum(function(points))
+        if not total.requires_grad:
+            return None
         try:
-            (gradient,) = torch.autograd.grad(total, points, create_graph=True)
+            (gradient,) = torch.autograd.grad(total, points, create_graph=True, allow_unused=True)
         except RuntimeError as error:
-            if "not implemented" in str(error):
+            if any(words in str(error) for words in ("not implemented", "once_differentiable")):
                 raise LookupError(str(error)) from error
             raise
     return gradient
@@ -76,10 +81,10 @@ def random_bits(shape, seed):
         shape: tuple of integers.
         seed: integer tensor of shape (2,).
     """
-    seed = seed.to(torch.int64)
+    # The generator of a CPU looks at 32 bits of its seed: all bits of both numbers are mixed into them.
+    words = np.int64(seed.tolist()).view("uint32")
     generator = torch.Generator(device=seed.device)
-    # An odd factor keeps seeds that differ in either number apart.
-    generator.manual_seed((int(seed[0]) * 0x9E3779B97F4A7C15 + int(seed[1])) % 2**63)
+    generator.manual_seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
     bits = torch.randint(0, 2**23, tuple(shape), generator=generator, device=seed.device)
     return bits.to(torch.float32)
 
@@ -97,3 +102,8 @@ def seed_integer(number):
 def is_chief(gan):
     """Whether this process writes files: there is one."""
     return True
+
+
+def state_kept(gan):
+    """Return a context without effect: variables have their values all the time."""
+    return contextlib.nullcontext()

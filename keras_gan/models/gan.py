@@ -309,9 +309,12 @@ class GAN(Objectives, Saving, keras.Model):
         batches = [slice(start, start + batch_size) for start in range(0, n, batch_size)]
         with self._averaged() if averaged else contextlib.nullcontext():
             samples = [
-                self.make(latents[b], condition if condition is None else condition[b]) for b in batches
+                ops.convert_to_numpy(
+                    self.make(latents[b], condition if condition is None else condition[b])
+                )
+                for b in batches
             ]
-        return np.concatenate([ops.convert_to_numpy(batch) for batch in samples])
+        return np.concatenate(samples)
 
     def _averaged(self):
         if self.average is None:
@@ -334,7 +337,8 @@ class GAN(Objectives, Saving, keras.Model):
             kwargs.setdefault("shuffle", False)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = supervised(callbacks, x, shuffle=kwargs.get("shuffle", True))
-        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+        with backend.state_kept(self):
+            return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def child_seed(self, number):
         """Return an integer seed of its own for part `number` of this GAN's randomness."""

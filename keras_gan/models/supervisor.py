@@ -6,6 +6,12 @@ import keras
 
 from keras_gan import backend
 
+_EMPTY = (
+    "The training data are empty: no batch came in the first epoch. Expected at least one batch of "
+    "examples. Check the array's length, the dataset's split, or `drop_remainder=True` with a batch "
+    "size above the number of examples."
+)
+
 
 def supervised(callbacks, data, shuffle):
     """Return the callbacks of `fit` in the order in which they act, with a `Supervisor` as the first.
@@ -18,6 +24,8 @@ def supervised(callbacks, data, shuffle):
         data: what `fit` trains on.
         shuffle: whether Keras shuffles it, by a state that it does not save.
     """
+    if hasattr(data, "shape") and not len(data):
+        raise ValueError(_EMPTY)
     callbacks = keras.tree.flatten(callbacks or [])
     keepers = [callback for callback in callbacks if hasattr(callback, "keep")]
     others = [callback for callback in callbacks if not hasattr(callback, "keep")]
@@ -66,8 +74,4 @@ class Supervisor(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Refuse data without a single batch."""
         if not self._batches:
-            raise ValueError(
-                "The training data are empty: no batch came in the first epoch. Expected at least one "
-                "batch of examples. Check the array's length, the dataset's split, or "
-                "`drop_remainder=True` with a batch size above the number of examples."
-            )
+            raise ValueError(_EMPTY)
