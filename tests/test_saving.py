@@ -396,3 +396,25 @@ def test_other_ways_of_keras_to_save_work(tmp_path):
             gan.save(tmp_path / name)
     with pytest.raises(ValueError, match="Invalid filepath extension for saving"):
         gan.save(tmp_path / "gan.txt")
+
+
+def test_dropout_without_a_seed_goes_on_too(x, tmp_path):
+    """Keras' torch backend would draw it from a state of torch's own, which no file holds."""
+    gan = kg.GAN(
+        mlp(4, 2),
+        keras.Sequential([*mlp(2, 8).layers, keras.layers.Dropout(0.5), keras.layers.Dense(1)]),
+        seed=0,
+    )
+    gan.compile("sgd", "sgd")
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.models.load_model(tmp_path / "gan.keras")
+    for model in (gan, loaded):
+        train(model, x, 1)
+    assert_identical(loaded, gan)
+
+
+def test_optimizers_that_average_weights_train_twice(x):
+    gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
+    gan.compile(keras.optimizers.SGD(0.1, use_ema=True), keras.optimizers.Adam(1e-3, use_ema=True))
+    for _ in range(2):
+        assert np.isfinite(list(train(gan, x, 1).history.values())).all()

@@ -2,8 +2,9 @@
 
 `gradients`, `apply` and `input_gradient` differentiate and step; `step` makes of a method what Keras'
 trainer calls, and `state_kept` guards what that may lose; `when` is a branch that may change variables;
-`replica_mean`, `check_replicas` and `is_chief` are about several devices; `random_bits`, `seed_integer`
-and `seed_tensor` about noise; `check_shape` and `check_rows` about data; `compiled` is for loops.
+`replica_mean`, `check_replicas` and `is_chief` are about several devices; `random_bits`, `seed_integer`,
+`seed_tensor` and `claim_seeds` about noise; `check_shape` and `check_rows` about data; `compiled` is for
+loops.
 """
 
 import importlib
@@ -31,6 +32,7 @@ apply = _module.apply
 check_replicas = _batch.check_replicas
 check_rows = _batch.check_rows
 check_shape = _batch.check_shape
+claim_seeds = _module.claim_seeds
 compiled = _module.compiled
 gradients = _module.gradients
 input_gradient = _module.input_gradient

@@ -174,3 +174,7 @@ def state_kept(gan):
             if variable._value is None and not value.is_deleted():
                 variable.assign(value)
         raise
+
+
+def claim_seeds(gan):
+    """Leave the layers as they are: what is random in them draws from the state that is saved."""

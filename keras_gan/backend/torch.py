@@ -107,3 +107,11 @@ def is_chief(gan):
 def state_kept(gan):
     """Return a context without effect: variables have their values all the time."""
     return contextlib.nullcontext()
+
+
+def claim_seeds(gan):
+    """Have dropout without a `seed` draw from the state that is saved, instead of torch's own."""
+    for layer in gan._flatten_layers(include_self=False):
+        for generator in layer._seed_generators:
+            if generator._initial_seed is None:
+                generator._initial_seed = int(generator.state[0])

@@ -44,7 +44,8 @@ class Resume(EpochCallback):
     `CSVLogger(append=True)` does, hold the epochs twice that a resumed run repeats.
 
     The run is the same if the order of its data is a function of the epoch, as of `kg.datasets.load`,
-    and if the GAN has a `seed`. The machine must compute the same numbers in each process.
+    and if the GAN has a `seed`. The machine must compute the same numbers in each process: where one
+    process trains the same GAN twice, TensorFlow may add in another order the second time.
 
     Args:
         directory: folder of the state, of this run alone; made if missing. Remove it to begin anew.

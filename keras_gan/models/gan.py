@@ -86,6 +86,7 @@ class GAN(Objectives, Saving, keras.Model):
         self.prior, self.sample_shape, self.condition_shape = fit
         networks.check_logits(discriminator)
         self.generator, self.discriminator = generator, discriminator
+        backend.claim_seeds(self)
         self.seed = networks.check_seed(seed)
         self.noise = keras.random.SeedGenerator(self.child_seed(0))
         self.validation_noise = keras.random.SeedGenerator(self.child_seed(1))
@@ -208,6 +209,11 @@ class GAN(Objectives, Saving, keras.Model):
         pair = PairOptimizer(d, g)
         pair.build(owned)
         return pair
+
+    def make_train_function(self, force=False):
+        """See base class; refuses networks that several replicas would spoil."""
+        backend.check_replicas(self)
+        return super().make_train_function(force)
 
     @backend.step
     def train_step(self, data):

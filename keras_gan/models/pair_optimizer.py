@@ -59,4 +59,8 @@ class PairOptimizer(keras.optimizers.Optimizer):
     def finalize_variable_values(self, var_list):
         """Let both optimizers set their final values, at the end of `fit`."""
         for optimizer in (self.d, self.g):
-            optimizer.finalize_variable_values(optimizer._trainable_variables)
+            variables = optimizer._trainable_variables
+            optimizer.finalize_variable_values(variables)
+            # On JAX a weight would share the memory of its average, which the next step gives away.
+            for variable in variables if optimizer.use_ema else []:
+                variable.assign(keras.ops.copy(variable.value))

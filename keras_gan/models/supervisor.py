@@ -4,8 +4,6 @@ import math
 
 import keras
 
-from keras_gan import backend
-
 _EMPTY = (
     "The training data are empty: no batch came in the first epoch. Expected at least one batch of "
     "examples. Check the array's length, the dataset's split, or `drop_remainder=True` with a batch "
@@ -52,10 +50,6 @@ class Supervisor(keras.callbacks.Callback):
         super().__init__()
         self._data = data
         self._batches = 0
-
-    def on_train_begin(self, logs=None):
-        """Refuse networks that several replicas would spoil."""
-        backend.check_replicas(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Set the data's epoch, on which its order depends."""
