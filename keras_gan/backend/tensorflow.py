@@ -14,7 +14,6 @@ INEXACT_SECOND_ORDER = (
     layers.LayerNormalization,
 )
 
-
 # TensorFlow Probability takes seeds of 32 bits only.
 DISTRIBUTION_SEED = "int32"
 
