@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # What the tests import beyond the package itself.
-EXTRAS := tfp,datasets,plot,demo
+EXTRAS := tfp,datasets,tuner,serving,plot,demo
 # As many processes as cores, each of which has a file of tests to itself at a time.
 PARALLEL := --numprocesses auto --dist loadfile
 

@@ -27,6 +27,7 @@ from keras_gan import (
     terms,
     updates,
 )
+from keras_gan.export import export_savedmodel
 from keras_gan.models.gan import GAN
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ __all__ = [
     "architectures",
     "callbacks",
     "datasets",
+    "export_savedmodel",
     "initializers",
     "interpolation",
     "layers",

@@ -73,7 +73,7 @@ def test_requirements_are_loose_for_users_and_exact_for_developers():
     assert project["project"]["dependencies"] == ["keras>=3.12", "tensorflow>=2.20", "numpy"]
     assert all("==" in requirement for requirement in project["dependency-groups"]["dev"])
     extras = project["project"]["optional-dependencies"]
-    assert set(extras) == {"tfp", "datasets", "tuner", "plot", "demo", "jax", "torch"}
+    assert set(extras) == {"tfp", "datasets", "tuner", "plot", "demo", "serving", "jax", "torch"}
 
 
 def test_public_names_exist():
@@ -100,7 +100,7 @@ def test_imports_point_down():
         },
         {"terms", "updates", "architectures", "recipes"},
         {"models"},
-        {"callbacks"},
+        {"callbacks", "export"},
     ]
     rank = {name: level for level, names in enumerate(levels) for name in names}
     package = ROOT / "keras_gan"

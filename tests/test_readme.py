@@ -33,7 +33,7 @@ def test_programs_of_the_readme_run(number, tmp_path, monkeypatch, capsys):
 
 
 def test_the_readme_has_programs():
-    assert len(PROGRAMS) == 4
+    assert len(PROGRAMS) == 5
 
 
 @pytest.mark.parametrize("page", PAGES)

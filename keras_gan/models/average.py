@@ -1,5 +1,6 @@
 """The average of a network's weights over training."""
 
+import contextlib
 import math
 import numbers
 
@@ -69,6 +70,17 @@ class Average:
             ops.cast(a, w.dtype) for a, w in zip(self.variables, self.network.weights, strict=True)
         ]
         return keras.StatelessScope(list(zip(self.network.weights, averages, strict=True)))
+
+    @contextlib.contextmanager
+    def as_weights(self):
+        """Make the average the network's own weights for the code inside, which writes them."""
+        before = [ops.copy(weight) for weight in self.network.weights]
+        self.hand_over()
+        try:
+            yield
+        finally:
+            for weight, value in zip(self.network.weights, before, strict=True):
+                weight.assign(value)
 
     def hand_over(self):
         """Make the average the network's own weights, for good."""

@@ -313,7 +313,7 @@ class GAN(Objectives, Saving, keras.Model):
             seed = keras.random.randint((), 0, 2**31 - 1) if seed is None else networks.check_seed(seed)
             latents = self.prior.sample(int(n), int(seed))
         batches = [slice(start, start + batch_size) for start in range(0, n, batch_size)]
-        with self._averaged() if averaged else contextlib.nullcontext():
+        with self.kept_average().applied() if averaged else contextlib.nullcontext():
             samples = [
                 ops.convert_to_numpy(
                     self.make(latents[b], condition if condition is None else condition[b])
@@ -322,13 +322,18 @@ class GAN(Objectives, Saving, keras.Model):
             ]
         return np.concatenate(samples)
 
-    def _averaged(self):
+    def kept_average(self):
+        """Return the average of the generator's weights, or say how to keep one.
+
+        Raises:
+            ValueError: the GAN was compiled without `average_decay`, or not at all.
+        """
         if self.average is None:
             raise ValueError(
                 "`averaged=True`, but this GAN keeps no average of its generator's weights. Ask for one "
                 "before training: `gan.compile(..., average_decay=0.999)`."
             )
-        return self.average.applied()
+        return self.average
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
         """Train as `keras.Model.fit` does, on `x`, `(x, condition)` or a dataset of them.

@@ -51,6 +51,7 @@ ROWS = {
     "models.Objectives": Variant(lambda: kinds.game(small.Variant)),
     "models.Average": Settings(lambda: {"average_decay": 0.5}),
     "models.Player": Function(lambda: small.player().variables),
+    "export_savedmodel": Function(lambda: kg.export_savedmodel(kinds.game(), "exported").parent.name),
     # Losses
     "losses.Loss": Loss(small.Loss),
     "losses.Minimax": Loss(lambda: kg.losses.Minimax(label_smoothing=0.1)),

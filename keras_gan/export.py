@@ -1,0 +1,404 @@
+"""A GAN as a SavedModel, which TensorFlow Serving and other programs run without this package."""
+
+import contextlib
+import json
+import numbers
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_gan import networks
+from keras_gan.models.saving import sync
+from keras_gan.optional import tensorflow
+
+MAX_NUMBER = 1000  # samples that one request may ask for: a server allocates for those only
+
+# What a generator that ends in this activation draws in.
+_RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+
+
+def export_savedmodel(gan, path, version=None, averaged=False, classes=None, warmup=True):
+    """Write a GAN for TensorFlow Serving: the folder `path/<version>/`, whole or not at all.
+
+    Any program with TensorFlow runs it, in Python by `tf.saved_model.load`, without this package. A
+    conditional GAN takes `condition` as the last input of every signature: a row for
+    each sample, or one row for all. Its signatures (n is free in each request):
+
+    | signature | inputs | outputs |
+    |---|---|---|
+    | `serving_default`, `generate` | `latents` `(n, ...)` | `samples` `(n, ...)` |
+    | `sample` | `number`, from 1 to `MAX_NUMBER`, and `seed`, scalars int64 | `samples`, `latents` |
+    | `interpolate` | latents `start`, `end` `(n, ...)`, scalar int64 `steps` | `samples`, `latents` |
+    | `discriminate` | `samples` `(n, ...)` | `logits`, `probabilities` that samples are data |
+
+    `sample` draws what `gan.generate(number, seed)` draws; a smaller number gives the first of the same
+    samples. `interpolate` goes along straight lines, both ends included, in `steps` ≥ 2 with
+    n · steps ≤ `MAX_NUMBER`; its outputs have shapes `(n, steps, ...)`.
+
+    If samples are images of 1, 3 or 4 channels and the generator ends in a sigmoid or a tanh, the first
+    three come in two more forms: `generate_uint8` and its like return `samples` as uint8 from 0 to 255;
+    `generate_png` returns `png_bytes`, an encoded file for each image, which REST clients get in base64.
+
+    Args:
+        gan: `kg.GAN`, compiled or not.
+        path: folder of the model's versions, made if missing.
+        version: positive integer; by default one more than the largest in `path`.
+        averaged: whether the average of the generator's weights makes the samples.
+        classes: for a condition that is a class: their number, or list of their names. Signatures then
+            take `condition` as int64 in [0, classes), or as the names, one for each row, and refuse
+            others. Networks get the numbers, or one-hot vectors if their conditions are vectors.
+        warmup: whether to write a request for each signature, which TensorFlow Serving runs when it
+            loads the model, where `tensorflow-serving-api` is installed
+            (`pip install keras-gan[serving]`).
+
+    Returns:
+        `pathlib.Path` of the version's folder.
+
+    Raises:
+        TypeError: `gan` is no `kg.GAN`.
+        ValueError: `version` or `classes` is out of range, the GAN is not conditional though
+            `classes` are given, or has no average.
+        FileExistsError: there is such a version, or `path` is a file.
+
+    Example:
+
+    >>> generator = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])
+    >>> discriminator = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> gan = kg.GAN(generator, discriminator, prior="normal", seed=0)
+    >>> kg.export_savedmodel(gan, "exported/points").name
+    '1'
+    >>> import tensorflow as tf
+    >>> sample = tf.saved_model.load("exported/points/1").signatures["sample"]
+    >>> drawn = sample(number=tf.constant(5, tf.int64), seed=tf.constant(7, tf.int64))
+    >>> bool(np.allclose(drawn["samples"], gan.generate(5, seed=7), atol=1e-6))
+    True
+    """
+    _check_arguments(gan, version, classes)
+    average = gan.kept_average() if averaged else None
+    path = Path(path)
+    with _new_version(path, version) as (folder, target):
+        write = _write if keras.backend.backend() == "tensorflow" else _write_elsewhere
+        with average.as_weights() if averaged else contextlib.nullcontext():
+            write(gan, folder, classes, warmup)
+    return target
+
+
+def _check_arguments(gan, version, classes):
+    if not hasattr(gan, "discriminator") or not hasattr(gan, "prior"):
+        raise TypeError(
+            "What is exported is a `kg.GAN`, with its discriminator and its prior. A network alone is "
+            f"exported by its own `export`. Received: {gan!r} of type {type(gan).__name__}"
+        )
+    if version is not None and not _positive(version):
+        raise ValueError(
+            "`version` is a positive integer, of which TensorFlow Serving takes the largest, or None "
+            f"for the next. Received: {version!r}"
+        )
+    if classes is None:
+        return
+    if not gan.conditional:
+        raise ValueError(
+            "`classes` are those of a condition, and this GAN is not conditional: its networks take one "
+            f"input each. Leave `classes` out. Received: classes={classes!r}"
+        )
+    names = None if isinstance(classes, numbers.Integral) else list(classes)
+    number = classes if names is None else len(names)
+    if not _positive(number) or (
+        names is not None and (isinstance(classes, str) or len(set(map(str, names))) < number)
+    ):
+        raise ValueError(
+            "`classes` is the number of classes, or a list of their names, each another. Received: "
+            f"{classes!r}"
+        )
+    if gan.condition_shape not in [(), (1,), (number,)]:
+        raise ValueError(
+            f"The class of a sample is one number, or a one-hot vector of {number}. The networks of "
+            f"this GAN take conditions of shape {gan.condition_shape}: leave `classes` out, or give "
+            "their number."
+        )
+
+
+def _positive(number):
+    return isinstance(number, numbers.Integral) and not isinstance(number, bool) and number > 0
+
+
+@contextlib.contextmanager
+def _new_version(path, version):
+    """Yield a temporary folder and the version's folder, which it becomes in the end or not at all."""
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f"{path} is a file. Expected the folder of a model's versions.")
+    if version is not None and (path / str(version)).exists():
+        raise FileExistsError(
+            f"{path / str(version)} exists, and a version that is served is not written over. Expected "
+            "another `version`, or None for the next free one."
+        )
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    # A server looks at folders whose names are numbers.
+    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=path))
+    try:
+        os.chmod(temporary, 0o777 & ~_umask())
+        target = path / str(version or 1 + max(_versions(path), default=0))
+        yield temporary, target
+        for file in temporary.rglob("*"):
+            sync(file)
+        temporary.rename(target)
+        sync(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):  # of folders that others have used since
+                folder.rmdir()
+        raise
+
+
+def _versions(path):
+    return [int(folder.name) for folder in path.iterdir() if folder.name.isdecimal()]
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _write_elsewhere(gan, folder, classes, warmup):
+    """Have a process of its own, on TensorFlow, load the GAN from a file and write it."""
+    code = (
+        "import json, pathlib, sys; import keras, keras_gan.export as export; "
+        "file, folder, classes, warmup = json.loads(sys.argv[1]); "
+        "gan = keras.models.load_model(file, compile=False); "
+        "export._write(gan, pathlib.Path(folder), classes, warmup)"
+    )
+    with tempfile.TemporaryDirectory() as place:
+        file = str(Path(place) / "gan.keras")
+        gan.save(file)
+        arguments = json.dumps([file, str(folder), _plain(classes), warmup])
+        run = subprocess.run(
+            [sys.executable, "-c", code, arguments],
+            env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if run.returncode:
+        raise ValueError(
+            "The GAN could not be made again on TensorFlow, whose format a SavedModel is. Layers and "
+            "functions of your own must be known to the package that is imported, by "
+            "`keras.saving.register_keras_serializable` in a module of yours, and written with "
+            f"`keras.ops`; or load the `.keras` file under KERAS_BACKEND=tensorflow and export there. "
+            f"Received:\n{run.stderr[-3000:]}"
+        )
+
+
+def _plain(classes):
+    """Return the number or the names of classes as JSON holds them."""
+    if classes is None:
+        return None
+    return int(classes) if isinstance(classes, numbers.Integral) else [str(name) for name in classes]
+
+
+def _write(gan, folder, classes, warmup):
+    classes = _plain(classes)
+    signatures = _signatures(gan, classes)
+    archive = keras.export.ExportArchive()
+    archive.track(gan.generator)
+    archive.track(gan.discriminator)
+    for name, (function, inputs) in signatures.items():
+        archive.add_endpoint(name, function, inputs)
+    with warnings.catch_warnings():
+        # Of what Keras does itself.
+        warnings.simplefilter("ignore")
+        archive.write_out(str(folder), verbose=False)
+    if warmup:
+        _write_warmup(classes, signatures, folder)
+
+
+def _signatures(gan, classes):
+    """Return `{name: (function, inputs)}`, of which `serving_default` is `generate`."""
+    tf = tensorflow()
+    latents, sample = gan.prior.shape, gan.sample_shape
+    condition = [_condition_spec(gan, classes)] if gan.conditional else []
+
+    def spec(name, shape):
+        return tf.TensorSpec((None, *shape), tf.float32, name=name)
+
+    def scalar(name):
+        return tf.TensorSpec((), tf.int64, name=name)
+
+    def make(latents, *condition):
+        return gan.make(latents, *_conditions(gan, classes, condition, tf.shape(latents)[0]))
+
+    def generate(latents, *condition):
+        return {"samples": make(latents, *condition)}
+
+    def draw(number, seed, *condition):
+        with _limited("`number` of samples", number, 1, number):
+            latents = gan.prior.sample(tf.cast(number, tf.int32), tf.stack([seed, 0]))
+        return {"samples": make(latents, *condition), "latents": latents}
+
+    def interpolate(start, end, steps, *condition):
+        rows = tf.shape(start, tf.int64)[0]
+        same = tf.debugging.assert_equal(tf.shape(start), tf.shape(end), "start and end differ in shape")
+        with tf.control_dependencies([same]), _limited("`steps` of all paths", steps, 2, rows * steps):
+            times = tf.linspace(0.0, 1.0, tf.cast(steps, tf.int32))
+        times = tf.reshape(times, [1, -1] + [1] * len(latents))
+        points = (1.0 - times) * start[:, None] + times * end[:, None]
+        flat = tf.reshape(points, tf.concat([[-1], tf.shape(points)[2:]], 0))
+        repeated = [
+            tf.repeat(_rows(c, tf.cast(rows, tf.int32)), tf.shape(times)[1], axis=0) for c in condition
+        ]
+        samples = make(flat, *repeated)
+        shape = tf.concat([tf.shape(points)[:2], tf.shape(samples)[1:]], 0)
+        return {"samples": tf.reshape(samples, shape), "latents": points}
+
+    def discriminate(samples, *condition):
+        condition = _conditions(gan, classes, condition, tf.shape(samples)[0])
+        logits = gan.judge(samples, *condition)
+        return {"logits": logits, "probabilities": tf.sigmoid(logits)}
+
+    drawing = {
+        "generate": (generate, [spec("latents", latents), *condition]),
+        "sample": (draw, [scalar("number"), scalar("seed"), *condition]),
+        "interpolate": (
+            interpolate,
+            [spec("start", latents), spec("end", latents), scalar("steps"), *condition],
+        ),
+    }
+    signatures = {"serving_default": drawing["generate"], **drawing}
+    for form, convert in _image_forms(gan).items():
+        for name, (function, inputs) in drawing.items():
+            signatures[f"{name}_{form}"] = (_converted(function, convert), inputs)
+    signatures["discriminate"] = (discriminate, [spec("samples", sample), *condition])
+    return signatures
+
+
+def _limited(what, value, least, total):
+    """Return a context whose operations fail unless `least` ≤ value and total ≤ `MAX_NUMBER`."""
+    tf = tensorflow()
+    message = f"{what}: expected from {least} to {MAX_NUMBER} samples in one request"
+    return tf.control_dependencies(
+        [
+            tf.debugging.assert_greater_equal(value, tf.constant(least, tf.int64), message),
+            tf.debugging.assert_less_equal(value, tf.constant(MAX_NUMBER, tf.int64), message),
+            tf.debugging.assert_less_equal(total, tf.constant(MAX_NUMBER, tf.int64), message),
+        ]
+    )
+
+
+def _condition_spec(gan, classes):
+    tf = tensorflow()
+    if classes is None:
+        inputs = getattr(gan.generator, "inputs", None)
+        dtype = inputs[1].dtype if inputs else "float32"
+        return tf.TensorSpec((None, *gan.condition_shape), dtype, name="condition")
+    dtype = tf.int64 if isinstance(classes, numbers.Integral) else tf.string
+    return tf.TensorSpec((None,), dtype, name="condition")
+
+
+def _conditions(gan, classes, condition, rows):
+    """Return what networks take of a request's condition: nothing, or a row for each sample."""
+    tf = tensorflow()
+    if not condition:
+        return []
+    (condition,) = condition
+    if classes is not None:
+        if not isinstance(classes, numbers.Integral):
+            found = condition[:, None] == tf.constant(classes)
+            known = tf.debugging.assert_equal(
+                tf.reduce_any(found, axis=1),
+                True,
+                f"Unknown class in `condition`. Expected of {classes}",
+            )
+            with tf.control_dependencies([known]):
+                condition = tf.argmax(tf.cast(found, tf.int32), axis=1)
+        number = classes if isinstance(classes, numbers.Integral) else len(classes)
+        message = f"`condition` is a class in [0, {number})"
+        inside = tf.logical_and(condition >= 0, condition < number)
+        with tf.control_dependencies([tf.debugging.assert_equal(inside, True, message)]):
+            condition = tf.identity(condition)
+        if gan.condition_shape == (number,):
+            condition = tf.one_hot(condition, number)
+        condition = tf.reshape(condition, [-1, *gan.condition_shape])
+    return [_rows(condition, rows)]
+
+
+def _rows(condition, rows):
+    """Return one condition for each of `rows` samples."""
+    tf = tensorflow()
+    given = tf.shape(condition)[0]
+    message = "`condition` has one row for each sample, or one for all"
+    fits = tf.debugging.assert_equal(tf.logical_or(given == rows, given == 1), True, message)
+    with tf.control_dependencies([fits]):
+        return tf.cond(
+            given == rows,
+            lambda: condition,
+            lambda: tf.repeat(condition[:1], rows, axis=0),
+        )
+
+
+def _image_forms(gan):
+    """Return `{name: function}` of what else images are given as; none if samples are not images."""
+    tf = tensorflow()
+    value_range = _RANGES.get(networks.final_activation(gan.generator))
+    shape = gan.sample_shape
+    if value_range is None or len(shape) != 3 or shape[-1] not in (1, 3, 4):
+        return {}
+    low, high = value_range
+
+    def uint8(samples):
+        # In float64, as `pictures.to_uint8` computes.
+        levels = (tf.cast(samples, tf.float64) - low) / (high - low)
+        levels = tf.where(tf.math.is_finite(levels), levels, 0.5)
+        return tf.cast(tf.round(255.0 * tf.clip_by_value(levels, 0.0, 1.0)), tf.uint8)
+
+    return {
+        "uint8": lambda samples: {"samples": uint8(samples)},
+        "png": lambda samples: {"png_bytes": tf.io.encode_png(uint8(samples))},
+    }
+
+
+def _converted(function, convert):
+    def converted(*inputs):
+        outputs = function(*inputs)
+        return {**convert(outputs.pop("samples")), **outputs}
+
+    return converted
+
+
+def _write_warmup(classes, signatures, folder):
+    """Write one request for each signature, where the protocol of TensorFlow Serving is installed."""
+    try:
+        from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+    except ImportError:
+        return
+    tf = tensorflow()
+    extra = folder / "assets.extra"
+    extra.mkdir()
+    with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
+        for name, (_, inputs) in signatures.items():
+            request = predict_pb2.PredictRequest()
+            request.model_spec.signature_name = name
+            for spec in inputs:
+                request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(_example(spec, classes)))
+            log = prediction_log_pb2.PredictionLog(
+                predict_log=prediction_log_pb2.PredictLog(request=request)
+            )
+            writer.write(log.SerializeToString())
+
+
+def _example(spec, classes):
+    """Return a small request for one input: zeros, two steps, the first class."""
+    if spec.dtype == "string":
+        return np.array(classes[:1], object)
+    if spec.shape.rank == 0:
+        return np.int64({"number": 1, "steps": 2}.get(spec.name, 0))
+    shape = [1, *(size or 8 for size in spec.shape[1:])]
+    return np.zeros(shape, spec.dtype.as_numpy_dtype)

@@ -1,0 +1,427 @@
+"""SavedModels: what they compute by each way of loading, what they refuse, none half-written."""
+
+import io
+import os
+import pathlib
+import resource
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import PIL.Image
+import pytest
+
+import keras_gan as kg
+from keras_gan import export
+from keras_gan.optional import tensorflow
+
+ROOT = pathlib.Path(__file__).parents[1]
+NEAR = {"rtol": 0, "atol": 2e-6}
+
+
+def dense(prior="normal", activation=None):
+    generator = [keras.Input((6,)), keras.layers.Dense(48, activation), keras.layers.Reshape((4, 4, 3))]
+    critic = [keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(1)]
+    return kg.GAN(keras.Sequential(generator), keras.Sequential(critic), prior=prior, seed=0)
+
+
+def conditional(shape=(), dtype="int32", classes=3):
+    """Networks that are told a number, or a vector."""
+
+    def network(inputs, outputs):
+        data, condition = keras.Input((inputs,)), keras.Input(shape, dtype=dtype)
+        told = condition
+        if shape == ():
+            told = keras.layers.Embedding(classes, 4)(condition)
+        hidden = keras.layers.Concatenate()([data, told])
+        return keras.Model([data, condition], keras.layers.Dense(outputs)(hidden))
+
+    return kg.GAN(network(5, 2), network(2, 1), prior="uniform", seed=0)
+
+
+def load(folder):
+    tf = tensorflow()
+    loaded = tf.saved_model.load(str(folder))
+
+    def run(signature, **inputs):
+        types = {str: tf.string, int: tf.int64}
+        inputs = {
+            name: tf.constant(value, types.get(type(np.asarray(value).flat[0].item()), tf.float32))
+            for name, value in inputs.items()
+        }
+        outputs = loaded.signatures[signature](**inputs)
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    run.loaded = loaded
+    return run
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """The MNIST nets and their SavedModel."""
+    gan = kg.GAN(
+        kg.architectures.mnist_generator(seed=0), kg.architectures.mnist_discriminator(seed=0), seed=0
+    )
+    folder = tmp_path_factory.mktemp("models") / "digits"
+    return gan, kg.export_savedmodel(gan, folder)
+
+
+def test_signatures_give_what_keras_gives(digits, rng):
+    gan, folder = digits
+    run = load(folder)
+    latents = rng.normal(size=(7, 100)).astype("float32")
+    expected = gan.generate(latents=latents)
+    for signature in ("serving_default", "generate"):
+        np.testing.assert_allclose(run(signature, latents=latents)["samples"], expected, **NEAR)
+    five = run("sample", number=5, seed=7)
+    np.testing.assert_allclose(five["samples"], gan.generate(5, seed=7), **NEAR)
+    np.testing.assert_array_equal(five["latents"], gan.prior.sample(5, 7))
+    logits = keras.ops.convert_to_numpy(gan.judge(expected))
+    judged = run("discriminate", samples=expected)
+    np.testing.assert_allclose(judged["logits"], logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(judged["probabilities"], 1 / (1 + np.exp(-judged["logits"])), **NEAR)
+
+
+def test_a_smaller_number_gives_the_first_of_the_same_samples(digits):
+    run = load(digits[1])
+    one, five = (run("sample", number=number, seed=7) for number in (1, 5))
+    np.testing.assert_array_equal(one["latents"], five["latents"][:1])
+    np.testing.assert_allclose(one["samples"], five["samples"][:1], **NEAR)
+    assert abs(run("sample", number=1, seed=8)["latents"] - one["latents"]).max() > 0.1
+
+
+def test_interpolate_goes_along_straight_lines(digits):
+    gan, folder = digits
+    start, end = (np.array(gan.prior.sample(3, seed)) for seed in (1, 2))
+    drawn = load(folder)("interpolate", start=start, end=end, steps=4)
+    path = kg.interpolation.interpolate(start, end, 4)
+    np.testing.assert_allclose(drawn["latents"], path, **NEAR)
+    expected = gan.generate(latents=path.reshape(12, 100)).reshape(3, 4, 28, 28, 1)
+    np.testing.assert_allclose(drawn["samples"], expected, **NEAR)
+
+
+def test_images_come_as_uint8_and_as_png(digits):
+    gan, folder = digits
+    run = load(folder)
+    samples = run("sample", number=3, seed=1)["samples"]
+    levels = run("sample_uint8", number=3, seed=1)["samples"]
+    assert levels.dtype == np.uint8
+    np.testing.assert_array_equal(levels, kg.pictures.to_uint8(samples, (0, 1)))
+    for level, encoded in zip(levels, run("sample_png", number=3, seed=1)["png_bytes"], strict=True):
+        np.testing.assert_array_equal(np.array(PIL.Image.open(io.BytesIO(encoded))), level[..., 0])
+    latents = np.array(gan.prior.sample(2, 1))
+    assert run("interpolate_png", start=latents, end=latents, steps=5)["png_bytes"].shape == (2, 5)
+    assert run("generate_uint8", latents=latents)["samples"].max() > 0
+
+
+def test_colour_images_of_a_tanh(tmp_path):
+    run = load(kg.export_savedmodel(dense(activation="tanh"), tmp_path / "m"))
+    drawn, coded = run("sample", number=2, seed=1), run("sample_png", number=2, seed=1)
+    levels = kg.pictures.to_uint8(drawn["samples"], (-1, 1))
+    for level, encoded in zip(levels, coded["png_bytes"], strict=True):
+        np.testing.assert_array_equal(np.array(PIL.Image.open(io.BytesIO(encoded))), level)
+
+
+def test_samples_that_are_no_pictures_have_no_pictures(tmp_path):
+    run = load(kg.export_savedmodel(dense(), tmp_path / "m"))
+    names = {"serving_default", "generate", "sample", "interpolate", "discriminate"}
+    assert set(run.loaded.signatures) == names
+
+
+@pytest.mark.parametrize("prior", ["uniform", "normal", "spherical", kg.priors.Categorical(6)])
+def test_every_prior_is_drawn_as_in_keras(prior, tmp_path):
+    gan = dense(prior)
+    drawn = load(kg.export_savedmodel(gan, tmp_path / "m"))("sample", number=4, seed=2**40 + 3)
+    np.testing.assert_allclose(drawn["latents"], gan.prior.sample(4, 2**40 + 3), rtol=0, atol=1e-5)
+
+
+def test_classes_by_number_and_by_name(tmp_path):
+    gan = conditional()
+    drawn = gan.generate(3, seed=1, condition=[0, 2, 1])
+    one_for_all = gan.generate(3, seed=1, condition=[2, 2, 2])
+    for classes, each, same in [
+        (3, [0, 2, 1], [2]),
+        (["cat", "dog", "Kuh"], ["cat", "Kuh", "dog"], ["Kuh"]),
+    ]:
+        run = load(kg.export_savedmodel(gan, tmp_path / "m", classes=classes))
+        sample = run("sample", number=3, seed=1, condition=each)
+        np.testing.assert_allclose(sample["samples"], drawn, **NEAR)
+        sample = run("sample", number=3, seed=1, condition=same)
+        np.testing.assert_allclose(sample["samples"], one_for_all, **NEAR)
+        judged = run("discriminate", samples=drawn, condition=each)["logits"]
+        expected = keras.ops.convert_to_numpy(gan.judge(drawn, np.array([0, 2, 1])))
+        np.testing.assert_allclose(judged, expected, **NEAR)
+        latents = np.array(gan.prior.sample(3, 1))
+        path = run("interpolate", start=latents, end=latents, steps=2, condition=each)
+        np.testing.assert_allclose(path["samples"][:, 1], drawn, **NEAR)
+
+
+def test_classes_of_networks_that_take_one_hot_vectors(tmp_path):
+    gan = conditional(shape=(3,), dtype="float32")
+    run = load(kg.export_savedmodel(gan, tmp_path / "m", classes=3))
+    expected = gan.generate(2, seed=1, condition=np.eye(3)[[2, 0]])
+    np.testing.assert_allclose(
+        run("sample", number=2, seed=1, condition=[2, 0])["samples"], expected, **NEAR
+    )
+
+
+def test_a_condition_without_classes_is_what_networks_take(tmp_path, rng):
+    gan = conditional(shape=(4,), dtype="float32")
+    condition = rng.random((2, 4)).astype("float32")
+    run = load(kg.export_savedmodel(gan, tmp_path / "m"))
+    expected = gan.generate(2, seed=1, condition=condition)
+    np.testing.assert_allclose(
+        run("sample", number=2, seed=1, condition=condition)["samples"], expected, **NEAR
+    )
+
+
+@pytest.mark.parametrize(
+    ("signature", "inputs", "message"),
+    [
+        ("sample", {"number": 1001, "seed": 1, "condition": [1]}, "expected from 1 to 1000"),
+        ("sample", {"number": 0, "seed": 1, "condition": [1]}, "expected from 1 to 1000"),
+        ("sample", {"number": 3, "seed": 1, "condition": [1, 1]}, "one row for each sample, or one"),
+        ("sample", {"number": 2, "seed": 1, "condition": [3]}, r"a class in \[0, 3\)"),
+        ("sample", {"number": 2, "seed": 1, "condition": [-1]}, r"a class in \[0, 3\)"),
+        ("sample", {"number": 2, "condition": [1]}, "seed"),
+        ("sample", {"n": 2, "seed": 1, "condition": [1]}, "n"),
+        ("generate", {"latents": np.ones((2, 4), "float32"), "condition": [1]}, "size"),
+        (
+            "interpolate",
+            {"start": np.ones((2, 5)), "end": np.ones((1, 5)), "steps": 2, "condition": [1]},
+            "start and end differ",
+        ),
+        (
+            "interpolate",
+            {"start": np.ones((2, 5)), "end": np.ones((2, 5)), "steps": 501, "condition": [1]},
+            "expected from 2 to 1000",
+        ),
+        (
+            "interpolate",
+            {"start": np.ones((2, 5)), "end": np.ones((2, 5)), "steps": 1, "condition": [1]},
+            "expected from 2 to 1000",
+        ),
+    ],
+)
+def test_requests_that_are_refused(signature, inputs, message, refusing):
+    with pytest.raises((tensorflow().errors.InvalidArgumentError, TypeError, ValueError), match=message):
+        refusing(signature, **inputs)
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory):
+    return load(kg.export_savedmodel(conditional(), tmp_path_factory.mktemp("m") / "m", classes=3))
+
+
+def test_the_average_is_exported_on_request(tmp_path, rng):
+    gan = dense()
+    gan.compile(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.5), average_decay=0.9)
+    gan.fit(rng.random((64, 4, 4, 3)).astype("float32"), batch_size=8, epochs=1, verbose=0)
+    before = [keras.ops.convert_to_numpy(weight) for weight in gan.weights]
+    for averaged in (False, True):
+        run = load(kg.export_savedmodel(gan, tmp_path / "m", averaged=averaged))
+        expected = gan.generate(4, seed=1, averaged=averaged)
+        np.testing.assert_allclose(run("sample", number=4, seed=1)["samples"], expected, **NEAR)
+    assert abs(gan.generate(4, seed=1) - gan.generate(4, seed=1, averaged=True)).max() > 1e-3
+    for weight, value in zip(gan.weights, before, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), value)
+
+
+def test_a_mixed_precision_gan_serves_float32(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    gan = dense()
+    drawn = load(kg.export_savedmodel(gan, tmp_path / "m"))("sample", number=2, seed=1)["samples"]
+    assert drawn.dtype == np.float32
+    np.testing.assert_allclose(drawn, gan.generate(2, seed=1), rtol=0.02, atol=0.02)
+
+
+def test_versions_are_counted_and_never_written_over(tmp_path):
+    gan, path = dense(), tmp_path / "m"
+    assert kg.export_savedmodel(gan, path) == path / "1"
+    assert kg.export_savedmodel(gan, path, version=5) == path / "5"
+    assert kg.export_savedmodel(gan, path) == path / "6"
+    before = (path / "5" / "saved_model.pb").stat().st_mtime_ns
+    with pytest.raises(FileExistsError, match="5 exists, and a version that is served"):
+        kg.export_savedmodel(gan, path, version=5)
+    assert (path / "5" / "saved_model.pb").stat().st_mtime_ns == before
+    assert sorted(os.listdir(path)) == ["1", "5", "6"]
+
+
+def test_others_may_read_what_was_written(tmp_path):
+    folder = kg.export_savedmodel(dense(), tmp_path / "m")
+    assert folder.stat().st_mode & 0o777 == folder.parent.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("fails", ["_signatures", "_write_warmup", "sync"])
+def test_nothing_is_left_of_an_export_that_fails(fails, tmp_path, monkeypatch):
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export, "_write_elsewhere", export._write)
+    monkeypatch.setattr(export, fails, fail)
+    with pytest.raises((OSError, AttributeError)):
+        kg.export_savedmodel(dense(), tmp_path / "some" / "m")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.tensorflow
+def test_a_full_disk_leaves_the_older_versions(tmp_path):
+    gan = kg.GAN(kg.architectures.mnist_generator(), kg.architectures.mnist_discriminator())
+    kg.export_savedmodel(dense(), tmp_path / "m")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    try:
+        with pytest.raises(Exception, match="(?i)file too large|failed|write"):
+            kg.export_savedmodel(gan, tmp_path / "m")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path / "m") == ["1"]
+    load(tmp_path / "m" / "1")
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "error", "message"),
+    [
+        (lambda: keras.Sequential([keras.layers.Dense(1)]), {}, TypeError, "is a `kg.GAN`"),
+        (dense, {"version": 0}, ValueError, "positive integer"),
+        (dense, {"version": True}, ValueError, "positive integer"),
+        (dense, {"version": "2"}, ValueError, "positive integer"),
+        (dense, {"classes": 10}, ValueError, "this GAN is not conditional"),
+        (conditional, {"classes": ["a", "b", "a"]}, ValueError, "each another"),
+        (conditional, {"classes": "abc"}, ValueError, "list of their names"),
+        (conditional, {"classes": 0}, ValueError, "number of classes"),
+        (lambda: conditional((4,), "float32"), {"classes": 3}, ValueError, "one-hot vector of 3"),
+        (dense, {"averaged": True}, ValueError, "keeps no average"),
+    ],
+)
+def test_what_cannot_be_exported(make, arguments, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        kg.export_savedmodel(make(), tmp_path / "m", **arguments)
+    assert os.listdir(tmp_path) == []
+
+
+def test_targets_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(FileExistsError, match="is a file"):
+        kg.export_savedmodel(dense(), tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+    with pytest.raises(OSError, match="proc"):
+        kg.export_savedmodel(dense(), "/proc/models")
+
+
+def test_networks_of_ones_own(tmp_path):
+    """Subclassed networks need no call of their own before, and their layers no registration here."""
+
+    class Own(keras.Model):
+        def __init__(self, units):
+            super().__init__()
+            self.dense = keras.layers.Dense(units)
+
+        def call(self, x, training=False):
+            return self.dense(x)
+
+    gan = kg.GAN(Own(2), keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), prior=_normal())
+    if keras.backend.backend() == "tensorflow":
+        drawn = load(kg.export_savedmodel(gan, tmp_path / "m"))("sample", number=2, seed=1)["samples"]
+        np.testing.assert_allclose(drawn, gan.generate(2, seed=1), **NEAR)
+    else:
+        with pytest.raises(ValueError, match="made again on TensorFlow"):
+            kg.export_savedmodel(gan, tmp_path / "m")
+        assert os.listdir(tmp_path) == []
+
+
+def _normal():
+    return kg.priors.Normal(shape=3)
+
+
+def quiet(*command):
+    return subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("signature", ["sample", "generate", "discriminate", "sample_uint8"])
+def test_the_c_interface_loads_it_without_keras(signature, digits, tmp_path):
+    gan, folder = digits
+    samples = gan.generate(5, seed=7)
+    given = {"number": np.int64(5), "seed": np.int64(7), "samples": samples}
+    given["latents"] = np.array(gan.prior.sample(5, 7))
+    np.savez(tmp_path / "in.npz", **given)
+    run = quiet(
+        sys.executable, ROOT / "tests" / "capi.py", folder, signature,
+        tmp_path / "in.npz", tmp_path / "out.npz",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    received = dict(np.load(tmp_path / "out.npz"))
+    if signature == "discriminate":
+        logits = keras.ops.convert_to_numpy(gan.judge(samples))
+        np.testing.assert_allclose(received["logits"], logits, rtol=1e-4, atol=1e-5)
+    elif signature == "sample_uint8":
+        expected = kg.pictures.to_uint8(samples, (0, 1)).astype(int)
+        assert abs(received["samples"].astype(int) - expected).max() <= 1
+    else:
+        np.testing.assert_allclose(received["samples"], samples, **NEAR)
+
+
+def test_the_command_line_of_tensorflow_loads_it(digits, tmp_path):
+    gan, folder = digits
+    tool = pathlib.Path(sys.executable).with_name("saved_model_cli")
+    shown = quiet(tool, "show", "--dir", folder, "--tag_set", "serve", "--signature_def", "sample")
+    assert shown.returncode == 0, shown.stderr
+    assert "inputs['number']" in shown.stdout
+    assert "outputs['latents']" in shown.stdout
+    run = quiet(
+        tool, "run", "--dir", folder, "--tag_set", "serve", "--signature_def", "sample",
+        "--input_exprs", "number=2;seed=7", "--outdir", tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "samples.npy"), gan.generate(2, seed=7), **NEAR)
+
+
+def test_warm_up_requests_are_written_and_answered(digits):
+    """As TensorFlow Serving replays them."""
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    tf = tensorflow()
+    _, folder = digits
+    run = load(folder)
+    records = tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests"))
+    seen = set()
+    for record in records:
+        request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+        name = request.model_spec.signature_name
+        inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
+        run.loaded.signatures[name](**inputs)
+        seen.add(name)
+    assert seen == set(run.loaded.signatures)
+
+
+def test_no_warm_up_on_request_or_without_its_package(tmp_path, monkeypatch):
+    folder = kg.export_savedmodel(dense(), tmp_path / "m", warmup=False)
+    assert not (folder / "assets.extra").exists()
+    if keras.backend.backend() == "tensorflow":
+        monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
+        folder = kg.export_savedmodel(dense(), tmp_path / "m")
+        assert not (folder / "assets.extra").exists()
+
+
+def test_names_of_classes_are_warmed_up_too(tmp_path):
+    folder = kg.export_savedmodel(conditional(), tmp_path / "m", classes=["a", "b", "c"])
+    assert (folder / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0
+
+
+def test_free_sizes_stay_free(tmp_path):
+    """Sequences of any length."""
+    generator = keras.Sequential([keras.Input((8, 2)), keras.layers.Dense(3)])
+    critic = keras.Sequential([keras.Input((None, 3)), keras.layers.Dense(1)])
+    run = load(kg.export_savedmodel(kg.GAN(generator, critic, seed=0), tmp_path / "m"))
+    assert run("discriminate", samples=np.ones((2, 5, 3), "float32"))["logits"].shape == (2, 5, 1)
+
+
+def test_spaces_and_letters_of_all_kinds_in_the_path(tmp_path):
+    folder = kg.export_savedmodel(dense(), tmp_path / "mein Modell ä")
+    assert load(folder)("sample", number=1, seed=1)["samples"].shape == (1, 4, 4, 3)
+    shutil.rmtree(folder)
