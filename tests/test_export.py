@@ -76,12 +76,20 @@ def test_signatures_give_what_keras_gives(digits, rng):
     for signature in ("serving_default", "generate"):
         np.testing.assert_allclose(run(signature, latents=latents)["samples"], expected, **NEAR)
     five = run("sample", number=5, seed=7)
-    np.testing.assert_allclose(five["samples"], gan.generate(5, seed=7), **NEAR)
-    np.testing.assert_array_equal(five["latents"], gan.prior.sample(5, 7))
+    np.testing.assert_allclose(five["samples"], gan.generate(latents=five["latents"]), **NEAR)
     logits = keras.ops.convert_to_numpy(gan.judge(expected))
     judged = run("discriminate", samples=expected)
     np.testing.assert_allclose(judged["logits"], logits, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(judged["probabilities"], 1 / (1 + np.exp(-judged["logits"])), **NEAR)
+
+
+@pytest.mark.tensorflow
+def test_a_seed_draws_what_generate_draws(digits):
+    """On other backends the same seed stands for other random bits."""
+    gan, folder = digits
+    five = load(folder)("sample", number=5, seed=7)
+    np.testing.assert_allclose(five["samples"], gan.generate(5, seed=7), **NEAR)
+    np.testing.assert_array_equal(five["latents"], gan.prior.sample(5, 7))
 
 
 def test_a_smaller_number_gives_the_first_of_the_same_samples(digits):
@@ -130,6 +138,7 @@ def test_samples_that_are_no_pictures_have_no_pictures(tmp_path):
     assert set(run.loaded.signatures) == names
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("prior", ["uniform", "normal", "spherical", kg.priors.Categorical(6)])
 def test_every_prior_is_drawn_as_in_keras(prior, tmp_path):
     gan = dense(prior)
@@ -139,21 +148,22 @@ def test_every_prior_is_drawn_as_in_keras(prior, tmp_path):
 
 def test_classes_by_number_and_by_name(tmp_path):
     gan = conditional()
-    drawn = gan.generate(3, seed=1, condition=[0, 2, 1])
-    one_for_all = gan.generate(3, seed=1, condition=[2, 2, 2])
+    latents = np.array(gan.prior.sample(3, 1))
+    drawn = gan.generate(latents=latents, condition=[0, 2, 1])
+    one_for_all = gan.generate(latents=latents, condition=[2, 2, 2])
     for classes, each, same in [
         (3, [0, 2, 1], [2]),
         (["cat", "dog", "Kuh"], ["cat", "Kuh", "dog"], ["Kuh"]),
     ]:
         run = load(kg.export_savedmodel(gan, tmp_path / "m", classes=classes))
         sample = run("sample", number=3, seed=1, condition=each)
-        np.testing.assert_allclose(sample["samples"], drawn, **NEAR)
-        sample = run("sample", number=3, seed=1, condition=same)
-        np.testing.assert_allclose(sample["samples"], one_for_all, **NEAR)
+        again = gan.generate(latents=sample["latents"], condition=[0, 2, 1])
+        np.testing.assert_allclose(sample["samples"], again, **NEAR)
+        made = run("generate", latents=latents, condition=same)
+        np.testing.assert_allclose(made["samples"], one_for_all, **NEAR)
         judged = run("discriminate", samples=drawn, condition=each)["logits"]
         expected = keras.ops.convert_to_numpy(gan.judge(drawn, np.array([0, 2, 1])))
         np.testing.assert_allclose(judged, expected, **NEAR)
-        latents = np.array(gan.prior.sample(3, 1))
         path = run("interpolate", start=latents, end=latents, steps=2, condition=each)
         np.testing.assert_allclose(path["samples"][:, 1], drawn, **NEAR)
 
@@ -161,20 +171,18 @@ def test_classes_by_number_and_by_name(tmp_path):
 def test_classes_of_networks_that_take_one_hot_vectors(tmp_path):
     gan = conditional(shape=(3,), dtype="float32")
     run = load(kg.export_savedmodel(gan, tmp_path / "m", classes=3))
-    expected = gan.generate(2, seed=1, condition=np.eye(3)[[2, 0]])
-    np.testing.assert_allclose(
-        run("sample", number=2, seed=1, condition=[2, 0])["samples"], expected, **NEAR
-    )
+    drawn = run("sample", number=2, seed=1, condition=[2, 0])
+    expected = gan.generate(latents=drawn["latents"], condition=np.eye(3)[[2, 0]])
+    np.testing.assert_allclose(drawn["samples"], expected, **NEAR)
 
 
 def test_a_condition_without_classes_is_what_networks_take(tmp_path, rng):
     gan = conditional(shape=(4,), dtype="float32")
     condition = rng.random((2, 4)).astype("float32")
     run = load(kg.export_savedmodel(gan, tmp_path / "m"))
-    expected = gan.generate(2, seed=1, condition=condition)
-    np.testing.assert_allclose(
-        run("sample", number=2, seed=1, condition=condition)["samples"], expected, **NEAR
-    )
+    drawn = run("sample", number=2, seed=1, condition=condition)
+    expected = gan.generate(latents=drawn["latents"], condition=condition)
+    np.testing.assert_allclose(drawn["samples"], expected, **NEAR)
 
 
 @pytest.mark.parametrize(
@@ -222,8 +230,9 @@ def test_the_average_is_exported_on_request(tmp_path, rng):
     before = [keras.ops.convert_to_numpy(weight) for weight in gan.weights]
     for averaged in (False, True):
         run = load(kg.export_savedmodel(gan, tmp_path / "m", averaged=averaged))
-        expected = gan.generate(4, seed=1, averaged=averaged)
-        np.testing.assert_allclose(run("sample", number=4, seed=1)["samples"], expected, **NEAR)
+        drawn = run("sample", number=4, seed=1)
+        expected = gan.generate(latents=drawn["latents"], averaged=averaged)
+        np.testing.assert_allclose(drawn["samples"], expected, **NEAR)
     assert abs(gan.generate(4, seed=1) - gan.generate(4, seed=1, averaged=True)).max() > 1e-3
     for weight, value in zip(gan.weights, before, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), value)
@@ -232,9 +241,10 @@ def test_the_average_is_exported_on_request(tmp_path, rng):
 def test_a_mixed_precision_gan_serves_float32(tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     gan = dense()
-    drawn = load(kg.export_savedmodel(gan, tmp_path / "m"))("sample", number=2, seed=1)["samples"]
-    assert drawn.dtype == np.float32
-    np.testing.assert_allclose(drawn, gan.generate(2, seed=1), rtol=0.02, atol=0.02)
+    drawn = load(kg.export_savedmodel(gan, tmp_path / "m"))("sample", number=2, seed=1)
+    assert drawn["samples"].dtype == np.float32
+    expected = gan.generate(latents=drawn["latents"])
+    np.testing.assert_allclose(drawn["samples"], expected, rtol=0.02, atol=0.02)
 
 
 def test_versions_are_counted_and_never_written_over(tmp_path):
@@ -254,14 +264,20 @@ def test_others_may_read_what_was_written(tmp_path):
     assert folder.stat().st_mode & 0o777 == folder.parent.stat().st_mode & 0o777
 
 
-@pytest.mark.parametrize("fails", ["_signatures", "_write_warmup", "sync"])
+@pytest.mark.parametrize(
+    "fails",
+    [
+        pytest.param("_signatures", marks=pytest.mark.tensorflow),
+        pytest.param("_write_warmup", marks=pytest.mark.tensorflow),
+        "sync",
+    ],
+)
 def test_nothing_is_left_of_an_export_that_fails(fails, tmp_path, monkeypatch):
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export, "_write_elsewhere", export._write)
     monkeypatch.setattr(export, fails, fail)
-    with pytest.raises((OSError, AttributeError)):
+    with pytest.raises(OSError, match="No space left"):
         kg.export_savedmodel(dense(), tmp_path / "some" / "m")
     assert os.listdir(tmp_path) == []
 
@@ -315,17 +331,21 @@ def test_networks_of_ones_own(tmp_path):
     """Subclassed networks need no call of their own before, and their layers no registration here."""
 
     class Own(keras.Model):
-        def __init__(self, units):
-            super().__init__()
-            self.dense = keras.layers.Dense(units)
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.dense = keras.layers.Dense(2)
+
+        def get_config(self):
+            return {}
 
         def call(self, x, training=False):
             return self.dense(x)
 
-    gan = kg.GAN(Own(2), keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), prior=_normal())
+    gan = kg.GAN(Own(), keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), prior=_normal())
     if keras.backend.backend() == "tensorflow":
-        drawn = load(kg.export_savedmodel(gan, tmp_path / "m"))("sample", number=2, seed=1)["samples"]
-        np.testing.assert_allclose(drawn, gan.generate(2, seed=1), **NEAR)
+        drawn = load(kg.export_savedmodel(gan, tmp_path / "m"))("sample", number=2, seed=1)
+        expected = gan.generate(latents=drawn["latents"])
+        np.testing.assert_allclose(drawn["samples"], expected, **NEAR)
     else:
         with pytest.raises(ValueError, match="made again on TensorFlow"):
             kg.export_savedmodel(gan, tmp_path / "m")
@@ -346,9 +366,9 @@ def quiet(*command):
 @pytest.mark.parametrize("signature", ["sample", "generate", "discriminate", "sample_uint8"])
 def test_the_c_interface_loads_it_without_keras(signature, digits, tmp_path):
     gan, folder = digits
-    samples = gan.generate(5, seed=7)
-    given = {"number": np.int64(5), "seed": np.int64(7), "samples": samples}
-    given["latents"] = np.array(gan.prior.sample(5, 7))
+    latents = load(folder)("sample", number=5, seed=7)["latents"]
+    samples = gan.generate(latents=latents)
+    given = {"number": np.int64(5), "seed": np.int64(7), "samples": samples, "latents": latents}
     np.savez(tmp_path / "in.npz", **given)
     run = quiet(
         sys.executable, ROOT / "tests" / "capi.py", folder, signature,
@@ -378,7 +398,8 @@ def test_the_command_line_of_tensorflow_loads_it(digits, tmp_path):
         "--input_exprs", "number=2;seed=7", "--outdir", tmp_path,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    np.testing.assert_allclose(np.load(tmp_path / "samples.npy"), gan.generate(2, seed=7), **NEAR)
+    expected = gan.generate(latents=np.load(tmp_path / "latents.npy"))
+    np.testing.assert_allclose(np.load(tmp_path / "samples.npy"), expected, **NEAR)
 
 
 def test_warm_up_requests_are_written_and_answered(digits):
