@@ -39,8 +39,8 @@ def export_savedmodel(gan, path, version=None, averaged=False, classes=None, war
     | `discriminate` | `samples` `(n, ...)` | `logits`, `probabilities` that samples are data |
 
     `sample` draws what `gan.generate(number, seed)` draws on TensorFlow; a smaller number gives the
-    first of the same samples. `interpolate` goes along straight lines, both ends included, in `steps` ≥ 2 with
-    n · steps ≤ `MAX_NUMBER`; its outputs have shapes `(n, steps, ...)`.
+    first of the same samples. `interpolate` goes along straight lines, both ends included,
+    in `steps` ≥ 2, n · steps ≤ `MAX_NUMBER`; its outputs have shapes `(n, steps, ...)`.
 
     If samples are images of 1, 3 or 4 channels and the generator ends in a sigmoid or a tanh, the first
     three come in two more forms: `generate_uint8` and its like return `samples` as uint8 from 0 to 255;
