@@ -9,6 +9,8 @@ Example:
 >>> history = gan.fit(np.zeros((64, 2), "float32"), epochs=1, verbose=0)
 """
 
+import importlib
+
 from keras_gan import (
     architectures,
     callbacks,
@@ -52,3 +54,10 @@ __all__ = [
     "terms",
     "updates",
 ]
+
+
+def __getattr__(name):
+    """Import `kg.tuner` when it is first asked for, since it needs KerasTuner."""
+    if name == "tuner":
+        return importlib.import_module("keras_gan.tuner")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,6 +9,7 @@ import importlib
 import keras
 
 PACKAGES = {
+    "keras_tuner": "tuner",
     "matplotlib": "plot",
     "mlxtend": "demo",
     "PIL": "plot",

@@ -13,7 +13,8 @@ import keras_gan as kg
 
 def public_objects():
     """Yield the names and objects that users reach from `keras_gan`, without what is imported."""
-    for name in kg.__all__:
+    # `kg.tuner` needs KerasTuner, and `from keras_gan import *` does not.
+    for name in [*kg.__all__, "tuner"]:
         value = getattr(kg, name)
         if not inspect.ismodule(value):
             yield name, value

@@ -56,6 +56,9 @@ class CollapseMonitor(EvaluateSamples):
         averaged: bool, whether the average of the generator's weights makes the samples, as of
             `EvaluateSamples`. Defaults to `False`.
 
+    Attributes:
+        warning: the latest warning of this run, or None.
+
     Raises:
         ValueError: an argument that cannot be; when training begins, `real` with fewer than two
             images, all the same, or of another shape or range than the samples.
@@ -109,11 +112,13 @@ class CollapseMonitor(EvaluateSamples):
         self.stop = stop
         self._most = num_samples
         self._streaks = {}
+        self.warning = None
 
     def on_train_begin(self, logs=None):
         """Read the real images, and forget what an earlier run showed."""
         super().on_train_begin(logs)
         self._streaks = {}
+        self.warning = None
 
     def on_epoch_end(self, epoch, logs=None):
         """Measure, log, and warn of what has lasted long enough."""
@@ -137,6 +142,7 @@ class CollapseMonitor(EvaluateSamples):
     def _warn(self, number, sight, advice):
         end = " Training stops here (`stop=True`)." if self.stop else ""
         message = f"CollapseMonitor, after epoch {number}: {sight} What usually helps: {advice}.{end}"
+        self.warning = message
         warnings.warn(message, stacklevel=2)
         if self.stop:
             self.model.stop_training = True

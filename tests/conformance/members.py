@@ -194,3 +194,21 @@ def history():
     record = keras.callbacks.History()
     record.epoch, record.history = [0, 1], {name: [0.7, 0.6] for name in LOGS}
     return record
+
+
+def searched():
+    """Return a tuner after a search of one trial."""
+    import keras_tuner
+
+    def networks(latent_size, width):
+        generator = [keras.Input((latent_size,)), keras.layers.Dense(3, "sigmoid")]
+        discriminator = [keras.Input((3,)), keras.layers.Dense(width), keras.layers.Dense(1)]
+        return keras.Sequential(generator), keras.Sequential(discriminator)
+
+    space = kg.tuner.GANHyperModel(networks, run_eagerly=True)
+    folder = {"directory": "trials", "overwrite": True}
+    tuner = keras_tuner.RandomSearch(space, kg.tuner.PARZEN, max_trials=1, seed=0, **folder)
+    points = np.random.default_rng(0).random((16, 3)).astype("float32")
+    measure = kg.callbacks.ParzenWindow(points, num_samples=8)
+    tuner.search(points, epochs=1, verbose=0, callbacks=[measure])
+    return tuner

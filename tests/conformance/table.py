@@ -52,6 +52,8 @@ ROWS = {
     "models.Average": Settings(lambda: {"average_decay": 0.5}),
     "models.Player": Function(lambda: small.player().variables),
     "export_savedmodel": Function(lambda: kg.export_savedmodel(kinds.game(), "exported").parent.name),
+    "tuner.GANHyperModel": Function(lambda: small.searched().get_best_models()[0].generate(3, seed=1)),
+    "tuner.trials_table": Function(lambda: kg.tuner.trials_table(small.searched())),
     # Losses
     "losses.Loss": Loss(small.Loss),
     "losses.Minimax": Loss(lambda: kg.losses.Minimax(label_smoothing=0.1)),

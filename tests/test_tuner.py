@@ -1,0 +1,261 @@
+"""Searches by KerasTuner: their space, each tuner, what fails, what goes on, and several processes."""
+
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+import tuned_run
+from tuned_run import POINTS, narrowed, networks, scores, search, tuner
+
+import keras_gan as kg
+
+SCRIPT = pathlib.Path(tuned_run.__file__)
+
+
+def test_defaults():
+    hp = keras_tuner.HyperParameters()
+    gan = kg.tuner.GANHyperModel(networks, average_decay=0.9).build(hp)
+    assert hp.values == {
+        "latent_size": 100,
+        "width": 256,
+        "beta_1": 0.5,
+        "d_learning_rate": 2e-4,
+        "g_learning_rate": 2e-4,
+        "loss": "non_saturating",
+        "label_smoothing": 0.0,
+        "r1_weight": 1.0,
+        "discriminator_steps": 1,
+    }
+    assert gan.prior.shape == (100,)
+    assert gan.generator.layers[0].units == 256
+    assert float(gan.d_optimizer.learning_rate) == pytest.approx(2e-4)
+    assert gan.g_optimizer.beta_1 == 0.5
+    assert gan.terms[0].weight == 1.0
+    assert gan.average.decay == 0.9
+
+
+def test_what_is_found_is_what_is_built():
+    hp = keras_tuner.HyperParameters()
+    hp.Fixed("loss", "least_squares")
+    hp.Fixed("label_smoothing", 0.25)
+    hp.Fixed("r1_weight", 7.0)
+    hp.Fixed("d_learning_rate", 1e-3)
+    hp.Fixed("discriminator_steps", 3)
+    term = kg.terms.R1(0.5, interval=2)
+    gan = kg.tuner.GANHyperModel(networks, terms=[term], joint=True).build(hp)
+    assert isinstance(gan.loss, kg.losses.LeastSquares)
+    assert gan.loss.label_smoothing == 0.25
+    assert [(t.weight, t.interval) for t in gan.terms] == [(7.0, 2)]
+    assert term.weight == 0.5
+    assert float(gan.d_optimizer.learning_rate) == pytest.approx(1e-3)
+    assert (gan.discriminator_steps, gan.joint) == (3, True)
+
+
+@pytest.mark.parametrize("loss", kg.tuner.LOSSES)
+def test_every_loss_can_be_had(loss):
+    hp = keras_tuner.HyperParameters()
+    hp.Fixed("loss", loss)
+    gan = kg.tuner.GANHyperModel(networks).build(hp)
+    assert isinstance(gan.loss, kg.losses.LOSSES[loss])
+
+
+def test_values_are_fixed_and_narrowed_by_kerastuners_own_means(tmp_path):
+    running = tuner(tmp_path, trials=6)
+    search(running, epochs=1)
+    for trial in running.oracle.trials.values():
+        values = trial.hyperparameters.values
+        assert values["discriminator_steps"] == 1
+        assert 4 <= values["width"] <= 16
+        assert 2 <= values["latent_size"] <= 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (keras_tuner.RandomSearch, {"max_trials": 4}),
+        (keras_tuner.BayesianOptimization, {"max_trials": 4, "num_initial_points": 2}),
+        (keras_tuner.Hyperband, {"max_epochs": 4, "factor": 2, "hyperband_iterations": 1}),
+    ],
+)
+def test_the_best_model_loads_and_scores_the_same(kind, arguments, tmp_path):
+    running = tuner(tmp_path, kind=kind, **arguments)
+    search(running)
+    found = scores(running)
+    assert len(found) >= 4
+    assert {status for status, _ in found.values()} == {"COMPLETED"}
+    (best,) = running.oracle.get_best_trials()
+    assert best.score == max(score for _, score in found.values())
+    samples = running.get_best_models()[0].generate(100, seed=0, averaged=True)
+    again = kg.metrics.ParzenWindow(POINTS[160::2])(real=POINTS[161::2], fake=samples)
+    assert again.values["parzen_log_likelihood"] == pytest.approx(best.score, abs=1e-5)
+
+
+def test_a_trial_is_what_it_is_in_whatever_order(tmp_path):
+    running = tuner(tmp_path, trials=3)
+    search(running)
+    trial = running.oracle.trials["2"]
+    again = running.hypermodel.build(trial.hyperparameters)
+    measure = kg.callbacks.ParzenWindow(POINTS[160:], num_samples=100, averaged=True)
+    history = again.fit(POINTS[:160], epochs=2, batch_size=40, verbose=0, callbacks=[measure])
+    assert max(history.history["val_parzen_log_likelihood"]) == pytest.approx(trial.score, abs=1e-6)
+
+
+class Killed(keras.callbacks.Callback):
+    """Ends the process's search in a trial, as Ctrl-C does."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.model.generator.layers[0].units == self.width:
+            raise KeyboardInterrupt
+
+
+def test_a_search_that_was_interrupted_goes_on(tmp_path):
+    whole = tuner(tmp_path / "whole", trials=4)
+    search(whole)
+    killed = Killed()
+    killed.width = whole.oracle.trials["2"].hyperparameters.values["width"]
+    with pytest.raises(KeyboardInterrupt):
+        search(tuner(tmp_path / "killed", trials=4), callbacks=[killed])
+    rest = tuner(tmp_path / "killed", trials=4)
+    assert scores(rest)["2"][0] == "RUNNING"
+    search(rest)
+    assert scores(rest).keys() == scores(whole).keys()
+    for name, (status, score) in scores(whole).items():
+        assert scores(rest)[name][0] == status
+        assert scores(rest)[name][1] == pytest.approx(score, abs=1e-6)
+
+
+def failing(tmp_path, space, monitor=()):
+    running = keras_tuner.RandomSearch(
+        space, kg.tuner.PARZEN, max_trials=2, seed=0, directory=str(tmp_path),
+        hyperparameters=narrowed(), max_consecutive_failed_trials=5,
+    )  # fmt: skip
+    search(running, epochs=3, callbacks=monitor)
+    trials = running.oracle.trials.values()
+    assert [trial.status for trial in trials] == ["FAILED", "FAILED"]
+    assert [trial.score for trial in trials] == [None, None]
+    assert "| 1 | failed |  |" in kg.tuner.trials_table(running)
+    return trials
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_trial_that_diverges_has_failed(tmp_path):
+    space = kg.tuner.GANHyperModel(networks, terms=[kg.terms.R1(1e30)], average_decay=0.9)
+    for trial in failing(tmp_path, space):
+        assert "This GAN has diverged" in trial.message
+
+
+def test_a_trial_that_collapses_has_failed(tmp_path):
+    def deaf(latent_size, width):
+        _, critic = networks(latent_size, width)
+        layer = keras.layers.Dense(4, kernel_constraint=lambda w: 0.0 * w, kernel_initializer="zeros")
+        return keras.Sequential([keras.Input((latent_size,)), layer, keras.layers.ReLU(1.0)]), critic
+
+    space = kg.tuner.GANHyperModel(deaf, average_decay=0.9)
+    for trial in failing(tmp_path, space):
+        assert "has collapsed: its samples are alike" in trial.message
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_trial_that_a_monitor_stops_has_failed(tmp_path):
+    monitor = kg.callbacks.CollapseMonitor(
+        POINTS, diversity=1.0, warm_up=0, patience=1, stop=True, averaged=True
+    )
+    space = kg.tuner.GANHyperModel(networks, average_decay=0.9)
+    for trial in failing(tmp_path, space, [monitor]):
+        assert "the samples are alike" in trial.message
+    assert monitor.warning is None
+
+
+def test_an_objective_that_nobody_writes(tmp_path):
+    running = keras_tuner.RandomSearch(
+        kg.tuner.GANHyperModel(networks, average_decay=0.9), kg.tuner.FID, max_trials=2,
+        directory=str(tmp_path), hyperparameters=narrowed(),
+    )  # fmt: skip
+    message = r"'val_fid' is written by no callback.*metrics.FID\(extractor\).*parzen"
+    with pytest.raises(keras_tuner.errors.FatalValueError, match=message):
+        search(running)
+
+
+def test_an_objective_of_ones_own(tmp_path):
+    running = keras_tuner.RandomSearch(
+        kg.tuner.GANHyperModel(networks, average_decay=0.9), keras_tuner.Objective("val_g_loss", "min"),
+        max_trials=1, directory=str(tmp_path), hyperparameters=narrowed(),
+    )  # fmt: skip
+    running.search(POINTS, epochs=1, verbose=0, validation_data=(POINTS,))
+    assert np.isfinite(running.oracle.get_best_trials()[0].score)
+
+
+def test_networks_are_a_function():
+    with pytest.raises(TypeError, match=r"a function `\(latent_size, width\)`"):
+        kg.tuner.GANHyperModel(networks(3, 4))
+
+
+def test_objectives_say_which_way_is_better():
+    objectives = (kg.tuner.PARZEN, kg.tuner.FID, kg.tuner.KID)
+    assert [objective.direction for objective in objectives] == ["max", "min", "min"]
+
+
+def test_without_kerastuner_the_way_to_it_is_given():
+    code = "import sys; sys.modules['keras_tuner'] = None; import keras_gan as kg; kg.tuner"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install keras-gan[tuner]" in run.stderr
+    with pytest.raises(AttributeError, match="no attribute 'tunner'"):
+        _ = kg.tunner
+
+
+@pytest.mark.tensorflow
+def test_hyper_parameters_reach_tensorboard(tmp_path):
+    """By KerasTuner, which writes them beside what `keras.callbacks.TensorBoard` writes."""
+    running = tuner(tmp_path / "trials", trials=1)
+    search(running, callbacks=[keras.callbacks.TensorBoard(str(tmp_path / "logs"))])
+    written = b"".join(path.read_bytes() for path in (tmp_path / "logs").rglob("*.v2"))
+    for name in (b"d_learning_rate", b"r1_weight", b"latent_size", b"epoch_d_loss", b"epoch_d_real"):
+        assert name in written
+    assert b"epoch_parzen_log_likelihood" in written
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.tensorflow
+def test_a_chief_and_two_workers_find_what_one_process_finds(tmp_path):
+    trials, port = 6, str(free_port())
+    processes = {}
+    for name in ("chief", "tuner0", "tuner1"):
+        place = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": port}
+        environment = {**os.environ, **place, "KERASTUNER_TUNER_ID": name, "TF_NUM_INTRAOP_THREADS": "1"}
+        processes[name] = subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(tmp_path / "together"), str(trials)],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    try:
+        outputs = {name: process.communicate(timeout=240) for name, process in processes.items()}
+    finally:
+        for process in processes.values():
+            process.kill()
+    for name, process in processes.items():
+        assert process.returncode == 0, outputs[name][1][-3000:]
+    together = json.loads(outputs["chief"][0].splitlines()[-1])
+    alone = tuner(tmp_path / "alone", trials)
+    search(alone)
+    assert together.keys() == scores(alone).keys()
+    for name, (status, score) in scores(alone).items():
+        assert together[name][0] == status
+        assert together[name][1] == pytest.approx(score, abs=1e-5)
+    best = max(together, key=lambda name: together[name][1])
+    assert best == alone.oracle.get_best_trials()[0].trial_id
+    # Every trial's weights are there for whoever asks for the best model.
+    shutil.copytree(tmp_path / "together", tmp_path / "copy")
+    model = tuner(tmp_path / "copy", trials).get_best_models()[0]
+    assert model.generate(2, seed=1).shape == (2, 4)
