@@ -67,7 +67,7 @@ def descend(objective, players):
         players: list of `kg.models.Player`.
 
     Returns:
-        The logs.
+        The logs, with the norms of the gradients of those players that name them.
 
     Example:
 
@@ -81,9 +81,21 @@ def descend(objective, players):
     groups = [player.variables for player in players]
     optimizers = [player.optimizer for player in players]
     grads, _, logs = backend.gradients(objective, groups, optimizers)
+    norms = {
+        player.norm: _norm(player.optimizer, own)
+        for player, own in zip(players, grads, strict=True)
+        if player.norm
+    }
     for step in zip(optimizers, grads, groups, strict=True):
         backend.apply(*step)
-    return logs
+    return {**logs, **norms}
+
+
+def _norm(optimizer, grads):
+    """Return the norm of a gradient that a loss scale multiplies, or 0 where it overflows."""
+    whole = backend.whole_gradients(optimizer, [g for g in grads if g is not None])
+    squares = sum(ops.sum(ops.square(ops.cast(g, "float32"))) for g in whole)
+    return ops.where(ops.isfinite(squares), ops.sqrt(squares), 0.0)
 
 
 def _both(players):

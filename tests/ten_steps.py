@@ -55,7 +55,10 @@ def images(name):
 # name: (compile's arguments, networks' arguments)
 GAMES = {
     "alternating": lambda: ({"terms": [kg.terms.R1(0.5, interval=3)]}, {}),
-    "two_steps": lambda: ({"discriminator_steps": 2, "average_decay": 0.9}, {"batch_norm": True}),
+    "two_steps": lambda: (
+        {"discriminator_steps": 2, "average_decay": 0.9, "gradient_norms": True},
+        {"batch_norm": True},
+    ),
     "wasserstein": lambda: ({"terms": [HalfWay()], "loss": "wasserstein"}, {}),
     "joint": lambda: ({"joint": True, "loss": "hinge", "update": "simultaneous"}, {}),
     "extragradient": lambda: ({"update": "extragradient", "loss": "minimax"}, {}),

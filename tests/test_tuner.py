@@ -147,7 +147,7 @@ def failing(tmp_path, space, monitor=()):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_trial_that_diverges_has_failed(tmp_path):
-    space = kg.tuner.GANHyperModel(networks, terms=[kg.terms.R1(1e30)], average_decay=0.9)
+    space = kg.tuner.GANHyperModel(networks, terms=[kg.terms.R1(1e41)], average_decay=0.9)
     for trial in failing(tmp_path, space):
         assert "This GAN has diverged" in trial.message
 

@@ -2,9 +2,9 @@
 
 `gradients`, `apply` and `input_gradient` differentiate and step; `step` makes of a method what Keras'
 trainer calls, and `state_kept` guards what that may lose; `when` is a branch that may change variables;
-`replica_mean`, `check_replicas` and `is_chief` are about several devices; `random_bits`, `seed_integer`,
-`seed_tensor` and `claim_seeds` about noise; `check_shape` and `check_rows` about data; `compiled` is for
-loops.
+`replica_mean`, `whole_gradients`, `check_replicas` and `is_chief` are about several devices;
+`random_bits`, `seed_integer`, `seed_tensor` and `claim_seeds` about noise; `check_shape` and
+`check_rows` about data; `compiled` is for loops.
 """
 
 import importlib
@@ -44,3 +44,4 @@ seed_tensor = _module.seed_tensor
 state_kept = _module.state_kept
 step = _module.step
 when = _module.when
+whole_gradients = _batch.whole_gradients

@@ -69,6 +69,12 @@ def gradients(objective, groups, optimizers=None):
     return grads, losses, extras
 
 
+def whole_gradients(optimizer, grads):
+    """Return what `gradients(..., optimizers)` gave, of the whole batch and without the loss scale."""
+    scale = optimizer.scale_loss(1.0 / tf.distribute.get_strategy().num_replicas_in_sync)
+    return [replica_mean(tf.convert_to_tensor(g) / tf.cast(scale, g.dtype)) for g in grads]
+
+
 def apply(optimizer, grads, variables):
     """Take one step of `optimizer`."""
     optimizer.apply(grads, variables)

@@ -22,5 +22,10 @@ def replica_mean(tensor):
     return tensor
 
 
+def whole_gradients(optimizer, grads):
+    """Return what `gradients(..., optimizers)` gave, without the loss scale."""
+    return [g / optimizer.scale_loss(1.0) for g in grads]
+
+
 def check_replicas(gan):
     """Accept all layers: batch statistics are those of all rows."""

@@ -20,6 +20,7 @@ from keras_gan.terms import Term
 from keras_gan.terms import get as get_term
 
 _LOGS = ("d_loss", "g_loss", "d_real", "d_fake")
+_NORMS = ("d_gradient_norm", "g_gradient_norm")
 
 
 class Player(NamedTuple):
@@ -28,6 +29,7 @@ class Player(NamedTuple):
     Args:
         network: `keras.Model`.
         optimizer: `keras.optimizers.Optimizer`.
+        norm: the name that the norm of its gradient is logged by; None logs none.
 
     Example:
 
@@ -38,6 +40,7 @@ class Player(NamedTuple):
 
     network: keras.Model
     optimizer: keras.optimizers.Optimizer
+    norm: str | None = None
 
     @property
     def variables(self):
@@ -118,9 +121,10 @@ class GAN(Objectives, Saving, keras.Model):
     @property
     def players(self):
         """The two players, discriminator first."""
+        d_norm, g_norm = _NORMS if self.gradient_norms else (None, None)
         return [
-            Player(self.discriminator, self.d_optimizer),
-            Player(self.generator, self.g_optimizer),
+            Player(self.discriminator, self.d_optimizer, d_norm),
+            Player(self.generator, self.g_optimizer, g_norm),
         ]
 
     @property
@@ -144,6 +148,7 @@ class GAN(Objectives, Saving, keras.Model):
         discriminator_steps=1,
         joint=False,
         average_decay=None,
+        gradient_norms=False,
         run_eagerly=False,
         steps_per_execution=1,
         jit_compile="auto",
@@ -163,6 +168,9 @@ class GAN(Objectives, Saving, keras.Model):
             average_decay: number in (0, 1) that keeps an exponential moving average of the
                 generator's weights beside it, which `generate(averaged=True)` uses: .999 averages over
                 about the last 1,000 steps (see `kg.models.Average`). None keeps none.
+            gradient_norms: whether to log the Euclidean norm of each player's gradient, before its
+                optimizer clips or scales it, as `d_gradient_norm` and `g_gradient_norm`. A step that a
+                loss scale skips counts as 0.
             run_eagerly: as in `keras.Model.compile`.
             steps_per_execution: as in `keras.Model.compile`.
             jit_compile: as in `keras.Model.compile`.
@@ -178,9 +186,11 @@ class GAN(Objectives, Saving, keras.Model):
         self.discriminator_steps = networks.check_steps(discriminator_steps)
         self.joint = bool(joint)
         self.average_decay = average_decay
+        self.gradient_norms = bool(gradient_norms)
         self.asked_jit_compile = jit_compile
         self.average = None if average_decay is None else Average(self.generator, average_decay)
-        names = [*_LOGS, *(term.name for term in self.terms)]
+        norms = _NORMS if self.gradient_norms else ()
+        names = [*_LOGS, *norms, *(term.name for term in self.terms)]
         if len(set(names)) < len(names):
             raise ValueError(f"Terms need different names. Received, with the losses': {names}")
         self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
@@ -253,7 +263,8 @@ class GAN(Objectives, Saving, keras.Model):
         with networks.unchanged([self.noise.state]):
             _, logs = self.game_objective(real, latents, condition, training=False)
         self._log(logs, real)
-        return self.get_metrics_result()
+        # Nobody takes a step, along no gradient.
+        return {name: v for name, v in self.get_metrics_result().items() if name not in _NORMS}
 
     def _log(self, logs, real):
         """Add to the epoch's means, and return the values."""

@@ -183,7 +183,7 @@ def everything(gan):
 
 
 RUNS = {
-    "plain": lambda: {},
+    "plain": lambda: {"gradient_norms": True},
     "batch_norm": lambda: {"batch_norm": True},
     "joint": lambda: {"joint": True},
     "lazy_r1": lambda: {"terms": [kg.terms.R1(0.5, interval=2)]},
