@@ -138,3 +138,46 @@ def test_gan_mnist_follows_the_recipe_of_2014_on_request(run):
     assert type(gan.update).__name__ == "Simultaneous"
     assert gan.average is None
     assert not gan.terms
+
+
+def test_train_digit_generator_saves_the_averaged_generator(run, capsys):
+    out = run("train_digit_generator", "--epochs", "1", "--batch-size", "400", "--samples", "100")
+    assert (out / "digit_generator/epoch-0001.png").is_file()
+    printed = capsys.readouterr().out
+    gan = keras.models.load_model(out / "digits.keras")
+    assert not gan.compiled
+    validation, test = kg.datasets.load_arrays("mnist5k", ("train[4000:4500]", "train[4500:]"))
+    again = kg.metrics.ParzenWindow(validation)(real=test, fake=gan.generate(100, seed=0))
+    assert number(r"log-likelihood: (-?[\d.]+)", printed) == pytest.approx(
+        again.log_likelihood, abs=0.06
+    )
+    assert str(out / "digits.keras") in printed
+
+
+def test_the_generator_that_comes_along_draws_digits():
+    """By a measure and a classifier that know nothing of it."""
+    models = EXAMPLES.parent / "saved_models"
+    gan = keras.models.load_model(models / "digits.keras")
+    samples = gan.generate(1000, seed=1)
+    validation, test = kg.datasets.load_arrays("mnist5k", ("train[4000:4500]", "train[4500:]"))
+    result = kg.metrics.ParzenWindow(validation)(real=test, fake=samples)
+    assert result.log_likelihood > 90  # 110; 1,000 training digits in their place reach 136
+    judge = kg.metrics.DigitClassifier(models / "digit_classifier.keras")
+    score = kg.metrics.InceptionScore(judge)(real=test, fake=samples)
+    assert score.values["inception_score"] > 7  # 8.3; of training digits 9.4
+
+
+@pytest.mark.parametrize("kind", ["bayesian", "random", "hyperband"])
+def test_tune_gan_prints_trials_and_two_measurements(kind, run, capsys):
+    cut = ["--trials", "2", "--epochs", "3", "--samples", "50", "--final-samples", "100"]
+    out = run("tune_gan", "--tuner", kind, *cut)
+    printed = capsys.readouterr().out
+    table = (out / f"{kind}.md").read_text()
+    assert table in printed
+    assert table.count("| completed |") + table.count("| failed |") >= 2
+    best = keras.models.load_model(out / "best.keras")
+    validation, test = kg.datasets.load_arrays("mnist5k", ("train[4000:4500]", "train[4500:]"))
+    samples = best.generate(100, seed=0, averaged=True)
+    again = kg.metrics.ParzenWindow(validation)(real=test, fake=samples)
+    assert number(r"best: (-?[\d.]+)", printed) == pytest.approx(again.log_likelihood, abs=0.06)
+    assert number(r"default: (-?[\d.]+)", printed) != number(r"best: (-?[\d.]+)", printed)

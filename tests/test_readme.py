@@ -7,7 +7,14 @@ import keras
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md", "saved_models/README.md"]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/design.md",
+    "docs/serving.md",
+    "saved_models/README.md",
+]
 PROGRAMS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
 
 
@@ -22,6 +29,17 @@ def test_programs_of_the_readme_run(number, tmp_path, monkeypatch, capsys):
         assert (tmp_path / "samples" / "epoch-0001.png").is_file()
         loaded = keras.models.load_model(tmp_path / "digits.keras")
         assert (loaded.generate(64, seed=1) == names["images"]).all()
+    if "folder" in names:
+        assert (names["folder"] / "saved_model.pb").is_file()
+        assert names["digits"].shape == (64, 28, 28, 1)
+    if (tmp_path / "digits.png").exists():
+        import PIL.Image
+
+        with PIL.Image.open(tmp_path / "digits.png") as picture:
+            assert picture.size == (466, 466)
+    if "tuner" in names:
+        assert names["best"].generate(2, seed=1).shape == (2, 28, 28, 1)
+        assert capsys.readouterr().out.count("| completed |") == 2
     if "scores" in names:
         gan = keras.models.load_model(tmp_path / "best.keras")
         assert gan.generate(3, seed=1, averaged=True).shape == (3, 28, 28, 1)
@@ -33,7 +51,7 @@ def test_programs_of_the_readme_run(number, tmp_path, monkeypatch, capsys):
 
 
 def test_the_readme_has_programs():
-    assert len(PROGRAMS) == 5
+    assert len(PROGRAMS) == 7
 
 
 @pytest.mark.parametrize("page", PAGES)
