@@ -167,7 +167,15 @@ def test_the_generator_that_comes_along_draws_digits():
     assert score.values["inception_score"] > 7  # 8.3; of training digits 9.4
 
 
-@pytest.mark.parametrize("kind", ["bayesian", "random", "hyperband"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "bayesian",
+        # The tuners themselves run on every backend in test_tuner.py.
+        pytest.param("random", marks=pytest.mark.tensorflow),
+        pytest.param("hyperband", marks=pytest.mark.tensorflow),
+    ],
+)
 def test_tune_gan_prints_trials_and_two_measurements(kind, run, capsys):
     cut = ["--trials", "2", "--epochs", "3", "--samples", "50", "--final-samples", "100"]
     out = run("tune_gan", "--tuner", kind, *cut)

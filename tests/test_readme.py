@@ -12,6 +12,7 @@ PAGES = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/design.md",
+    "docs/monitoring.md",
     "docs/serving.md",
     "saved_models/README.md",
 ]
