@@ -1,6 +1,7 @@
 """A GAN as a SavedModel, which TensorFlow Serving and other programs run without this package."""
 
 import contextlib
+import importlib
 import json
 import numbers
 import os
@@ -8,13 +9,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_gan import networks
+from keras_gan.models.gan import GAN
 from keras_gan.models.saving import sync
 from keras_gan.optional import tensorflow
 
@@ -82,16 +86,13 @@ def export_savedmodel(gan, path, version=None, averaged=False, classes=None, war
     """
     _check_arguments(gan, version, classes)
     average = gan.kept_average() if averaged else None
-    path = Path(path)
-    with _new_version(path, version) as (folder, target):
-        write = _write if keras.backend.backend() == "tensorflow" else _write_elsewhere
-        with average.as_weights() if averaged else contextlib.nullcontext():
-            write(gan, folder, classes, warmup)
-    return target
+    write = _write if keras.backend.backend() == "tensorflow" else _write_elsewhere
+    with average.as_weights() if averaged else contextlib.nullcontext():
+        return _published(Path(path), version, lambda folder: write(gan, folder, classes, warmup))
 
 
 def _check_arguments(gan, version, classes):
-    if not hasattr(gan, "discriminator") or not hasattr(gan, "prior"):
+    if not isinstance(gan, GAN):
         raise TypeError(
             "What is exported is a `kg.GAN`, with its discriminator and its prior. A network alone is "
             f"exported by its own `export`. Received: {gan!r} of type {type(gan).__name__}"
@@ -108,11 +109,9 @@ def _check_arguments(gan, version, classes):
             "`classes` are those of a condition, and this GAN is not conditional: its networks take one "
             f"input each. Leave `classes` out. Received: classes={classes!r}"
         )
-    names = None if isinstance(classes, numbers.Integral) else list(classes)
-    number = classes if names is None else len(names)
-    if not _positive(number) or (
-        names is not None and (isinstance(classes, str) or len(set(map(str, names))) < number)
-    ):
+    named = isinstance(classes, Iterable) and not isinstance(classes, (str, bytes))
+    number = len(set(map(str, classes))) if named else classes
+    if not _positive(number) or (named and number < len(list(classes))):
         raise ValueError(
             "`classes` is the number of classes, or a list of their names, each another. Received: "
             f"{classes!r}"
@@ -129,28 +128,27 @@ def _positive(number):
     return isinstance(number, numbers.Integral) and not isinstance(number, bool) and number > 0
 
 
-@contextlib.contextmanager
-def _new_version(path, version):
-    """Yield a temporary folder and the version's folder, which it becomes in the end or not at all."""
+def _published(path, version, write):
+    """Return the folder of a new version, which `write(folder)` fills whole or not at all."""
     if path.exists() and not path.is_dir():
         raise FileExistsError(f"{path} is a file. Expected the folder of a model's versions.")
-    if version is not None and (path / str(version)).exists():
-        raise FileExistsError(
-            f"{path / str(version)} exists, and a version that is served is not written over. Expected "
-            "another `version`, or None for the next free one."
-        )
+    _refuse_existing(path, version)
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     # A server looks at folders whose names are numbers.
-    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=path))
+    temporary = path / f".writing-{uuid.uuid4().hex}"
     try:
-        os.chmod(temporary, 0o777 & ~_umask())
-        target = path / str(version or 1 + max(_versions(path), default=0))
-        yield temporary, target
-        for file in temporary.rglob("*"):
+        temporary.mkdir()
+        write(temporary)
+        for file in (*temporary.rglob("*"), temporary):
             sync(file)
-        temporary.rename(target)
+        _refuse_existing(path, version)
+        target = path / str(version or _next(path))
+        while not _renamed(temporary, target):
+            _refuse_existing(path, version)
+            target = path / str(_next(path))
         sync(path)
+        return target
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         for folder in made:
@@ -159,43 +157,67 @@ def _new_version(path, version):
         raise
 
 
-def _versions(path):
-    return [int(folder.name) for folder in path.iterdir() if folder.name.isdecimal()]
+def _refuse_existing(path, version):
+    if version is not None and (path / str(version)).exists():
+        raise FileExistsError(
+            f"{path / str(version)} exists, and a version that is served is not written over. Expected "
+            "another `version`, or None for the next free one."
+        )
 
 
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _next(path):
+    return 1 + max((int(child.name) for child in path.iterdir() if child.name.isdecimal()), default=0)
+
+
+def _renamed(folder, target):
+    """Rename a folder, unless somebody has taken the name since."""
+    try:
+        folder.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+        return False
+    return True
 
 
 def _write_elsewhere(gan, folder, classes, warmup):
     """Have a process of its own, on TensorFlow, load the GAN from a file and write it."""
-    code = (
-        "import json, pathlib, sys; import keras, keras_gan.export as export; "
-        "file, folder, classes, warmup = json.loads(sys.argv[1]); "
-        "gan = keras.models.load_model(file, compile=False); "
-        "export._write(gan, pathlib.Path(folder), classes, warmup)"
-    )
+    code = "import sys; from keras_gan import export; export._load_and_write(sys.argv[1])"
+    modules = {known.__module__ for known in keras.saving.get_custom_objects().values()}
     with tempfile.TemporaryDirectory() as place:
         file = str(Path(place) / "gan.keras")
         gan.save(file)
-        arguments = json.dumps([file, str(folder), _plain(classes), warmup])
+        arguments = json.dumps([file, sorted(modules), str(folder), _plain(classes), warmup])
         run = subprocess.run(
             [sys.executable, "-c", code, arguments],
-            env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+            # Modules of the user's, which hold layers, are found where this process finds them.
+            env={
+                **os.environ,
+                "KERAS_BACKEND": "tensorflow",
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
             capture_output=True,
             text=True,
             check=False,
         )
     if run.returncode:
         raise ValueError(
-            "The GAN could not be made again on TensorFlow, whose format a SavedModel is. Layers and "
-            "functions of your own must be known to the package that is imported, by "
-            "`keras.saving.register_keras_serializable` in a module of yours, and written with "
-            f"`keras.ops`; or load the `.keras` file under KERAS_BACKEND=tensorflow and export there. "
-            f"Received:\n{run.stderr[-3000:]}"
+            "The GAN could not be made again on TensorFlow, whose format a SavedModel is. Expected "
+            "layers and functions of your own in a module, not in the program itself, registered by "
+            "`keras.saving.register_keras_serializable`, and written with `keras.ops`. Or load the "
+            "`.keras` file under KERAS_BACKEND=tensorflow, and export there. Received:\n"
+            f"{run.stderr[-3000:]}"
         )
+
+
+def _load_and_write(arguments):
+    """Do in that process what `_write_elsewhere` asks for, with what the user has registered."""
+    file, modules, folder, classes, warmup = json.loads(arguments)
+    for module in modules:
+        with contextlib.suppress(ImportError):  # Keras then says what it misses
+            importlib.import_module(module)
+    gan = keras.models.load_model(file, compile=False, safe_mode=False)
+    _write(gan, Path(folder), classes, warmup)
 
 
 def _plain(classes):
@@ -209,8 +231,8 @@ def _write(gan, folder, classes, warmup):
     classes = _plain(classes)
     signatures = _signatures(gan, classes)
     archive = keras.export.ExportArchive()
-    archive.track(gan.generator)
-    archive.track(gan.discriminator)
+    for network in gan.layers:
+        archive.track(network)
     for name, (function, inputs) in signatures.items():
         archive.add_endpoint(name, function, inputs)
     with warnings.catch_warnings():

@@ -259,6 +259,22 @@ def test_versions_are_counted_and_never_written_over(tmp_path):
     assert sorted(os.listdir(path)) == ["1", "5", "6"]
 
 
+def test_two_that_export_at_once_get_a_version_each(tmp_path, monkeypatch):
+    """The other takes the next number, or the one that was asked for, while this one writes."""
+
+    def slow(gan, folder, classes, warmup):
+        (folder / "saved_model.pb").touch()
+        (tmp_path / "m" / "1" / "variables").mkdir(parents=True)
+
+    for name in ("_write", "_write_elsewhere"):
+        monkeypatch.setattr(export, name, slow)
+    assert kg.export_savedmodel(dense(), tmp_path / "m").name == "2"
+    shutil.rmtree(tmp_path / "m")
+    with pytest.raises(FileExistsError, match="1 exists"):
+        kg.export_savedmodel(dense(), tmp_path / "m", version=1)
+    assert os.listdir(tmp_path / "m") == ["1"]
+
+
 def test_others_may_read_what_was_written(tmp_path):
     folder = kg.export_savedmodel(dense(), tmp_path / "m")
     assert folder.stat().st_mode & 0o777 == folder.parent.stat().st_mode & 0o777
@@ -308,6 +324,7 @@ def test_a_full_disk_leaves_the_older_versions(tmp_path):
         (conditional, {"classes": ["a", "b", "a"]}, ValueError, "each another"),
         (conditional, {"classes": "abc"}, ValueError, "list of their names"),
         (conditional, {"classes": 0}, ValueError, "number of classes"),
+        (conditional, {"classes": 2.5}, ValueError, "number of classes"),
         (lambda: conditional((4,), "float32"), {"classes": 3}, ValueError, "one-hot vector of 3"),
         (dense, {"averaged": True}, ValueError, "keeps no average"),
     ],
@@ -350,6 +367,23 @@ def test_networks_of_ones_own(tmp_path):
         with pytest.raises(ValueError, match="made again on TensorFlow"):
             kg.export_savedmodel(gan, tmp_path / "m")
         assert os.listdir(tmp_path) == []
+
+
+def test_layers_of_a_module_of_ones_own(tmp_path, monkeypatch):
+    """Which another process, where there is one, finds as this one does."""
+    (tmp_path / "shop.py").write_text(
+        "import keras\n"
+        "@keras.saving.register_keras_serializable(package='shop')\n"
+        "class Doubled(keras.layers.Layer):\n"
+        "    def call(self, x):\n"
+        "        return 2.0 * x\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    doubled = __import__("shop").Doubled()
+    generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), doubled])
+    gan = kg.GAN(generator, keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), seed=0)
+    drawn = load(kg.export_savedmodel(gan, tmp_path / "m"))("sample", number=2, seed=1)
+    np.testing.assert_allclose(drawn["samples"], gan.generate(latents=drawn["latents"]), **NEAR)
 
 
 def _normal():
