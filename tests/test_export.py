@@ -283,7 +283,7 @@ def test_others_may_read_what_was_written(tmp_path):
 @pytest.mark.parametrize(
     "fails",
     [
-        pytest.param("_signatures", marks=pytest.mark.tensorflow),
+        pytest.param("make_signatures", marks=pytest.mark.tensorflow),
         pytest.param("_write_warmup", marks=pytest.mark.tensorflow),
         "sync",
     ],
@@ -336,6 +336,8 @@ def test_what_cannot_be_exported(make, arguments, error, message, tmp_path):
 
 
 def test_targets_that_cannot_be_written(tmp_path):
+    with pytest.raises(ValueError, match="Expected a local `path`"):
+        kg.export_savedmodel(dense(), "gs://bucket/models")
     (tmp_path / "file").write_text("mine")
     with pytest.raises(FileExistsError, match="is a file"):
         kg.export_savedmodel(dense(), tmp_path / "file")
