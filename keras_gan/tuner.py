@@ -14,6 +14,7 @@ from keras_gan.callbacks import CollapseMonitor
 from keras_gan.models.gan import GAN
 from keras_gan.optional import require
 from keras_gan.terms import R1
+from keras_gan.terms import get as get_term
 
 keras_tuner = require("keras_tuner")
 
@@ -23,6 +24,7 @@ FID = keras_tuner.Objective("val_fid", "min")
 KID = keras_tuner.Objective("val_kid", "min")
 
 LOSSES = ("non_saturating", "minimax", "least_squares", "hinge", "relativistic_average", "wasserstein")
+_SEARCHED = {"d_optimizer", "g_optimizer", "loss", "discriminator_steps"}
 _SMOOTHED = ("non_saturating", "minimax", "least_squares")
 _WRITERS = {
     PARZEN.name: "kg.callbacks.ParzenWindow(validation)",
@@ -56,8 +58,8 @@ class GANHyperModel(keras_tuner.HyperModel):
     Args:
         networks: function `(latent_size, width)` that returns a generator and a discriminator.
         prior: where latents come from, as of `GAN`.
-        terms: what adds to a loss, list of `kg.terms.Term`s, whose weights are searched; by default
-            `[kg.terms.R1(weight=1.0, interval=4)]`.
+        terms: what adds to a loss, as of `GAN.compile`, with weights around which is searched; by
+            default `kg.terms.R1(weight=1.0, interval=4)`.
         average_decay: of the average of the generator's weights, as of `GAN.compile`; None keeps none.
         seed: integer, of noise and initial weights.
         **compile_arguments: more of `GAN.compile`, the same in all trials, such as `joint=True`.
@@ -65,6 +67,7 @@ class GANHyperModel(keras_tuner.HyperModel):
     Raises:
         ImportError: KerasTuner is not installed.
         TypeError: `networks` is no function.
+        ValueError: an argument of `GAN.compile` that is searched.
 
     Example:
 
@@ -105,7 +108,15 @@ class GANHyperModel(keras_tuner.HyperModel):
                 f"discriminator. Received: {networks!r}"
             )
         self.networks, self.prior, self.seed = networks, prior, seed
-        self.terms = [R1(weight=1.0, interval=4)] if terms is None else list(terms)
+        terms = R1(weight=1.0, interval=4) if terms is None else terms
+        terms = terms if isinstance(terms, (list, tuple)) else [terms]
+        self.terms = [get_term(term) for term in terms]
+        searched = _SEARCHED & compile_arguments.keys()
+        if searched:
+            raise ValueError(
+                f"{', '.join(sorted(searched))} is searched, and given to the tuner where it is fixed: "
+                "`hp = keras_tuner.HyperParameters(); hp.Fixed(name, value)`, and `hyperparameters=hp`."
+            )
         self.compile_arguments = {"average_decay": average_decay, **compile_arguments}
 
     def build(self, hp):
@@ -115,10 +126,15 @@ class GANHyperModel(keras_tuner.HyperModel):
             hp: `keras_tuner.HyperParameters`; a new one stands for the defaults.
         """
         keras.utils.set_random_seed(self.seed)
-        generator, discriminator = self.networks(
-            latent_size=hp.Int("latent_size", 16, 128, default=100),
-            width=hp.Int("width", 64, 512, sampling="log", default=256),
+        pair = self.networks(
+            hp.Int("latent_size", 16, 128, default=100),
+            hp.Int("width", 64, 512, sampling="log", default=256),
         )
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise keras_tuner.errors.FatalTypeError(
+                f"`networks` returns a generator and a discriminator. Received: {pair!r}"
+            )
+        generator, discriminator = pair
         gan = GAN(generator, discriminator, prior=self.prior, seed=self.seed)
         beta_1 = hp.Float("beta_1", 0.0, 0.9, default=0.5)
         gan.compile(

@@ -203,6 +203,27 @@ def test_an_objective_of_ones_own(tmp_path):
 def test_networks_are_a_function():
     with pytest.raises(TypeError, match=r"a function `\(latent_size, width\)`"):
         kg.tuner.GANHyperModel(networks(3, 4))
+    space = kg.tuner.GANHyperModel(lambda latent_size, width: None)
+    with pytest.raises(keras_tuner.errors.FatalTypeError, match="a generator and a discriminator"):
+        space.build(keras_tuner.HyperParameters())
+
+
+def test_what_is_searched_is_not_given_twice():
+    with pytest.raises(ValueError, match=r"loss is searched.*hp.Fixed\(name, value\)"):
+        kg.tuner.GANHyperModel(networks, loss="hinge")
+
+
+def test_terms_are_those_of_compile():
+    for terms, names in [
+        ("r1", ["r1"]),
+        (kg.terms.R2(0.5), ["r2"]),
+        ([], []),
+        (["r1", "r2"], ["r1", "r2"]),
+    ]:
+        hp = keras_tuner.HyperParameters()
+        gan = kg.tuner.GANHyperModel(networks, terms=terms).build(hp)
+        assert [term.name for term in gan.terms] == names
+        assert [name for name in hp.values if name.endswith("_weight")] == [f"{n}_weight" for n in names]
 
 
 def test_objectives_say_which_way_is_better():
