@@ -19,35 +19,51 @@ import keras
 from keras_gan.models.gan import GAN
 from keras_gan.models.saving import sync
 from keras_gan.optional import tensorflow
-from keras_gan.signatures import example, make_signatures
+from keras_gan.pictures import limits
+from keras_gan.signatures import Signatures, are_images
+
+# A server allocates for so many samples at most.
+MAX_NUMBER = 1000
+# TensorFlow Serving reads versions as integers of 64 bits.
+_LAST_VERSION = 2**63 - 1
 
 
-def export_savedmodel(gan, path, version=None, averaged=False, classes=None, warmup=True):
+def export_savedmodel(
+    gan,
+    path,
+    version=None,
+    averaged=False,
+    classes=None,
+    warmup=True,
+    value_range=None,
+    max_number=MAX_NUMBER,
+):
     """Write a GAN for TensorFlow Serving: the folder `path/<version>/`, whole or not at all.
 
     Any program with TensorFlow runs it, in Python by `tf.saved_model.load`, without this package. A
-    conditional GAN takes `condition` as the last input of every signature: a row for
-    each sample, or one row for all. Its signatures (n is free in each request):
+    conditional GAN takes `condition` as the last input of every signature: a row for each sample, or one
+    row for all. Its signatures:
 
     | signature | inputs | outputs |
     |---|---|---|
     | `serving_default`, `generate` | `latents` `(n, ...)` | `samples` `(n, ...)` |
     | `sample` | scalar int64 `number` and `seed` | `samples`, and their `latents` |
     | `interpolate` | latents `start`, `end` `(n, ...)`, scalar int64 `steps` | `samples`, `latents` |
-    | `discriminate` | `samples` `(n, ...)` | `logits`, `probabilities` that samples are data |
+    | `discriminate` | `samples` `(n, ...)` | `logits`, and their sigmoid, `probabilities` |
 
-    One request gets at most 1,000 samples, `kg.signatures.MAX_NUMBER`. On TensorFlow `sample` draws what
-    `gan.generate(number, seed)` draws; a smaller number gives the first of the same samples.
-    `interpolate` goes along straight lines, both ends included, in `steps` ≥ 2; its outputs have shapes
-    `(n, steps, ...)`.
+    On TensorFlow `sample` draws what `gan.generate(number, seed)` draws; a smaller number gives the
+    first of the same samples. `interpolate` goes along straight lines, both ends included, in
+    `steps` ≥ 2; its outputs have shapes `(n, steps, ...)`. The probabilities are D(x), that samples are
+    data, if the loss takes the discriminator's outputs for logits, as that of the 2014 game does; other
+    losses make scores of them.
 
-    If samples are images of 1, 3 or 4 channels and the generator ends in a sigmoid or a tanh, the first
-    three come in two more forms: `generate_uint8` and its like return `samples` as uint8 from 0 to 255;
+    If samples are images of 1, 3 or 4 channels, and their `value_range` is known, the first three come
+    in two more forms: `generate_uint8` and its like return `samples` as uint8 from 0 to 255;
     `generate_png` returns `png_bytes`, an encoded file for each image, which REST clients get in base64.
 
     Args:
         gan: `kg.GAN`, compiled or not.
-        path: folder of the model's versions, made if missing.
+        path: local folder of the model's versions, made if missing.
         version: positive integer; by default one more than the largest in `path`.
         averaged: whether the average of the generator's weights makes the samples.
         classes: for a condition that is a class: their number, or list of their names. Signatures then
@@ -56,15 +72,21 @@ def export_savedmodel(gan, path, version=None, averaged=False, classes=None, war
         warmup: whether to write a request for each signature, which TensorFlow Serving runs when it
             loads the model, where `tensorflow-serving-api` is installed
             (`pip install keras-gan[serving]`).
+        value_range: pair of the numbers that are black and white in samples, for uint8 and PNG; by
+            default (0, 1) of a generator that ends in a sigmoid, (-1, 1) of one that ends in a tanh, and
+            otherwise unknown.
+        max_number: rows that one request may have, samples that it may ask for, and points of all its
+            paths together.
 
     Returns:
         `pathlib.Path` of the version's folder.
 
     Raises:
         TypeError: `gan` is no `kg.GAN`.
-        ValueError: `path` is remote; `version` or `classes` is out of range; the GAN is not conditional
-            though `classes` are given, or has no average.
+        ValueError: `path` is remote; another argument is out of range; the GAN is not conditional though
+            `classes` are given, has no average, or cannot be compiled for TensorFlow.
         FileExistsError: there is such a version, or `path` is a file.
+        OSError: the folder cannot be written.
 
     Example:
 
@@ -76,17 +98,23 @@ def export_savedmodel(gan, path, version=None, averaged=False, classes=None, war
     >>> import tensorflow as tf
     >>> sample = tf.saved_model.load("exported/points/1").signatures["sample"]
     >>> drawn = sample(number=tf.constant(5, tf.int64), seed=tf.constant(7, tf.int64))
-    >>> bool(np.allclose(drawn["samples"], gan.generate(5, seed=7), atol=1e-6))
+    >>> bool(np.allclose(drawn["samples"], gan.generate(latents=drawn["latents"]), atol=1e-6))
     True
     """
-    _check_arguments(gan, path, version, classes)
+    _check_arguments(gan, path, version, max_number)
+    options = {
+        "classes": _check_classes(gan, classes),
+        "max_number": int(max_number),
+        "value_range": _check_range(gan, value_range),
+        "warmup": bool(warmup),
+    }
     average = gan.kept_average() if averaged else None
     write = _write if keras.backend.backend() == "tensorflow" else _write_elsewhere
     with average.as_weights() if averaged else contextlib.nullcontext():
-        return _published(Path(path), version, lambda folder: write(gan, folder, classes, warmup))
+        return _published(Path(path), version, lambda folder: write(gan, folder, options))
 
 
-def _check_arguments(gan, path, version, classes):
+def _check_arguments(gan, path, version, max_number):
     if not isinstance(gan, GAN):
         raise TypeError(
             "What is exported is a `kg.GAN`, with its discriminator and its prior. A network alone is "
@@ -97,21 +125,28 @@ def _check_arguments(gan, path, version, classes):
             "A version appears by the renaming of a folder, which remote stores do not have. Expected a "
             f"local `path`, from where it can be copied. Received: {str(path)!r}"
         )
-    if version is not None and not _positive(version):
+    if version is not None and not (_positive(version) and version <= _LAST_VERSION):
         raise ValueError(
-            "`version` is a positive integer, of which TensorFlow Serving takes the largest, or None "
-            f"for the next. Received: {version!r}"
+            "`version` is a positive integer of 64 bits, of which TensorFlow Serving takes the largest, "
+            f"or None for the next. Received: {version!r}"
         )
+    if not _positive(max_number):
+        raise ValueError(f"`max_number` is a positive integer. Received: {max_number!r}")
+
+
+def _check_classes(gan, classes):
+    """Return the number of classes, the list of their names, or None."""
     if classes is None:
-        return
+        return None
     if not gan.conditional:
         raise ValueError(
             "`classes` are those of a condition, and this GAN is not conditional: its networks take one "
             f"input each. Leave `classes` out. Received: classes={classes!r}"
         )
-    named = isinstance(classes, Iterable) and not isinstance(classes, (str, bytes))
-    number = len(set(map(str, classes))) if named else classes
-    if not _positive(number) or (named and number < len(list(classes))):
+    if isinstance(classes, Iterable) and not isinstance(classes, (str, bytes)):
+        classes = [str(name) for name in classes]
+    number = len(set(classes)) if isinstance(classes, list) else classes
+    if not _positive(number) or (isinstance(classes, list) and number < len(classes)):
         raise ValueError(
             "`classes` is the number of classes, or a list of their names, each another. Received: "
             f"{classes!r}"
@@ -122,6 +157,19 @@ def _check_arguments(gan, path, version, classes):
             f"this GAN take conditions of shape {gan.condition_shape}: leave `classes` out, or give "
             "their number."
         )
+    return classes if isinstance(classes, list) else int(classes)
+
+
+def _check_range(gan, value_range):
+    """Return the two ends of a range of images, or None."""
+    if value_range is None:
+        return None
+    if not are_images(gan.sample_shape):
+        raise ValueError(
+            "`value_range` is that of images, of shape (height, width, 1, 3 or 4). This GAN makes "
+            f"samples of shape {gan.sample_shape}: leave it out."
+        )
+    return limits(value_range)
 
 
 def _positive(number):
@@ -158,15 +206,20 @@ def _published(path, version, write):
 
 
 def _refuse_existing(path, version):
-    if version is not None and (path / str(version)).exists():
+    if version in _versions(path):
         raise FileExistsError(
             f"{path / str(version)} exists, and a version that is served is not written over. Expected "
             "another `version`, or None for the next free one."
         )
 
 
+def _versions(path):
+    names = [child.name for child in path.iterdir()] if path.exists() else []
+    return [int(name) for name in names if name.isdecimal()]
+
+
 def _next(path):
-    return 1 + max((int(child.name) for child in path.iterdir() if child.name.isdecimal()), default=0)
+    return 1 + max(_versions(path), default=0)
 
 
 def _renamed(folder, target):
@@ -180,70 +233,96 @@ def _renamed(folder, target):
     return True
 
 
-def _write_elsewhere(gan, folder, classes, warmup):
+def _write_elsewhere(gan, folder, options):
     """Have a process of its own, on TensorFlow, load the GAN from a file and write it."""
     code = "import sys; from keras_gan import export; export._load_and_write(sys.argv[1])"
     modules = {known.__module__ for known in keras.saving.get_custom_objects().values()}
+    environment = {
+        "KERAS_BACKEND": "tensorflow",
+        # Of a GPU this process may hold all the memory.
+        "CUDA_VISIBLE_DEVICES": "-1",
+        # Modules of the user's, which hold layers, are found where this process finds them.
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
     with tempfile.TemporaryDirectory() as place:
         file = str(Path(place) / "gan.keras")
         gan.save(file)
-        arguments = json.dumps([file, sorted(modules), str(folder), _plain(classes), warmup])
         run = subprocess.run(
-            [sys.executable, "-c", code, arguments],
-            # Modules of the user's, which hold layers, are found where this process finds them.
-            env={
-                **os.environ,
-                "KERAS_BACKEND": "tensorflow",
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            },
+            [sys.executable, "-c", code, json.dumps([file, sorted(modules), str(folder), options])],
+            env={**os.environ, **environment},
             capture_output=True,
             text=True,
             check=False,
         )
     if run.returncode:
+        try:
+            is_of_system, message = json.loads(run.stdout.splitlines()[-1])
+        except (IndexError, ValueError):
+            raise RuntimeError(f"The process that exports failed: {run.stderr[-3000:]}") from None
+        raise (OSError if is_of_system else ValueError)(message)
+
+
+def _load_and_write(arguments):
+    """Do in that process what `_write_elsewhere` asks for, and print what goes wrong."""
+    file, modules, folder, options = json.loads(arguments)
+    try:
+        _write(_loaded(file, modules), Path(folder), options)
+    except (OSError, ValueError) as error:
+        print(json.dumps([isinstance(error, OSError), str(error)]))
+        sys.exit(1)
+
+
+def _loaded(file, modules):
+    for module in modules:
+        with contextlib.suppress(ImportError):  # Keras then says what it misses
+            importlib.import_module(module)
+    try:
+        return keras.models.load_model(file, compile=False, safe_mode=False)
+    except Exception as error:
         raise ValueError(
             "The GAN could not be made again on TensorFlow, whose format a SavedModel is. Expected "
             "layers and functions of your own in a module, not in the program itself, registered by "
             "`keras.saving.register_keras_serializable`, and written with `keras.ops`. Or load the "
-            "`.keras` file under KERAS_BACKEND=tensorflow, and export there. Received:\n"
-            f"{run.stderr[-3000:]}"
-        )
+            f"`.keras` file under KERAS_BACKEND=tensorflow, and export there. Received: {error}"
+        ) from error
 
 
-def _load_and_write(arguments):
-    """Do in that process what `_write_elsewhere` asks for, with what the user has registered."""
-    file, modules, folder, classes, warmup = json.loads(arguments)
-    for module in modules:
-        with contextlib.suppress(ImportError):  # Keras then says what it misses
-            importlib.import_module(module)
-    gan = keras.models.load_model(file, compile=False, safe_mode=False)
-    _write(gan, Path(folder), classes, warmup)
-
-
-def _plain(classes):
-    """Return the number or the names of classes as JSON holds them."""
-    if classes is None:
-        return None
-    return int(classes) if isinstance(classes, numbers.Integral) else [str(name) for name in classes]
-
-
-def _write(gan, folder, classes, warmup):
-    classes = _plain(classes)
-    signatures = make_signatures(gan, classes)
+def _write(gan, folder, options):
+    tf = tensorflow()
+    options = dict(options)
+    warmup = options.pop("warmup")
+    signatures = Signatures(gan, **options)
     archive = keras.export.ExportArchive()
     for network in gan.layers:
         archive.track(network)
-    for name, (function, inputs) in signatures.items():
-        archive.add_endpoint(name, function, inputs)
-    with warnings.catch_warnings():
-        # Of what Keras does itself.
-        warnings.simplefilter("ignore")
-        archive.write_out(str(folder), verbose=False)
-    if warmup:
-        _write_warmup(classes, signatures, folder)
+    for name, (function, inputs) in signatures.all().items():
+        _add(archive, name, function, inputs)
+    try:
+        with warnings.catch_warnings():
+            # Of what Keras does itself.
+            warnings.simplefilter("ignore")
+            archive.write_out(str(folder), verbose=False)
+        if warmup:
+            _write_warmup(signatures, folder)
+    except tf.errors.OpError as error:
+        raise OSError(
+            f"{folder.parent} could not be written, and nothing is left behind. Make room, or choose "
+            f"another `path`. Received: {error.message}"
+        ) from error
 
 
-def _write_warmup(classes, signatures, folder):
+def _add(archive, name, function, inputs):
+    try:
+        archive.add_endpoint(name, function, inputs).get_concrete_function()  # which compiles it
+    except Exception as error:
+        raise ValueError(
+            f"The signature {name!r} of this GAN cannot be compiled for TensorFlow. Expected a prior, "
+            "networks, and methods `make` and `judge` that are written with `keras.ops`, and draw from "
+            f"the seed that they are given. Received: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _write_warmup(signatures, folder):
     """Write one request for each signature, where the protocol of TensorFlow Serving is installed."""
     try:
         from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
@@ -253,11 +332,11 @@ def _write_warmup(classes, signatures, folder):
     extra = folder / "assets.extra"
     extra.mkdir()
     with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
-        for name, (_, inputs) in signatures.items():
+        for name, (_, inputs) in signatures.all().items():
             request = predict_pb2.PredictRequest()
             request.model_spec.signature_name = name
             for spec in inputs:
-                request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(example(spec, classes)))
+                request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(signatures.example(spec)))
             log = prediction_log_pb2.PredictionLog(
                 predict_log=prediction_log_pb2.PredictLog(request=request)
             )
