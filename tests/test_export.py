@@ -124,6 +124,7 @@ def test_images_come_as_uint8_and_as_png(digits):
     assert run("generate_uint8", latents=latents)["samples"].max() > 0
 
 
+@pytest.mark.tensorflow
 def test_colour_images_of_a_tanh(tmp_path):
     run = load(kg.export_savedmodel(dense(activation="tanh"), tmp_path / "m"))
     drawn, coded = run("sample", number=2, seed=1), run("sample_png", number=2, seed=1)
@@ -132,6 +133,7 @@ def test_colour_images_of_a_tanh(tmp_path):
         np.testing.assert_array_equal(np.array(PIL.Image.open(io.BytesIO(encoded))), level)
 
 
+@pytest.mark.tensorflow
 def test_the_limit_of_large_samples_can_be_lower(tmp_path):
     run = load(kg.export_savedmodel(dense(), tmp_path / "m", max_number=3))
     assert len(run("sample", number=3, seed=1)["samples"]) == 3
@@ -146,6 +148,7 @@ def test_requests_without_rows_get_none(digits):
     assert run("interpolate", start=none, end=none, steps=3)["samples"].shape == (0, 3, 28, 28, 1)
 
 
+@pytest.mark.tensorflow
 def test_the_range_of_pictures_is_given_where_it_is_not_seen(tmp_path):
     """A linear end, and a GAN that makes something else of what the generator ends in."""
     run = load(kg.export_savedmodel(dense(), tmp_path / "m", value_range=(-2, 3)))
@@ -154,8 +157,7 @@ def test_the_range_of_pictures_is_given_where_it_is_not_seen(tmp_path):
     np.testing.assert_array_equal(levels["samples"], expected)
     gan = dense(activation="sigmoid")
     other = Shifted(gan.generator, gan.discriminator, prior="normal", seed=0)
-    if keras.backend.backend() == "tensorflow":
-        assert "sample_png" not in load(kg.export_savedmodel(other, tmp_path / "m")).loaded.signatures
+    assert "sample_png" not in load(kg.export_savedmodel(other, tmp_path / "m")).loaded.signatures
 
 
 class Shifted(kg.GAN):
@@ -178,6 +180,7 @@ def test_what_cannot_be_compiled_says_so(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.tensorflow
 def test_samples_that_are_no_pictures_have_no_pictures(tmp_path):
     run = load(kg.export_savedmodel(dense(), tmp_path / "m"))
     names = {"serving_default", "generate", "sample", "interpolate", "discriminate"}
@@ -214,6 +217,7 @@ def test_classes_by_number_and_by_name(tmp_path):
         np.testing.assert_allclose(path["samples"][:, 1], drawn, **NEAR)
 
 
+@pytest.mark.tensorflow
 def test_classes_of_networks_that_take_one_hot_vectors(tmp_path):
     gan = conditional(shape=(3,), dtype="float32")
     run = load(kg.export_savedmodel(gan, tmp_path / "m", classes=3))
@@ -222,6 +226,7 @@ def test_classes_of_networks_that_take_one_hot_vectors(tmp_path):
     np.testing.assert_allclose(drawn["samples"], expected, **NEAR)
 
 
+@pytest.mark.tensorflow
 def test_a_condition_without_classes_is_what_networks_take(tmp_path, rng):
     gan = conditional(shape=(4,), dtype="float32")
     condition = rng.random((2, 4)).astype("float32")
@@ -231,6 +236,7 @@ def test_a_condition_without_classes_is_what_networks_take(tmp_path, rng):
     np.testing.assert_allclose(drawn["samples"], expected, **NEAR)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("signature", "inputs", "message"),
     [
@@ -291,6 +297,7 @@ def test_the_average_is_exported_on_request(tmp_path, rng):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), value)
 
 
+@pytest.mark.tensorflow
 def test_a_mixed_precision_gan_serves_float32(tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     gan = dense()
@@ -300,6 +307,7 @@ def test_a_mixed_precision_gan_serves_float32(tmp_path):
     np.testing.assert_allclose(drawn["samples"], expected, rtol=0.02, atol=0.02)
 
 
+@pytest.mark.tensorflow
 def test_versions_are_counted_and_never_written_over(tmp_path):
     gan, path = dense(), tmp_path / "m"
     assert kg.export_savedmodel(gan, path) == path / "1"
@@ -312,6 +320,7 @@ def test_versions_are_counted_and_never_written_over(tmp_path):
     assert sorted(os.listdir(path)) == ["1", "5", "6"]
 
 
+@pytest.mark.tensorflow
 def test_two_that_export_at_once_get_a_version_each(tmp_path, monkeypatch):
     """The other takes the next number, or the one that was asked for, while this one writes."""
 
@@ -328,6 +337,7 @@ def test_two_that_export_at_once_get_a_version_each(tmp_path, monkeypatch):
     assert os.listdir(tmp_path / "m") == ["1"]
 
 
+@pytest.mark.tensorflow
 def test_others_may_read_what_was_written(tmp_path):
     folder = kg.export_savedmodel(dense(), tmp_path / "m")
     assert folder.stat().st_mode & 0o777 == folder.parent.stat().st_mode & 0o777
@@ -351,19 +361,13 @@ def test_nothing_is_left_of_an_export_that_fails(fails, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("limit", [1 << 20, 1000])
-def test_a_full_disk_leaves_the_older_versions(limit, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_older_versions(limit, tmp_path):
     gan = kg.GAN(kg.architectures.mnist_generator(), kg.architectures.mnist_discriminator())
     kg.export_savedmodel(dense(), tmp_path / "m")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # On other backends the process that exports has the limit, not the file that it loads.
-    if keras.backend.backend() == "tensorflow":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
-    else:
-        (tmp_path / "sitecustomize.py").write_text(
-            f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, -1))"
-        )
-        monkeypatch.syspath_prepend(tmp_path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
     try:
         with pytest.raises(OSError, match="could not be written, and nothing is left.*choose another"):
             kg.export_savedmodel(gan, tmp_path / "m")
@@ -371,6 +375,26 @@ def test_a_full_disk_leaves_the_older_versions(limit, tmp_path, monkeypatch):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert os.listdir(tmp_path / "m") == ["1"]
     load(tmp_path / "m" / "1")
+
+
+@pytest.mark.jax
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [("OSError(28, 'No space')", OSError), ("ValueError('No prior')", ValueError)],
+)
+def test_errors_of_the_process_that_exports_arrive(error, expected, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "sitecustomize.py").write_text(
+        f"""from keras_gan import export
+def fail(*args):
+    raise {error}
+export._write = fail
+"""
+    )
+    with pytest.raises(expected, match="No (space|prior)"):
+        kg.export_savedmodel(dense(), tmp_path / "m")
+    assert os.listdir(tmp_path) == ["sitecustomize.py"]
 
 
 @pytest.mark.parametrize(
@@ -463,6 +487,7 @@ def quiet(*command):
     )  # fmt: skip
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("signature", ["sample", "generate", "discriminate", "sample_uint8"])
 def test_the_c_interface_loads_it_without_keras(signature, digits, tmp_path):
     gan, folder = digits
@@ -486,6 +511,7 @@ def test_the_c_interface_loads_it_without_keras(signature, digits, tmp_path):
         np.testing.assert_allclose(received["samples"], samples, **NEAR)
 
 
+@pytest.mark.tensorflow
 def test_the_command_line_of_tensorflow_loads_it(digits, tmp_path):
     gan, folder = digits
     tool = pathlib.Path(sys.executable).with_name("saved_model_cli")
@@ -502,6 +528,7 @@ def test_the_command_line_of_tensorflow_loads_it(digits, tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "samples.npy"), expected, **NEAR)
 
 
+@pytest.mark.tensorflow
 def test_warm_up_requests_are_written_and_answered(digits):
     """As TensorFlow Serving replays them."""
     from tensorflow_serving.apis import prediction_log_pb2
@@ -520,20 +547,22 @@ def test_warm_up_requests_are_written_and_answered(digits):
     assert seen == set(run.loaded.signatures)
 
 
+@pytest.mark.tensorflow
 def test_no_warm_up_on_request_or_without_its_package(tmp_path, monkeypatch):
     folder = kg.export_savedmodel(dense(), tmp_path / "m", warmup=False)
     assert not (folder / "assets.extra").exists()
-    if keras.backend.backend() == "tensorflow":
-        monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
-        folder = kg.export_savedmodel(dense(), tmp_path / "m")
-        assert not (folder / "assets.extra").exists()
+    monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
+    folder = kg.export_savedmodel(dense(), tmp_path / "m")
+    assert not (folder / "assets.extra").exists()
 
 
+@pytest.mark.tensorflow
 def test_names_of_classes_are_warmed_up_too(tmp_path):
     folder = kg.export_savedmodel(conditional(), tmp_path / "m", classes=["a", "b", "c"])
     assert (folder / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0
 
 
+@pytest.mark.tensorflow
 def test_free_sizes_stay_free(tmp_path):
     """Sequences of any length."""
     generator = keras.Sequential([keras.Input((8, 2)), keras.layers.Dense(3)])
@@ -542,6 +571,7 @@ def test_free_sizes_stay_free(tmp_path):
     assert run("discriminate", samples=np.ones((2, 5, 3), "float32"))["logits"].shape == (2, 5, 1)
 
 
+@pytest.mark.tensorflow
 def test_spaces_and_letters_of_all_kinds_in_the_path(tmp_path):
     folder = kg.export_savedmodel(dense(), tmp_path / "mein Modell ä")
     assert load(folder)("sample", number=1, seed=1)["samples"].shape == (1, 4, 4, 3)
