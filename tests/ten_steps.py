@@ -59,6 +59,10 @@ GAMES = {
         {"discriminator_steps": 2, "average_decay": 0.9, "gradient_norms": True},
         {"batch_norm": True},
     ),
+    "shared": lambda: (
+        {"share_fakes": True, "discriminator_steps": 2, "terms": [kg.terms.FeatureMatching("d_hidden")]},
+        {"batch_norm": True},
+    ),
     "wasserstein": lambda: ({"terms": [HalfWay()], "loss": "wasserstein"}, {}),
     "joint": lambda: ({"joint": True, "loss": "hinge", "update": "simultaneous"}, {}),
     "extragradient": lambda: ({"update": "extragradient", "loss": "minimax"}, {}),

@@ -60,7 +60,8 @@ def test_r1_reaches_the_result_of_float32(policy, in_float32):
     assert max(*found, *in_float32) < 0.2 < np.sum(MEAN**2)
 
 
-def test_float16_recovers_from_a_loss_scale_that_is_far_too_large():
+@pytest.mark.parametrize("share_fakes", [False, True])
+def test_float16_recovers_from_a_loss_scale_that_is_far_too_large(share_fakes):
     """Each optimizer leaves out its own steps, halves its own scale, and then trains."""
     keras.config.set_dtype_policy("mixed_float16")
     scaled = [
@@ -68,7 +69,7 @@ def test_float16_recovers_from_a_loss_scale_that_is_far_too_large():
         for scale in (2.0**30, 2.0**10)
     ]
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), prior="normal", seed=0)
-    gan.compile(*scaled, terms=["r1"])
+    gan.compile(*scaled, terms=["r1"], share_fakes=share_fakes)
     before = [keras.ops.convert_to_numpy(v) for v in gan.discriminator.trainable_variables]
     history = gan.fit(data()[:640], batch_size=BATCH, verbose=0, shuffle=False).history
     scales = [float(keras.ops.convert_to_numpy(o.dynamic_scale)) for o in scaled]

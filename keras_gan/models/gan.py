@@ -147,6 +147,7 @@ class GAN(Objectives, Saving, keras.Model):
         update="alternating",
         discriminator_steps=1,
         joint=False,
+        share_fakes=False,
         average_decay=None,
         gradient_norms=False,
         run_eagerly=False,
@@ -165,6 +166,9 @@ class GAN(Objectives, Saving, keras.Model):
                 of k·m rows is cut into k minibatches of m; a remainder is left out.
             joint: judge real and fake examples in one pass of the discriminator instead of two. It is
                 faster, and mixes their batch-norm statistics.
+            share_fakes: let the generator's step see the fakes of the discriminator's last step instead
+                of new ones, which saves a pass of the generator. Updates that do not alternate share
+                them anyway.
             average_decay: number in (0, 1) that keeps an exponential moving average of the
                 generator's weights beside it, which `generate(averaged=True)` uses: .999 averages over
                 about the last 1,000 steps (see `kg.models.Average`). None keeps none.
@@ -184,7 +188,7 @@ class GAN(Objectives, Saving, keras.Model):
         self.loss, self.update = losses.get(loss), copy.copy(updates.get(update))
         self.terms = [copy.copy(get_term(term)) for term in terms]
         self.discriminator_steps = networks.check_steps(discriminator_steps)
-        self.joint = bool(joint)
+        self.joint, self.share_fakes = bool(joint), bool(share_fakes)
         self.average_decay = average_decay
         self.gradient_norms = bool(gradient_norms)
         self.asked_jit_compile = jit_compile
@@ -235,19 +239,20 @@ class GAN(Objectives, Saving, keras.Model):
         values = [flaw]  # not finite if something went wrong in this step
         with networks.undone_unless_finite(values, self.discriminator, self.generator):
             self._report(flaw)
-            rounds = minibatches if self.update.alternates else minibatches[:-1]
-            for real, fake, condition in self.with_fakes(rounds):
+            fresh = self.update.alternates and not self.share_fakes
+            for real, fake, condition in self.with_fakes(minibatches if fresh else minibatches[:-1]):
                 objective = functools.partial(self.discriminator_objective, real, fake, condition)
                 values += self._log(updates.descend(objective, [d]), real)
             real, condition = minibatches[-1]
             latents = self.prior.sample(ops.shape(real)[0], self.noise)
-            if self.update.alternates:
-                objective = functools.partial(self.generator_objective, real, latents, condition)
-                with networks.frozen(self.discriminator):
-                    values += self._log(self.update.step(objective, [g]), real)
+            if not self.update.alternates:
+                objective, movers = self.game_objective, [d, g]
+            elif self.share_fakes:
+                objective, movers = functools.partial(self.shared_objective, d), [g]
             else:
-                objective = functools.partial(self.game_objective, real, latents, condition)
-                values += self._log(self.update.step(objective, [d, g]), real)
+                objective, movers = self.generator_objective, [g]
+            objective = functools.partial(objective, real, latents, condition)
+            values += self._log(self.update.step(objective, movers), real)
         self.optimizer.iterations.assign_add(1)
         if self.average:
             self.average.update(self.optimizer.iterations)

@@ -5,7 +5,7 @@ import functools
 import keras
 from keras import ops
 
-from keras_gan import backend, networks
+from keras_gan import backend, networks, updates
 
 
 class Objectives:
@@ -104,9 +104,22 @@ class Objectives:
     def generator_objective(self, real, latents, condition, training=True):
         """Return `([g_loss], logs)`; real examples are judged only if the loss asks for them."""
         fake = self.make(latents, condition, training)
+        return self._generator_loss(real, fake, sum(self.generator.losses), condition, training)
+
+    def shared_objective(self, d, real, latents, condition):
+        """Return `([g_loss], logs)` on fakes that player `d` has taken a step on, from the same pass."""
+        fake = self.make(latents, condition, training=True)
         regularization = sum(self.generator.losses)
-        real_logits = self.judge(real, condition, training) if self.loss.needs_real else None
-        logits = (real_logits, self.judge(fake, condition, training))
+        given = ops.stop_gradient(fake)
+        objective = functools.partial(self.discriminator_objective, real, given, condition)
+        d_logs = updates.descend(objective, [d])
+        losses, logs = self._generator_loss(real, fake, regularization, condition, training=True)
+        return losses, {**d_logs, **logs}
+
+    def _generator_loss(self, real, fake, regularization, condition, training):
+        with networks.frozen(self.discriminator):
+            real_logits = self.judge(real, condition, training) if self.loss.needs_real else None
+            logits = (real_logits, self.judge(fake, condition, training))
         batch = (real, fake, condition, training)
         loss, logs = self._whole_loss("generator", logits, regularization, batch)
         return [loss], logs

@@ -154,8 +154,8 @@ class Saving:
         parts = {"d_optimizer": self.d_optimizer, "g_optimizer": self.g_optimizer}
         parts.update(loss=self.loss, update=self.update, terms=list(self.terms))
         config = {k: _portable(keras.saving.serialize_keras_object(v)) for k, v in parts.items()}
-        names = ("discriminator_steps", "joint", "average_decay", "gradient_norms", "run_eagerly")
-        names = (*names, "steps_per_execution")
+        names = ("discriminator_steps", "joint", "share_fakes", "average_decay", "gradient_norms")
+        names = (*names, "run_eagerly", "steps_per_execution")
         config.update({name: getattr(self, name) for name in names})
         # What was asked for: "auto" means another thing on another machine.
         return {**config, "jit_compile": self.asked_jit_compile}

@@ -186,6 +186,7 @@ RUNS = {
     "plain": lambda: {"gradient_norms": True},
     "batch_norm": lambda: {"batch_norm": True},
     "joint": lambda: {"joint": True},
+    "shared": lambda: {"share_fakes": True},
     "lazy_r1": lambda: {"terms": [kg.terms.R1(0.5, interval=2)]},
     "lazy_r1_batch_norm": lambda: {"batch_norm": True, "terms": [kg.terms.R1(0.5, interval=2)]},
     "average": lambda: {"batch_norm": True, "average_decay": 0.9},
