@@ -86,8 +86,8 @@ def descend(objective, players):
         for player, own in zip(players, grads, strict=True)
         if player.norm
     }
-    for step in zip(optimizers, grads, groups, strict=True):
-        backend.apply(*step)
+    for player, own in zip(players, grads, strict=True):
+        player.move(own)
     return {**logs, **norms}
 
 
@@ -168,7 +168,7 @@ class Extragradient(UpdateRule):
         for variable, value in zip(variables, here, strict=True):
             variable.assign(value)
         for player, player_grads in zip(players, grads, strict=True):
-            backend.apply(player.optimizer, player_grads, player.variables)
+            player.move(player_grads)
         return logs
 
 

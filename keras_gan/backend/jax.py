@@ -96,7 +96,7 @@ def gradients(objective, groups, optimizers=None):
     return grads, losses, extras
 
 
-def apply(optimizer, grads, variables):
+def apply(optimizer, grads, variables, fuse=False):
     """Take one step of `optimizer`."""
     if not optimizer.built:
         optimizer.build(variables)

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 
 import tensorflow as tf
 from keras import layers, ops
@@ -16,6 +17,9 @@ INEXACT_SECOND_ORDER = (
 
 # TensorFlow Probability takes seeds of 32 bits only.
 DISTRIBUTION_SEED = "int32"
+
+# Weights of a network. Fewer stay in the processor's cache, and XLA takes a second or two.
+_WORTH_FUSING = 100_000
 
 # Far more than the seeds of one GAN lie apart.
 _REPLICA_STRIDE = 2**40
@@ -75,9 +79,17 @@ def whole_gradients(optimizer, grads):
     return [replica_mean(tf.convert_to_tensor(g) / tf.cast(scale, g.dtype)) for g in grads]
 
 
-def apply(optimizer, grads, variables):
-    """Take one step of `optimizer`."""
-    optimizer.apply(grads, variables)
+def apply(optimizer, grads, variables, fuse=False):
+    """Take one step of `optimizer`; with `fuse`, in one pass over each variable where XLA can do that.
+
+    Operation by operation, an optimizer reads and writes the memory of all weights many times over.
+    """
+    fuse = fuse and tf.inside_function() and not tf.distribute.has_strategy()
+    fuse = fuse and sum(math.prod(v.shape) for v in variables) >= _WORTH_FUSING
+    if not fuse or any(isinstance(g, tf.IndexedSlices) for g in grads):
+        optimizer.apply(grads, variables)
+        return
+    tf.function(lambda: optimizer.apply(grads, variables), autograph=False, jit_compile=True)()
 
 
 def input_gradient(function, inputs):

@@ -38,7 +38,7 @@ def _grad(loss, group, again):
     return torch.autograd.grad(loss, values, retain_graph=True, create_graph=again, allow_unused=True)
 
 
-def apply(optimizer, grads, variables):
+def apply(optimizer, grads, variables, fuse=False):
     """Take one step of `optimizer`."""
     with torch.no_grad():
         optimizer.apply(list(grads), variables)

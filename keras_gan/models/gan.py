@@ -30,6 +30,7 @@ class Player(NamedTuple):
         network: `keras.Model`.
         optimizer: `keras.optimizers.Optimizer`.
         norm: the name that the norm of its gradient is logged by; None logs none.
+        fuse: whether XLA may compile the optimizer's update alone, where it does not compile the step.
 
     Example:
 
@@ -41,11 +42,16 @@ class Player(NamedTuple):
     network: keras.Model
     optimizer: keras.optimizers.Optimizer
     norm: str | None = None
+    fuse: bool = False
 
     @property
     def variables(self):
         """The weights that the player owns."""
         return self.network.trainable_variables
+
+    def move(self, grads):
+        """Take a step of the optimizer."""
+        backend.apply(self.optimizer, grads, self.variables, self.fuse)
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
@@ -122,9 +128,10 @@ class GAN(Objectives, Saving, keras.Model):
     def players(self):
         """The two players, discriminator first."""
         d_norm, g_norm = _NORMS if self.gradient_norms else (None, None)
+        fuse = self.asked_jit_compile is not False
         return [
-            Player(self.discriminator, self.d_optimizer, d_norm),
-            Player(self.generator, self.g_optimizer, g_norm),
+            Player(self.discriminator, self.d_optimizer, d_norm, fuse),
+            Player(self.generator, self.g_optimizer, g_norm, fuse),
         ]
 
     @property
@@ -177,7 +184,9 @@ class GAN(Objectives, Saving, keras.Model):
                 loss scale skips counts as 0.
             run_eagerly: as in `keras.Model.compile`.
             steps_per_execution: as in `keras.Model.compile`.
-            jit_compile: as in `keras.Model.compile`.
+            jit_compile: as in `keras.Model.compile`. On a CPU under TensorFlow, "auto" has XLA compile
+                the optimizers' updates of networks with 100,000 weights or more, and nothing else; False
+                leaves XLA out.
 
         Raises:
             ValueError: a name is unknown (the nearest is suggested), a number is out of range, an
