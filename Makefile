@@ -9,7 +9,7 @@ PARALLEL := --numprocesses auto --dist loadfile
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-jax test-torch lint format clean
+.PHONY: demo test test-jax test-torch bench lint format clean
 
 demo: $(VENV)/demo ## train the adversarial nets of 2014 on real digits
 	$(BIN)/python examples/gan_mnist.py $(ARGS)
@@ -19,6 +19,9 @@ test: $(VENV)/test ## run the tests, on TensorFlow
 
 test-jax test-torch: test-%: $(VENV)/backends ## run the tests on another backend, and compare the three
 	KERAS_BACKEND=$* $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+bench: $(VENV)/backends ## measure speed and memory, beside peers and the machine's limit
+	KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(VENV)/test ## check style and format
 	$(BIN)/ruff check .

@@ -1,0 +1,133 @@
+"""What the benchmarks compare with: the products of a step, turns, and the peers' games."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+
+@pytest.mark.tensorflow
+def test_the_products_are_those_of_layers_and_of_their_gradients():
+    """Against Keras' layers, and TensorFlow's tape."""
+    import tensorflow as tf
+
+    import keras_gan as kg
+    from benchmarks import limit
+
+    networks = [
+        kg.architectures.dcgan_generator(8, 3, width=4),
+        kg.architectures.dcgan_discriminator(8, 3, width=4),
+        keras.Sequential([keras.Input((6,)), kg.layers.Maxout(4, 3), keras.layers.Dense(2, "relu")]),
+    ]
+    kinds = set()
+    for layer in [layer for network in networks for layer in limit.layers(network)]:
+        product = limit.Product(layer, rows=5)
+        config = {**layer.get_config(), "activation": "linear", "pieces": 1}
+        if isinstance(layer, kg.layers.Maxout):
+            config["units"] *= layer.pieces
+        known = {name: value for name, value in config.items() if name in layer.get_config()}
+        plain = type(layer).from_config(known)
+        plain.build(product.inputs.shape)
+        plain.kernel.assign(product.weights)
+        with tf.GradientTape() as tape:
+            tape.watch(product.inputs)
+            outputs = plain(product.inputs)
+            total = tf.reduce_sum(outputs * product.outputs)
+        gradients = tape.gradient(total, [plain.kernel.value, product.inputs])
+        np.testing.assert_allclose(product.forward(), outputs, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(product.for_weights(), gradients[0], rtol=1e-4, atol=1e-2)
+        np.testing.assert_allclose(product.for_inputs(), gradients[1], rtol=1e-4, atol=1e-2)
+        kinds.add(type(layer).__name__)
+    assert kinds == {"Dense", "Conv2D", "Conv2DTranspose", "Maxout"}
+
+
+@pytest.mark.tensorflow
+def test_a_step_of_algorithm_1_multiplies_as_often_as_counted_by_hand():
+    """2·m·inputs·outputs for a layer's product, of the nets of 2014."""
+    from benchmarks import cases, limit
+
+    generator, discriminator = cases.CASES["mnist"].nets()
+    g = [100 * 1200, 1200 * 1200, 1200 * 784]
+    d = [784 * 1200, 240 * 1200, 240]
+    by_hand = 2 * sum(g) + 2 * sum(d) + 2 * (sum(d) + sum(d[1:])) + 2 * sum(d) + sum(g) + sum(g[1:])
+    products = limit.alternating(generator, discriminator, rows=100)
+    counted = sum(np.prod(p.__self__.weights.shape) * p.__self__.inputs.shape[0] for p in products)
+    assert counted == 100 * by_hand
+
+
+@pytest.mark.tensorflow
+def test_contenders_take_turns_and_medians_are_of_all_repeats():
+    from benchmarks import timing
+
+    calls = []
+    times = timing.alternate(
+        {name: lambda n, name=name: calls.append((name, n)) for name in "ab"}, repeats=7, turn=1e-9
+    )
+    assert [name for name, _ in calls] == [*"aabb", *"ab" * 7]
+    assert len(times["a"].seconds) == 7
+    fixed = timing.Times([3.0, 1.0, 2.0, 100.0, 2.5, 1.5, 2.2])
+    assert fixed.median == 2.2
+    assert fixed.spread == pytest.approx(0.5 * (3.0 - 1.5) / 2.2)
+
+
+@pytest.mark.tensorflow
+def test_the_table_says_what_is_reached(tmp_path):
+    from benchmarks import table
+
+    rows = [
+        table.Row("step", "keras_gan / limit", 1.2, "×", **table.at_most(1.15, 1.2)),
+        table.Row("step", "guide / keras_gan", 1.3, "×", 0.02, **table.at_least(1.25, 1.3)),
+    ]
+    table.write(rows, tmp_path / "new")
+    text = (tmp_path / "new" / "results.md").read_text()
+    assert "| step | keras_gan / limit | 1.2 × | ≤ 1.15 ✗ |" in text
+    assert "| step | guide / keras_gan | 1.3 × ± 2 % | ≥ 1.25 ✓ |" in text
+    content = json.loads((tmp_path / "new" / "results.json").read_text())
+    assert [row["met"] for row in content["rows"]] == [False, True]
+
+
+def near(samples):
+    """Whether samples have come from around 0 to data around 2."""
+    return np.abs(samples.mean(axis=(0, 2, 3)) - 2.0).max() < 0.5
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(("name", "rate"), [("GuideGAN", 3e-3), ("GuideWassersteinGAN", 3e-3)])
+def test_the_guides_pattern_learns(name, rate, rng):
+    from benchmarks import guide
+
+    layers = keras.layers
+    g = keras.Sequential([keras.Input((3,)), layers.Dense(4), layers.Reshape((1, 2, 2))])
+    d = keras.Sequential(
+        [keras.Input((1, 2, 2)), layers.Flatten(), layers.Dense(16, "relu"), layers.Dense(1)]
+    )
+    gan = getattr(guide, name)(g, d, latent_dim=3, discriminator_steps=2)
+    gan.compile(keras.optimizers.Adam(rate, 0.5), keras.optimizers.Adam(rate, 0.5))
+    data = rng.normal(2.0, 0.3, size=(64 * 600, 1, 2, 2)).astype("float32")
+    assert not near(np.array(g(gan.latents(200))))
+    gan.fit(data, batch_size=64, verbose=0)
+    assert near(np.array(g(gan.latents(200))))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", ["Loop", "WassersteinLoop"])
+def test_the_torch_loop_learns(name):
+    import torch
+
+    from benchmarks import torch_loops
+
+    torch.manual_seed(0)
+    g = torch.nn.Sequential(torch.nn.Linear(100, 4), torch.nn.Unflatten(1, (1, 2, 2)))
+    d = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Linear(16, 1)
+    )
+
+    def adam(parameters):
+        return torch.optim.Adam(parameters, 3e-3, betas=(0.5, 0.999))
+
+    loop = getattr(torch_loops, name)((g, d, (1, 2, 2)), [adam, adam], batch=64, discriminator_steps=2)
+    loop.data = 2.0 + 0.3 * torch.randn_like(loop.data)
+    assert not near(loop.fakes().detach().numpy())
+    loop.run(600)
+    assert near(loop.fakes().detach().numpy())
