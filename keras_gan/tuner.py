@@ -3,13 +3,15 @@
 Imported at its first use as `kg.tuner`: everything else does without KerasTuner.
 """
 
-import copy
+import contextlib
+import inspect
 import math
 
 import keras
 import numpy as np
 
-from keras_gan import losses
+from keras_gan import losses, priors, registry
+from keras_gan import networks as nets
 from keras_gan.callbacks import CollapseMonitor
 from keras_gan.models.gan import GAN
 from keras_gan.optional import require
@@ -24,7 +26,15 @@ FID = keras_tuner.Objective("val_fid", "min")
 KID = keras_tuner.Objective("val_kid", "min")
 
 LOSSES = ("non_saturating", "minimax", "least_squares", "hinge", "relativistic_average", "wasserstein")
-_SEARCHED = {"d_optimizer", "g_optimizer", "loss", "discriminator_steps"}
+# Arguments of `GAN.compile`, and the hyper-parameters that they are made of.
+_SEARCHED = {
+    "d_optimizer": "'d_learning_rate' and 'beta_1'",
+    "g_optimizer": "'g_learning_rate' and 'beta_1'",
+    "loss": "'loss'",
+    "discriminator_steps": "'discriminator_steps'",
+}
+# Samples whose mean distance is a smaller share of that between examples of the data are all alike.
+_DIVERSITY, _COMPARED = 0.05, 32
 _SMOOTHED = ("non_saturating", "minimax", "least_squares")
 _WRITERS = {
     PARZEN.name: "kg.callbacks.ParzenWindow(validation)",
@@ -50,10 +60,13 @@ class GANHyperModel(keras_tuner.HyperModel):
     What is given to the tuner as `hyperparameters` holds instead: `Fixed` entries fix a value, others
     narrow or widen its range.
 
-    Every trial starts from the same seed, and is what it is in whatever order, and on whichever
-    machine, trials run. A trial is marked as failed, and has no score, if its losses stop being finite,
-    if all its samples are alike, or if a `CollapseMonitor(stop=True)` among the callbacks ends it.
-    KerasTuner gives up after `max_consecutive_failed_trials` (3, unless a tuner is told another).
+    Every trial starts from the same seed, and under the precision policy that was set when the space was
+    made. On arrays and on `kg.datasets.load` it is what it is in whatever order, and on whichever
+    machine, trials run; `executions_per_trial` above 1 would do the very same again. A trial is marked
+    as failed, and has no score, if its losses or samples stop being finite, if in the end its samples
+    are all alike (their mean distance is less than a twentieth of that between examples), or if a
+    `CollapseMonitor(stop=True)` among the callbacks ends it. KerasTuner gives up after
+    `max_consecutive_failed_trials` (3, unless a tuner is told another).
 
     Args:
         networks: function `(latent_size, width)` that returns a generator and a discriminator.
@@ -66,8 +79,8 @@ class GANHyperModel(keras_tuner.HyperModel):
 
     Raises:
         ImportError: KerasTuner is not installed.
-        TypeError: `networks` is no function.
-        ValueError: an argument of `GAN.compile` that is searched.
+        TypeError: `networks` is no function of two arguments; an argument that `GAN.compile` has not.
+        ValueError: an argument of `GAN.compile` that is searched, or another that cannot be.
 
     Example:
 
@@ -102,29 +115,33 @@ class GANHyperModel(keras_tuner.HyperModel):
         **compile_arguments,
     ):
         super().__init__()
-        if not callable(networks):
-            raise TypeError(
-                "`networks` is a function `(latent_size, width)` that returns a generator and a "
-                f"discriminator. Received: {networks!r}"
-            )
-        self.networks, self.prior, self.seed = networks, prior, seed
+        self.networks, self.prior, self.seed = _checked(networks), prior, nets.check_seed(seed)
+        priors.get(prior)
         terms = R1(weight=1.0, interval=4) if terms is None else terms
         terms = terms if isinstance(terms, (list, tuple)) else [terms]
         self.terms = [get_term(term) for term in terms]
-        searched = _SEARCHED & compile_arguments.keys()
-        if searched:
-            raise ValueError(
-                f"{', '.join(sorted(searched))} is searched, and given to the tuner where it is fixed: "
-                "`hp = keras_tuner.HyperParameters(); hp.Fixed(name, value)`, and `hyperparameters=hp`."
-            )
         self.compile_arguments = {"average_decay": average_decay, **compile_arguments}
+        for name in _SEARCHED.keys() & compile_arguments.keys():
+            raise ValueError(
+                f"`{name}` is searched, as {_SEARCHED[name]}, which are fixed by what is given to the "
+                "tuner: `hp = keras_tuner.HyperParameters(); hp.Fixed(name, value)`, and "
+                "`hyperparameters=hp`. Another kind needs a `build` of your own, in a subclass. "
+                f"Received: {name}={compile_arguments[name]!r}"
+            )
+        inspect.signature(GAN.compile).bind_partial(None, **self.compile_arguments)
+        # KerasTuner sets the policy back before each trial.
+        self.policy = keras.config.dtype_policy()
 
     def build(self, hp):
         """Return the compiled `GAN` of one point of the space.
 
         Args:
             hp: `keras_tuner.HyperParameters`; a new one stands for the defaults.
+
+        Raises:
+            keras_tuner.errors.FatalValueError: a value cannot be, or has a name that is not searched.
         """
+        keras.config.set_dtype_policy(self.policy)
         keras.utils.set_random_seed(self.seed)
         pair = self.networks(
             hp.Int("latent_size", 16, 128, default=100),
@@ -137,6 +154,7 @@ class GANHyperModel(keras_tuner.HyperModel):
         generator, discriminator = pair
         gan = GAN(generator, discriminator, prior=self.prior, seed=self.seed)
         beta_1 = hp.Float("beta_1", 0.0, 0.9, default=0.5)
+        _check("beta_1", beta_1, 0 <= beta_1 < 1, "in [0, 1)")
         gan.compile(
             d_optimizer=keras.optimizers.Adam(self._rate(hp, "d_learning_rate"), beta_1),
             g_optimizer=keras.optimizers.Adam(self._rate(hp, "g_learning_rate"), beta_1),
@@ -145,6 +163,8 @@ class GANHyperModel(keras_tuner.HyperModel):
             discriminator_steps=hp.Int("discriminator_steps", 1, 3, default=1),
             **self.compile_arguments,
         )
+        if type(self).build is GANHyperModel.build:
+            self._check_names(hp)
         return gan
 
     def fit(self, hp, model, *args, callbacks=(), **kwargs):
@@ -157,26 +177,91 @@ class GANHyperModel(keras_tuner.HyperModel):
             keras_tuner.errors.FailedTrialError: it diverged or collapsed.
             keras_tuner.errors.FatalValueError: no callback writes the tuner's objective.
         """
-        history = model.fit(*args, callbacks=[*callbacks, _Watch(callbacks)], **kwargs)
-        if model.probe_generator(_alike):
-            raise keras_tuner.errors.FailedTrialError("This GAN has collapsed: its samples are alike.")
+        callbacks = list(callbacks or ())
+        # Before those of KerasTuner, which write files of the epoch.
+        place = [type(c).__module__.startswith("keras_tuner.") for c in callbacks] + [True]
+        callbacks.insert(place.index(True), _Watch(callbacks))
+        history = model.fit(*args, callbacks=callbacks, **kwargs)
+        data = inspect.signature(keras.Model.fit).bind_partial(model, *args, **kwargs).arguments
+        _check_samples(model, *_some(data.get("x"), data.get("y")))
         return history
 
     def _rate(self, hp, name):
-        return hp.Float(name, 2e-5, 2e-3, sampling="log", default=2e-4)
+        rate = hp.Float(name, 2e-5, 2e-3, sampling="log", default=2e-4)
+        return _check(name, rate, rate > 0, "positive")
 
     def _loss(self, hp):
         name = hp.Choice("loss", list(LOSSES), default=LOSSES[0])
-        with hp.conditional_scope("loss", list(_SMOOTHED)):
+        # A second entry, with a condition, would hide what the user has fixed or narrowed without one.
+        free = any(p.name == "label_smoothing" and not p.conditions for p in hp.space)
+        scope = contextlib.nullcontext() if free else hp.conditional_scope("loss", list(_SMOOTHED))
+        with scope:
             smoothing = hp.Float("label_smoothing", 0.0, 0.3, default=0.0)
         return losses.get(name) if name not in _SMOOTHED else losses.LOSSES[name](smoothing)
 
     def _weighted(self, hp, term):
-        weighted = copy.copy(term)
-        low, high = 0.03 * term.weight, 30 * term.weight
-        name = f"{term.name}_weight"
-        weighted.weight = hp.Float(name, low, high, sampling="log", default=term.weight)
-        return weighted
+        name, low, high = f"{term.name}_weight", 0.03 * term.weight, 30 * term.weight
+        weight = hp.Float(name, low, high, sampling="log", default=term.weight)
+        _check(name, weight, weight > 0, "positive")
+        return type(term).from_config({**term.get_config(), "weight": weight})
+
+    def _check_names(self, hp):
+        own = {*_NAMES, *(f"{term.name}_weight" for term in self.terms)}
+        # Names with a stroke are the tuner's.
+        for name in sorted(name for name in hp.values if "/" not in name and name not in own):
+            raise keras_tuner.errors.FatalValueError(registry.unknown("hyper-parameter", name, own))
+
+
+_NAMES = (
+    "latent_size", "width", "beta_1", "d_learning_rate", "g_learning_rate", "discriminator_steps",
+    "loss", "label_smoothing",
+)  # fmt: skip
+
+
+def _checked(function):
+    """Return a function that makes networks, if it is one."""
+    message = (
+        "`networks` is a function `(latent_size, width)` that returns a generator and a discriminator."
+    )
+    if not callable(function) or isinstance(function, keras.Model):
+        raise TypeError(f"{message} Received: {function!r}")
+    try:
+        inspect.signature(function).bind(2, 4)
+    except TypeError as error:
+        raise TypeError(f"{message} Received one that cannot be called so: {error}") from None
+    return function
+
+
+def _check(name, value, good, expected):
+    if not good:
+        raise keras_tuner.errors.FatalValueError(f"`{name}` must be {expected}. Received: {value}")
+    return value
+
+
+def _some(x, y):
+    """Return a few examples of what `fit` was given, and their conditions or labels, if any."""
+    if hasattr(x, "shape"):
+        batch = (x, y)
+    else:
+        *batch, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x)))
+    count = len(batch[0])
+    rows = np.linspace(0, count - 1, min(count, _COMPARED)).astype(int)
+    return [part if part is None else keras.ops.convert_to_numpy(part)[rows] for part in batch]
+
+
+def _check_samples(gan, real, condition):
+    """Fail a trial whose samples, of a few examples' conditions, are not finite, or all alike."""
+    samples = gan.generate(len(real), seed=0, condition=condition if gan.conditional else None)
+    if not np.isfinite(samples).all():
+        raise keras_tuner.errors.FailedTrialError("This GAN has diverged: its samples are not finite.")
+    if _spread(samples) < _DIVERSITY * _spread(real):
+        raise keras_tuner.errors.FailedTrialError("This GAN has collapsed: its samples are alike.")
+
+
+def _spread(rows):
+    """Return the mean distance between two rows."""
+    rows = np.float64(rows).reshape(len(rows), -1)
+    return np.mean([np.linalg.norm(rows - row, axis=1) for row in rows])
 
 
 class _Watch(keras.callbacks.Callback):
@@ -185,8 +270,10 @@ class _Watch(keras.callbacks.Callback):
     def __init__(self, callbacks):
         super().__init__()
         self.monitors = [c for c in callbacks if isinstance(c, CollapseMonitor)]
-        tuners = [callback.tuner for callback in callbacks if hasattr(callback, "tuner")]
-        self.objective = tuners[0].oracle.objective if tuners else None
+        tuners = [getattr(callback, "tuner", None) for callback in callbacks]
+        tuners = [tuner for tuner in tuners if isinstance(tuner, keras_tuner.Tuner)]
+        objective = tuners[0].oracle.objective if tuners else None
+        self.objectives = getattr(objective, "objectives", [objective] if tuners else [])
 
     def on_epoch_end(self, epoch, logs=None):
         lost = [name for name in ("d_loss", "g_loss") if not math.isfinite(logs[name])]
@@ -197,19 +284,19 @@ class _Watch(keras.callbacks.Callback):
         for monitor in self.monitors:
             if monitor.stop and monitor.warning:
                 raise keras_tuner.errors.FailedTrialError(monitor.warning)
-        if self.objective is not None and not self.objective.has_value(logs):
-            name = self.objective.name
-            raise keras_tuner.errors.FatalValueError(
-                f"The tuner's objective {name!r} is written by no callback. Expected one among the "
-                f"`callbacks` of `tuner.search`, such as {_WRITERS.get(name, 'your own')}, or "
-                f"validation data. Received logs: {sorted(logs)}"
-            )
+        for objective in self.objectives:
+            if not objective.has_value(logs):
+                raise keras_tuner.errors.FatalValueError(_unwritten(objective.name, logs))
 
 
-def _alike(make, latents):
-    """Whether two samples differ by less than a thousandth of the range of their numbers."""
-    first, second = np.float64(keras.ops.convert_to_numpy(make(latents)))
-    return np.abs(first - second).max() <= 1e-3 * np.ptp([first, second])
+def _unwritten(name, logs):
+    if name == "default_objective":
+        return "A search needs to know what is best: give the tuner an objective, as kg.tuner.PARZEN."
+    return (
+        f"The tuner's objective {name!r} is written by no callback. Expected one among the "
+        f"`callbacks` of `tuner.search`, such as {_WRITERS.get(name, 'your own')}, or "
+        f"validation data, in every epoch. Received logs: {sorted(logs)}"
+    )
 
 
 def trials_table(tuner):
@@ -234,18 +321,23 @@ def trials_table(tuner):
     """
     oracle = tuner.oracle
     sign = -1 if oracle.objective.direction == "max" else 1
+    scores = {name: t.score for name, t in oracle.trials.items() if _has_score(t)}
     trials = sorted(
         oracle.trials.values(),
-        key=lambda t: (t.score is None, sign * (t.score or 0.0), t.trial_id),
+        key=lambda t: (t.trial_id not in scores, sign * scores.get(t.trial_id, 0.0), t.trial_id),
     )
     names = sorted({name for t in trials for name in t.hyperparameters.values if "/" not in name})
     rows = [["trial", "status", oracle.objective.name, *names], ["---"] * (3 + len(names))]
     for t in trials:
         values = [t.hyperparameters.values.get(name, "") for name in names]
-        score = "" if t.score is None else f"{t.score:.4g}"
+        score = f"{t.score:.4g}" if t.trial_id in scores else ""
         rows.append([t.trial_id, t.status.lower(), score, *map(_brief, values)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _brief(value):
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _has_score(trial):
+    return trial.status == "COMPLETED" and trial.score is not None and math.isfinite(trial.score)

@@ -92,10 +92,15 @@ def descend(objective, players):
 
 
 def _norm(optimizer, grads):
-    """Return the norm of a gradient that a loss scale multiplies, or 0 where it overflows."""
+    """Return the norm of a gradient that a loss scale multiplies, or 0 of one that it leaves out."""
     whole = backend.whole_gradients(optimizer, [g for g in grads if g is not None])
-    squares = sum(ops.sum(ops.square(ops.cast(g, "float32"))) for g in whole)
-    return ops.where(ops.isfinite(squares), ops.sqrt(squares), 0.0)
+    whole = [ops.cast(g, "float32") for g in whole]
+    # Squares of the entries themselves would overflow long before the norm does.
+    largest = ops.max(ops.stack([ops.max(ops.abs(g)) for g in whole])) if whole else 0.0
+    unit = ops.where(ops.equal(largest, 0.0), 1.0, largest)
+    norm = largest * ops.sqrt(sum(ops.sum(ops.square(g / unit)) for g in whole) + 0.0)
+    leaves_out = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return ops.where(ops.isfinite(norm), norm, 0.0) if leaves_out else norm
 
 
 def _both(players):

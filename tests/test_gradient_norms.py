@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from games import mlp, one_weight_each, sgd, sigmoid
+from keras import ops
 
 import keras_gan as kg
 
@@ -39,6 +40,28 @@ def test_they_are_means_over_steps(k):
         g.append(psi * sigmoid(-psi * theta))
         theta += 0.1 * g[-1]
     np.testing.assert_allclose(norms(gan), [np.abs(d).mean(), np.abs(g).mean()], rtol=1e-5)
+
+
+class Huge(kg.terms.Term):
+    def call(self, critic, real, fake):
+        return 1e21 * ops.mean(critic(fake))
+
+
+class Rooted(kg.terms.Term):
+    """Of a derivative that is infinite where the critic gives 0, as on data at 0."""
+
+    def call(self, critic, real, fake):
+        return ops.mean(ops.sqrt(ops.square(critic(real))))
+
+
+def test_gradients_whose_squares_overflow_have_a_norm():
+    gan = one_weight_each(2.0, 0.5, **sgd(0.0), terms=[Huge()], gradient_norms=True)
+    np.testing.assert_allclose(norms(gan)[0], 2e21, rtol=1e-5)
+
+
+def test_a_gradient_that_is_no_number_has_no_norm():
+    gan = one_weight_each(2.0, 0.5, **sgd(0.0), terms=[Rooted()], gradient_norms=True)
+    assert np.isnan(norms(gan)[0])
 
 
 def small(**compile_arguments):

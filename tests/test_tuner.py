@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import types
 
 import keras
 import keras_tuner
@@ -67,14 +68,70 @@ def test_every_loss_can_be_had(loss):
     assert isinstance(gan.loss, kg.losses.LOSSES[loss])
 
 
-def test_values_are_fixed_and_narrowed_by_kerastuners_own_means(tmp_path):
-    running = tuner(tmp_path, trials=6)
-    search(running, epochs=1)
-    for trial in running.oracle.trials.values():
+RANGES = {
+    "d_learning_rate": (1e-3, 2e-3),
+    "g_learning_rate": (1e-5, 3e-5),
+    "beta_1": (0.7, 0.8),
+    "label_smoothing": (0.4, 0.45),
+    "r1_weight": (50.0, 60.0),
+}
+FIXED = {**{name: high for name, (_, high) in RANGES.items()}, "loss": "hinge", "latent_size": 3}
+
+
+@pytest.mark.parametrize("kind", [keras_tuner.RandomSearch, keras_tuner.BayesianOptimization])
+def test_values_are_fixed_and_narrowed_by_kerastuners_own_means(kind, tmp_path):
+    space, fixed = narrowed(), keras_tuner.HyperParameters()
+    for name, limits in RANGES.items():
+        space.Float(name, *limits)
+    for name, value in FIXED.items():
+        fixed.Fixed(name, value)
+    fixed.Int("width", 4, 16)
+    limited = tuner(tmp_path / "narrowed", kind=kind, trials=3, hyperparameters=space)
+    search(limited, epochs=1)
+    for trial in limited.oracle.trials.values():
         values = trial.hyperparameters.values
         assert values["discriminator_steps"] == 1
         assert 4 <= values["width"] <= 16
         assert 2 <= values["latent_size"] <= 6
+        for name, (low, high) in RANGES.items():
+            assert low <= values[name] <= high, name
+    limited = tuner(tmp_path / "fixed", kind=kind, trials=2, hyperparameters=fixed)
+    search(limited, epochs=1)
+    for trial in limited.oracle.trials.values():
+        assert {name: trial.hyperparameters.values[name] for name in FIXED} == FIXED
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("beta1", 0.9, "hyper-parameter.*beta1.*'beta_1'"),
+        ("r1_weight", -3.0, "`r1_weight` must be positive"),
+        ("beta_1", 1.5, r"`beta_1` must be in \[0, 1\)"),
+        ("d_learning_rate", -1.0, "`d_learning_rate` must be positive"),
+    ],
+)
+def test_what_cannot_be_fixed(name, value, message):
+    hp = keras_tuner.HyperParameters()
+    hp.Fixed(name, value)
+    with pytest.raises(keras_tuner.errors.FatalValueError, match=message):
+        kg.tuner.GANHyperModel(networks).build(hp)
+
+
+def test_a_search_keeps_the_precision_policy(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    seen = []
+
+    def watched(latent_size, width):
+        seen.append(keras.config.dtype_policy().name)
+        return networks(latent_size, width)
+
+    space = kg.tuner.GANHyperModel(watched, average_decay=0.9)
+    running = keras_tuner.RandomSearch(
+        space, kg.tuner.PARZEN, max_trials=2, directory=str(tmp_path), hyperparameters=narrowed()
+    )
+    search(running, epochs=1)
+    assert len(seen) >= 3
+    assert set(seen) == {"mixed_bfloat16"}
 
 
 @pytest.mark.parametrize(
@@ -170,6 +227,102 @@ def test_a_trial_that_collapses_has_failed(tmp_path):
         assert "has collapsed: its samples are alike" in trial.message
 
 
+class Scaled(keras.layers.Layer):
+    def __init__(self, factor, shift=0.0):
+        super().__init__()
+        self.factor, self.shift = factor, shift
+
+    def call(self, x):
+        return self.factor * x + self.shift
+
+
+def around(factor, shift=0.0, width=4):
+    """Networks whose samples are `factor` times noise, around `shift`."""
+    generator = keras.Sequential([keras.Input((width,)), Scaled(factor, np.float32(shift))])
+    critic = keras.Sequential([keras.Input((width,)), keras.layers.Dense(1)])
+    gan = kg.GAN(generator, critic, prior="normal", seed=0)
+    gan.compile("sgd", "sgd")
+    return gan
+
+
+@pytest.mark.parametrize(
+    ("gan", "data", "error"),
+    [
+        # In one dimension and around another place than 0, by less and by more than a twentieth.
+        (lambda: around(0.03, 5.0, width=1), "normal", "its samples are alike"),
+        (lambda: around(0.1, 5.0, width=1), "normal", None),
+        (lambda: around(1e-9), "normal", "its samples are alike"),
+        # One large constant column, in the data too, hides no differences.
+        (lambda: around(1.0, [1e4, 0, 0, 0]), "shifted", None),
+        (lambda: around(np.nan), "normal", "its samples are not finite"),
+    ],
+)
+def test_samples_that_fail_a_trial(gan, data, error, rng):
+    gan = gan()
+    real = rng.normal(size=(500, *gan.sample_shape)).astype("float32")
+    real[:, 0] += 1e4 * (data == "shifted")
+    rows = kg.tuner._some(real, None)
+    if error is None:
+        kg.tuner._check_samples(gan, *rows)
+        return
+    with pytest.raises(keras_tuner.errors.FailedTrialError, match=error):
+        kg.tuner._check_samples(gan, *rows)
+
+
+@pytest.mark.parametrize("shape", ["arrays", "dataset"])
+def test_a_generator_that_lives_of_its_condition_has_not_collapsed(shape, tmp_path):
+    """Pictures from pictures, with the noise ignored, and nothing made of a condition of zeros."""
+
+    def translators(latent_size, width):
+        latents, condition, samples = keras.Input((latent_size,)), keras.Input((4,)), keras.Input((4,))
+        made = keras.layers.Dense(4, use_bias=False)(condition)
+        silent = keras.layers.Dense(4, kernel_initializer="zeros", trainable=False)(latents)
+        joined = keras.layers.Concatenate()([samples, condition])
+        return (
+            keras.Model([latents, condition], made + silent),
+            keras.Model([samples, condition], keras.layers.Dense(1)(joined)),
+        )
+
+    running = keras_tuner.RandomSearch(
+        kg.tuner.GANHyperModel(translators), keras_tuner.Objective("g_loss", "min"), max_trials=1,
+        directory=str(tmp_path), hyperparameters=narrowed(),
+    )  # fmt: skip
+    data = (POINTS, POINTS[::-1])
+    if shape == "dataset":
+        data = (Batches(*data),)
+    running.search(*data, epochs=1, verbose=0)
+    assert [trial.status for trial in running.oracle.trials.values()] == ["COMPLETED"]
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, x, condition):
+        super().__init__()
+        self.pair = (x, condition)
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, i):
+        return tuple(part[40 * i : 40 * i + 40].copy() for part in self.pair)
+
+
+def test_the_table_puts_what_has_no_score_last():
+    """Trials as KerasTuner leaves them: a failed one may have a score that is no number."""
+    trials = {
+        str(i): types.SimpleNamespace(
+            trial_id=str(i), status=status, score=score,
+            hyperparameters=types.SimpleNamespace(values={"x": i}),
+        )
+        for i, (status, score) in enumerate(
+            [("COMPLETED", 1.0), ("FAILED", np.nan), ("COMPLETED", 5.0), ("INVALID", None)]
+        )
+    }  # fmt: skip
+    oracle = types.SimpleNamespace(trials=trials, objective=keras_tuner.Objective("score", "max"))
+    rows = kg.tuner.trials_table(types.SimpleNamespace(oracle=oracle)).splitlines()[2:]
+    assert rows == ["| 2 | completed | 5 | 2 |", "| 0 | completed | 1 | 0 |", "| 1 | failed |  | 1 |",
+                    "| 3 | invalid |  | 3 |"]  # fmt: skip
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_trial_that_a_monitor_stops_has_failed(tmp_path):
     monitor = kg.callbacks.CollapseMonitor(
@@ -189,6 +342,21 @@ def test_an_objective_that_nobody_writes(tmp_path):
     message = r"'val_fid' is written by no callback.*metrics.FID\(extractor\).*parzen"
     with pytest.raises(keras_tuner.errors.FatalValueError, match=message):
         search(running)
+    assert not list(tmp_path.rglob("*.h5"))
+    running = keras_tuner.RandomSearch(
+        kg.tuner.GANHyperModel(networks), [kg.tuner.PARZEN, kg.tuner.KID], max_trials=1,
+        directory=str(tmp_path / "two"), hyperparameters=narrowed(),
+    )  # fmt: skip
+    with pytest.raises(keras_tuner.errors.FatalValueError, match="'val_kid' is written by no"):
+        running.search(
+            POINTS, epochs=1, verbose=0, callbacks=[kg.callbacks.ParzenWindow(POINTS, num_samples=50)]
+        )
+    running = keras_tuner.RandomSearch(
+        kg.tuner.GANHyperModel(networks), max_trials=1, directory=str(tmp_path / "none"),
+        hyperparameters=narrowed(),
+    )  # fmt: skip
+    with pytest.raises(keras_tuner.errors.FatalValueError, match="give the tuner an objective"):
+        running.search(POINTS, epochs=1, verbose=0)
 
 
 def test_an_objective_of_ones_own(tmp_path):
@@ -203,14 +371,26 @@ def test_an_objective_of_ones_own(tmp_path):
 def test_networks_are_a_function():
     with pytest.raises(TypeError, match=r"a function `\(latent_size, width\)`"):
         kg.tuner.GANHyperModel(networks(3, 4))
+    with pytest.raises(TypeError, match=r"a function `\(latent_size, width\)`"):
+        kg.tuner.GANHyperModel(*networks(3, 4))
+    with pytest.raises(TypeError, match="cannot be called so: too many positional"):
+        kg.tuner.GANHyperModel(lambda latent_size: None)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'foo'"):
+        kg.tuner.GANHyperModel(networks, foo=1)
+    with pytest.raises(ValueError, match="normal"):
+        kg.tuner.GANHyperModel(networks, prior="nrmal")
     space = kg.tuner.GANHyperModel(lambda latent_size, width: None)
     with pytest.raises(keras_tuner.errors.FatalTypeError, match="a generator and a discriminator"):
         space.build(keras_tuner.HyperParameters())
 
 
 def test_what_is_searched_is_not_given_twice():
-    with pytest.raises(ValueError, match=r"loss is searched.*hp.Fixed\(name, value\)"):
+    with pytest.raises(ValueError, match=r"`loss` is searched, as 'loss'.*hp.Fixed\(name, value\)"):
         kg.tuner.GANHyperModel(networks, loss="hinge")
+    with pytest.raises(
+        ValueError, match="searched, as 'd_learning_rate' and 'beta_1'.*d_optimizer='sgd'"
+    ):
+        kg.tuner.GANHyperModel(networks, d_optimizer="sgd")
 
 
 def test_terms_are_those_of_compile():

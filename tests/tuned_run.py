@@ -38,10 +38,9 @@ def tuner(folder, trials=12, kind=keras_tuner.RandomSearch, **arguments):
         kg.tuner.GANHyperModel(networks, terms=[kg.terms.R1(0.1)], average_decay=0.9),
         kg.tuner.PARZEN,
         seed=3,
-        hyperparameters=narrowed(),
         directory=str(folder),
         project_name="search",
-        **{**limits, **arguments},
+        **{"hyperparameters": narrowed(), **limits, **arguments},
     )
 
 

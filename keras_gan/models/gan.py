@@ -181,7 +181,8 @@ class GAN(Objectives, Saving, keras.Model):
                 about the last 1,000 steps (see `kg.models.Average`). None keeps none.
             gradient_norms: whether to log the Euclidean norm of each player's gradient, before its
                 optimizer clips or scales it, as `d_gradient_norm` and `g_gradient_norm`. A step that a
-                loss scale skips counts as 0.
+                loss scale skips counts as 0. Of the consensus update it is the gradient of the loss
+                with the regularizer, of the extragradient update that of the first look.
             run_eagerly: as in `keras.Model.compile`.
             steps_per_execution: as in `keras.Model.compile`.
             jit_compile: as in `keras.Model.compile`. On a CPU under TensorFlow, "auto" has XLA compile
