@@ -233,7 +233,7 @@ class Scaled(keras.layers.Layer):
         self.factor, self.shift = factor, shift
 
     def call(self, x):
-        return self.factor * x + self.shift
+        return self.factor * x + keras.ops.convert_to_tensor(self.shift, "float32")
 
 
 def around(factor, shift=0.0, width=4):
