@@ -34,7 +34,7 @@ _SEARCHED = {
     "discriminator_steps": "'discriminator_steps'",
 }
 # Samples whose mean distance is a smaller share of that between examples of the data are all alike.
-_DIVERSITY, _COMPARED = 0.05, 32
+_DIVERSITY, _COMPARED = 0.02, 32
 _SMOOTHED = ("non_saturating", "minimax", "least_squares")
 _WRITERS = {
     PARZEN.name: "kg.callbacks.ParzenWindow(validation)",
@@ -64,7 +64,7 @@ class GANHyperModel(keras_tuner.HyperModel):
     made. On arrays and on `kg.datasets.load` it is what it is in whatever order, and on whichever
     machine, trials run; `executions_per_trial` above 1 would do the very same again. A trial is marked
     as failed, and has no score, if its losses or samples stop being finite, if in the end its samples
-    are all alike (their mean distance is less than a twentieth of that between examples), or if a
+    are all alike (their mean distance is less than a fiftieth of that between examples), or if a
     `CollapseMonitor(stop=True)` among the callbacks ends it. KerasTuner gives up after
     `max_consecutive_failed_trials` (3, unless a tuner is told another).
 
