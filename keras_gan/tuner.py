@@ -115,7 +115,7 @@ class GANHyperModel(keras_tuner.HyperModel):
         **compile_arguments,
     ):
         super().__init__()
-        self.networks, self.prior, self.seed = _checked(networks), prior, nets.check_seed(seed)
+        self.networks, self.prior, self.seed = _checked_networks(networks), prior, nets.check_seed(seed)
         priors.get(prior)
         terms = R1(weight=1.0, interval=4) if terms is None else terms
         terms = terms if isinstance(terms, (list, tuple)) else [terms]
@@ -183,7 +183,7 @@ class GANHyperModel(keras_tuner.HyperModel):
         callbacks.insert(place.index(True), _Watch(callbacks))
         history = model.fit(*args, callbacks=callbacks, **kwargs)
         data = inspect.signature(keras.Model.fit).bind_partial(model, *args, **kwargs).arguments
-        _check_samples(model, *_some(data.get("x"), data.get("y")))
+        _check_samples(model, *_few_examples(data.get("x"), data.get("y")))
         return history
 
     def _rate(self, hp, name):
@@ -218,7 +218,7 @@ _NAMES = (
 )  # fmt: skip
 
 
-def _checked(function):
+def _checked_networks(function):
     """Return a function that makes networks, if it is one."""
     message = (
         "`networks` is a function `(latent_size, width)` that returns a generator and a discriminator."
@@ -238,7 +238,7 @@ def _check(name, value, good, expected):
     return value
 
 
-def _some(x, y):
+def _few_examples(x, y):
     """Return a few examples of what `fit` was given, and their conditions or labels, if any."""
     if hasattr(x, "shape"):
         batch = (x, y)
