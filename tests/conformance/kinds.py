@@ -483,3 +483,15 @@ class Function(Row):
         result = plain(self.result())
         assert np.isfinite(floats(result)).all()
         np.testing.assert_equal(result, expected)
+
+
+class Trains(Function):
+    """A call that makes and trains networks under the policy that is set, and returns samples."""
+
+    def check_precision(self, policy):
+        """It ends in nearly the samples of float32; under another policy, not in the very same."""
+        expected = plain(self.result())
+        keras.config.set_dtype_policy(policy)
+        result = plain(self.result())
+        np.testing.assert_allclose(floats(result), floats(expected), **NEAR)
+        assert np.array_equal(floats(result), floats(expected)) == (policy == "float32")

@@ -26,6 +26,7 @@ from kinds import (
     Schedule,
     Settings,
     Term,
+    Trains,
     Unwritable,
     Variant,
 )
@@ -52,7 +53,7 @@ ROWS = {
     "models.Average": Settings(lambda: {"average_decay": 0.5}),
     "models.Player": Function(lambda: small.player().variables),
     "export_savedmodel": Function(lambda: kg.export_savedmodel(kinds.game(), "exported").parent.name),
-    "tuner.GANHyperModel": Function(lambda: small.searched().get_best_models()[0].generate(3, seed=1)),
+    "tuner.GANHyperModel": Trains(lambda: small.searched().get_best_models()[0].generate(3, seed=1)),
     "tuner.trials_table": Function(lambda: kg.tuner.trials_table(small.searched())),
     # Losses
     "losses.Loss": Loss(small.Loss),
