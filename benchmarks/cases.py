@@ -73,7 +73,18 @@ CASES = {
 def batches(shape, rows):
     """Return an endless dataset of random images, as any user of `tf.data` feeds them."""
     images = np.random.default_rng(0).uniform(size=(20 * rows, *shape)).astype("float32")
-    return tf.data.Dataset.from_tensor_slices(images).cache().batch(rows).repeat().prefetch(2)
+    return untuned(tf.data.Dataset.from_tensor_slices(images).cache().batch(rows).repeat().prefetch(2))
+
+
+def untuned(data):
+    """Return a dataset without autotuning, whose thread may hold up the end of `fit`.
+
+    Who leaves an iterator before its end waits until that thread wakes up, at 10, 30, 70, 150, ...
+    milliseconds: up to as long as the training took.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.with_options(options)
 
 
 def keras_gan(case, policy="float32", **settings):
@@ -94,10 +105,9 @@ def guide_pattern(case):
     return _fit(gan, batches(generator.output_shape[1:], case.rows))
 
 
-def the_limit(case):
+def the_limit(case, **settings):
     """Return `run(n)` of the step's products alone."""
-    generator, discriminator = case.nets()
-    return limit.runner(case.products(generator, discriminator, case.rows, case.k))
+    return limit.runner(case.products(*case.nets(), case.rows, case.k, **settings))
 
 
 def _fit(model, data):

@@ -1,7 +1,8 @@
 """The pattern that the Keras guides teach: a model with a `train_step` of its own, for one game.
 
 Both games are written as the guides' readers write them: a pass for fakes, a joint pass of the
-discriminator, a tape for each player, and metrics of the losses.
+discriminator, a tape for each player, and metrics of the losses. `training=True`, which the guide of the
+first game leaves out, makes it the same work: Keras 3 would neither drop units nor normalize by batch.
 """
 
 import keras
@@ -40,8 +41,10 @@ class GuideGAN(keras.Model):
         rows = ops.shape(images)[0]
         for _ in range(self.discriminator_steps):
             d_loss = self.discriminator_step(images, rows)
+        latents = self.latents(rows)
         with tf.GradientTape() as tape:
-            g_loss = self.generator_loss(self.discriminator(self.generator(self.latents(rows))))
+            fakes = self.generator(latents, training=True)
+            g_loss = self.generator_loss(self.discriminator(fakes, training=True))
         gradients = tape.gradient(g_loss, self.generator.trainable_weights)
         self.g_optimizer.apply(gradients, self.generator.trainable_weights)
         self.d_mean.update_state(d_loss)
@@ -50,7 +53,7 @@ class GuideGAN(keras.Model):
 
     def discriminator_step(self, images, rows):
         """Move the discriminator, and return its loss."""
-        fakes = self.generator(self.latents(rows))
+        fakes = self.generator(self.latents(rows), training=True)
         both = ops.concatenate([fakes, images], axis=0)
         labels = ops.concatenate([ops.zeros((rows, 1)), ops.ones((rows, 1))], axis=0)
         with tf.GradientTape() as tape:

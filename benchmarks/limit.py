@@ -89,18 +89,17 @@ def backward(network, rows, weights=True, inputs=False):
     return [p.for_weights for p in made if weights] + [p.for_inputs for p in to_inputs]
 
 
-def alternating(generator, discriminator, rows, k=1):
-    """Return the products of a step of Algorithm 1."""
-    products = []
+def alternating(generator, discriminator, rows, k=1, share_fakes=False):
+    """Return the products of a step of Algorithm 1; shared fakes leave out a pass of the generator."""
+    products = forward(generator, (k if share_fakes else k + 1) * rows)
     for _ in range(k):
-        products += forward(generator, rows)
         products += forward(discriminator, 2 * rows) + backward(discriminator, 2 * rows)
-    products += forward(generator, rows) + forward(discriminator, rows)
+    products += forward(discriminator, rows)
     products += backward(discriminator, rows, weights=False, inputs=True)
     return products + backward(generator, rows)
 
 
-def wasserstein(generator, discriminator, rows, k=5):
+def wasserstein(generator, discriminator, rows, k=5, share_fakes=False):
     """Return the products of a step of WGAN-GP.
 
     The penalty is on a gradient: a pass forward and one back to the inputs. Its own gradient goes back
@@ -109,7 +108,7 @@ def wasserstein(generator, discriminator, rows, k=5):
     penalty = forward(discriminator, rows) + backward(discriminator, rows, weights=False, inputs=True)
     penalty += forward(discriminator, rows) + backward(discriminator, rows)
     penalty += [p.for_weights for p in [Product(layer, rows) for layer in layers(discriminator)]]
-    return alternating(generator, discriminator, rows, k) + k * penalty
+    return alternating(generator, discriminator, rows, k, share_fakes) + k * penalty
 
 
 def runner(products):

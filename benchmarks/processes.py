@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import multiprocessing
+import os
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -13,12 +14,21 @@ def fresh(function, *arguments):
 
 
 class Contender:
-    """A contender in a process of its own, made there by `make(*arguments)`, which returns `run(n)`."""
+    """A contender in a process of its own, made there by `make(*arguments)`, which returns `run(n)`.
 
-    def __init__(self, make, *arguments):
+    Args:
+        make: function of this package.
+        *arguments: what it is given.
+        backend: Keras' backend in that process.
+    """
+
+    def __init__(self, make, *arguments, backend="tensorflow"):
         self.pipe, other = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=_serve, args=(other, make, arguments), daemon=True)
+        before = os.environ.get("KERAS_BACKEND", "tensorflow")
+        os.environ["KERAS_BACKEND"] = backend  # which the process inherits
         self.process.start()
+        os.environ["KERAS_BACKEND"] = before
 
     def run(self, steps):
         """Have it done, and wait."""

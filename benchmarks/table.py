@@ -9,6 +9,9 @@ from typing import NamedTuple
 import keras
 
 
+_BFLOAT16 = ("avx512_bf16", "amx_bf16")
+
+
 class Row(NamedTuple):
     """One measurement.
 
@@ -51,15 +54,24 @@ def machine():
         ),
         platform.processor(),
     )
-    flags = next((line.split() for line in _lines("/proc/cpuinfo") if line.startswith("flags")), [])
-    wide = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in flags]
+    wide = [name for name in ("avx2", "avx512f", *_BFLOAT16) if name in _flags()]
     return {
         "processor": f"{cpu} ({', '.join(wide)})",
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
+        "oneDNN": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "where TensorFlow thinks best"),
     }
+
+
+def has_bfloat16():
+    """Whether the processor multiplies numbers of bfloat16."""
+    return any(name in _flags() for name in _BFLOAT16)
+
+
+def _flags():
+    return next((line.split() for line in _lines("/proc/cpuinfo") if line.startswith("flags")), [])
 
 
 def _lines(path):

@@ -50,10 +50,18 @@ def test_a_step_of_algorithm_1_multiplies_as_often_as_counted_by_hand():
     generator, discriminator = cases.CASES["mnist"].nets()
     g = [100 * 1200, 1200 * 1200, 1200 * 784]
     d = [784 * 1200, 240 * 1200, 240]
-    by_hand = 2 * sum(g) + 2 * sum(d) + 2 * (sum(d) + sum(d[1:])) + 2 * sum(d) + sum(g) + sum(g[1:])
-    products = limit.alternating(generator, discriminator, rows=100)
-    counted = sum(np.prod(p.__self__.weights.shape) * p.__self__.inputs.shape[0] for p in products)
-    assert counted == 100 * by_hand
+    both = 2 * sum(d) + 2 * (sum(d) + sum(d[1:]))  # a discriminator's step: forward, and back
+    last = 2 * sum(d) + sum(g) + sum(g[1:])  # the generator's: through the discriminator, and back
+    for settings, by_hand in {
+        (): 2 * sum(g) + both + last,
+        ("share_fakes",): sum(g) + both + last,
+        ("k",): 4 * sum(g) + 3 * both + last,
+        ("k", "share_fakes"): 3 * sum(g) + 3 * both + last,
+    }.items():
+        settings = {name: {"k": 3, "share_fakes": True}[name] for name in settings}
+        products = limit.alternating(generator, discriminator, rows=100, **settings)
+        counted = sum(np.prod(p.__self__.weights.shape) * p.__self__.inputs.shape[0] for p in products)
+        assert counted == 100 * by_hand
 
 
 @pytest.mark.tensorflow

@@ -274,7 +274,10 @@ def _pipeline(selection, batch_size, value_range, shuffle, seed, shard):
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(math.ceil(rows / batch_size)))
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    dataset = dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+    # Everything is in memory: there is nothing to tune, and whoever left an epoch before its end would
+    # wait until the tuner's thread wakes up, up to as long as the epoch took.
+    options.autotune.enabled = False
+    dataset = dataset.with_options(options).prefetch(2)
     dataset.epoch = epoch
     dataset.class_names = class_names
     return dataset
