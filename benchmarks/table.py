@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import keras
 
-
 _BFLOAT16 = ("avx512_bf16", "amx_bf16")
 
 

@@ -1,10 +1,15 @@
 """What the benchmarks compare with: the products of a step, turns, and the peers' games."""
 
 import json
+import pathlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
 
 
 @pytest.mark.tensorflow
@@ -139,3 +144,49 @@ def test_the_torch_loop_learns(name):
     assert not near(loop.fakes().detach().numpy())
     loop.run(600)
     assert near(loop.fakes().detach().numpy())
+
+
+@pytest.mark.torch
+def test_a_step_has_the_operations_that_torch_counts():
+    """Which also computes gradients for the discriminator's weights in the generator's step."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from benchmarks import gpu, torch_loops
+
+    *nets, shape = torch_loops.dcgan(width=8)
+    loop = torch_loops.Loop((*nets, shape), [torch_loops.adam, torch_loops.adam], batch=4)
+    with FlopCounterMode(display=False) as counter:
+        loop.run(1)
+    generator, discriminator = gpu.networks(8)
+    weights = 2 * np.prod(discriminator.layers[-1].kernel.shape)
+    weights += sum(
+        2 * np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:3])
+        for layer in discriminator.layers
+        if isinstance(layer, keras.layers.Conv2D)
+    )
+    expected = gpu.operations(generator, discriminator, rows=4) + 4 * weights
+    assert counter.get_total_flops() == expected
+
+
+@pytest.mark.torch
+def test_the_table_of_a_gpu_can_be_made_without_one():
+    from benchmarks import gpu
+
+    few = {"repeats": 2, "width": 4, "compiled": False, "size": 64}
+    rows = list(gpu.measure("cpu", [4], ["float32"], **few))
+    assert [row.who for row in rows] == [
+        "float32", "keras_gan", "torch", "keras_gan / the card's products", "torch / keras_gan",
+    ]  # fmt: skip
+    assert all(0 < row.value < np.inf for row in rows)
+
+
+@pytest.mark.torch
+def test_without_a_gpu_the_program_says_so():
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("There is a GPU.")
+    command = [sys.executable, "-m", "benchmarks.gpu"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert "There is no GPU here" in done.stderr

@@ -570,3 +570,31 @@ def test_samples_of_given_latents():
 def test_latents_that_do_not_fit_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         kg.GAN(mlp(4, 2), mlp(2, 1)).generate(**arguments)
+
+
+class Counted(kg.losses.NonSaturating):
+    """Counts how often Python computes a loss: in each step, or once for each compiled step."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def discriminator(self, real, fake):
+        """See base class."""
+        self.calls += 1
+        return super().discriminator(real, fake)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.jax
+@pytest.mark.parametrize("joint", [False, True])
+def test_a_step_is_compiled_once_for_each_size_of_batch(joint, rng):
+    loss = Counted()
+    gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
+    gan.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), loss=loss, joint=joint)
+    x = rng.normal(size=(250, 2)).astype("float32")
+    calls = []
+    count = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: calls.append(loss.calls))
+    gan.fit(x, batch_size=100, epochs=4, verbose=0, callbacks=[count])  # 100, 100 and 50 rows
+    assert 1 <= calls[0] <= 3
+    assert calls[1:] == [calls[0]] * 3
