@@ -13,7 +13,9 @@ PAGES = [
     "CHANGELOG.md",
     "docs/design.md",
     "docs/monitoring.md",
+    "docs/scaling.md",
     "docs/serving.md",
+    "docs/speed.md",
     "saved_models/README.md",
 ]
 PROGRAMS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
