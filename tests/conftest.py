@@ -15,12 +15,23 @@ import keras
 import numpy as np
 import pytest
 
+# Files of few tests that take minutes: begun last, they would leave one process to run alone.
+LONG = (
+    "test_killed",
+    "test_replicas",
+    "test_backends",
+    "test_tuner",
+    "test_paper_examples",
+    "test_examples",
+)
+
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what the backend at hand has no meaning for."""
+    """Leave out what the backend at hand has no meaning for, and begin with what takes long."""
     foreign = [item for item in items if not _is_for(item, keras.backend.backend())]
     config.hook.pytest_deselected(items=foreign)
     items[:] = [item for item in items if item not in foreign]
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
 def _is_for(item, backend):
