@@ -4,7 +4,13 @@ import os
 import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Most of the time on JAX is compilation, of the same small programs in many tests and processes.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many processes as cores: threads of one would only wait for those of the others.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+# Most of the time on JAX is compilation, of the same small programs in many tests and processes: little
+# of it for the sake of programs that then run for less time than that takes.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax")
 )
@@ -19,10 +25,17 @@ import pytest
 LONG = (
     "test_killed",
     "test_replicas",
+    "test_mixed_precision",
     "test_backends",
     "test_tuner",
+    "test_conformance",
     "test_paper_examples",
     "test_examples",
+    "test_export",
+    "test_annealed",
+    "test_theory",
+    "test_updates",
+    "test_terms",
 )
 
 

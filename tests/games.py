@@ -4,11 +4,17 @@ import contextlib
 
 import keras
 import numpy as np
+import pytest
 from keras import layers, ops
 
 import keras_gan as kg
 
 BACKEND = keras.backend.backend()
+
+
+def long_game(test):
+    """Mark a game of thousands of steps: torch plays the same (`test_backends`), at 9 ms a step."""
+    return pytest.mark.tensorflow(pytest.mark.jax(test))
 
 
 class Ones(kg.priors.Prior):

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from games import long_game
 from keras import layers, ops
 from scipy.integrate import quad
 from scipy.special import logsumexp
@@ -25,6 +26,7 @@ def linear(latent_dim, size, seed=0):
     return decoder, exact
 
 
+@long_game
 def test_bounds_of_a_linear_decoder():
     """Forward ≤ exact ≤ reverse on average, and a gap below 0.1 nats: 10 latents, 1000 temperatures."""
     decoder, exact = linear(10, 20)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp
+from games import long_game, mlp
 from scipy import linalg
 
 import keras_gan as kg
@@ -43,6 +43,7 @@ def in_float32():
     return [distance(trained("float32", seed)[0]) for seed in range(4)]
 
 
+@long_game
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_r1_reaches_the_result_of_float32(policy, in_float32):
     runs = [trained(policy, seed) for seed in range(4)]

@@ -34,6 +34,10 @@ NO_SERVER = (
 )
 
 
+# A SavedModel is the same whatever backend exported it (`test_export`): one serves.
+pytestmark = pytest.mark.tensorflow
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with `models/digits/1` and `2`, made by the page's first program."""

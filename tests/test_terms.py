@@ -5,7 +5,17 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from games import BACKEND, Once, gradients, mlp, number, one_weight_each, sgd, weight_gradients
+from games import (
+    BACKEND,
+    Once,
+    gradients,
+    long_game,
+    mlp,
+    number,
+    one_weight_each,
+    sgd,
+    weight_gradients,
+)
 from keras import layers, ops
 
 import keras_gan as kg
@@ -359,6 +369,7 @@ class ToyGame(kg.losses.Loss):
         return -self.value()
 
 
+@long_game
 @pytest.mark.parametrize("coefficient", [0.0, 0.1, 1.0])
 def test_historical_averaging_ends_the_orbit_of_its_papers_toy(coefficient):
     gan = one_weight_each(theta=2.0, psi=2.0, **sgd(0.01))

@@ -12,6 +12,7 @@ from keras import layers, ops
 
 import keras_gan as kg
 
+pytestmark = [pytest.mark.tensorflow, pytest.mark.jax]  # long games, as `games.long_game` says
 EXAMPLE = pathlib.Path(__file__).parents[1] / "examples" / "figure_1.py"
 
 # p_data, p_g, the logit of D* = p_data / (p_data + p_g), the Jensen-Shannon divergence and V(D*, G).

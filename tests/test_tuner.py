@@ -78,7 +78,10 @@ RANGES = {
 FIXED = {**{name: high for name, (_, high) in RANGES.items()}, "loss": "hinge", "latent_size": 3}
 
 
-@pytest.mark.parametrize("kind", [keras_tuner.RandomSearch, keras_tuner.BayesianOptimization])
+BAYESIAN = pytest.param(keras_tuner.BayesianOptimization, marks=pytest.mark.tensorflow)
+
+
+@pytest.mark.parametrize("kind", [keras_tuner.RandomSearch, BAYESIAN])
 def test_values_are_fixed_and_narrowed_by_kerastuners_own_means(kind, tmp_path):
     space, fixed = narrowed(), keras_tuner.HyperParameters()
     for name, limits in RANGES.items():
@@ -138,8 +141,17 @@ def test_a_search_keeps_the_precision_policy(tmp_path):
     ("kind", "arguments"),
     [
         (keras_tuner.RandomSearch, {"max_trials": 4}),
-        (keras_tuner.BayesianOptimization, {"max_trials": 4, "num_initial_points": 2}),
-        (keras_tuner.Hyperband, {"max_epochs": 4, "factor": 2, "hyperband_iterations": 1}),
+        # What differs from one tuner to another knows nothing of backends.
+        pytest.param(
+            keras_tuner.BayesianOptimization,
+            {"max_trials": 4, "num_initial_points": 2},
+            marks=pytest.mark.tensorflow,
+        ),
+        pytest.param(
+            keras_tuner.Hyperband,
+            {"max_epochs": 4, "factor": 2, "hyperband_iterations": 1},
+            marks=pytest.mark.tensorflow,
+        ),
     ],
 )
 def test_the_best_model_loads_and_scores_the_same(kind, arguments, tmp_path):

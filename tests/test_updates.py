@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import Adam64, Once, one_weight_each, sgd, sigmoid, weights
+from games import Adam64, Once, long_game, one_weight_each, sgd, sigmoid, weights
 
 import keras_gan as kg
 
@@ -71,6 +71,7 @@ TABLE = {
 }
 
 
+@long_game
 @pytest.mark.parametrize("rule", TABLE)
 def test_bilinear_game_matches_the_table_of_radii(rule):
     update = kg.updates.Consensus(gamma=0.5) if rule == "consensus" else rule
@@ -112,6 +113,7 @@ DIRAC = {
 }
 
 
+@long_game
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
 @pytest.mark.parametrize("loss", DIRAC)
 def test_dirac_gan_matches_the_published_table(loss, update):
@@ -119,6 +121,7 @@ def test_dirac_gan_matches_the_published_table(loss, update):
     assert dirac_radius(loss, update) == pytest.approx(expected, rel=2e-3)
 
 
+@long_game
 @pytest.mark.parametrize(
     ("loss", "update", "expected"),
     [
