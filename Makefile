@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # What the tests import beyond the package itself.
-EXTRAS := tfp,datasets,tuner,serving,plot,demo
+EXTRAS := cli,tfp,datasets,tuner,serving,plot,demo
 # As many processes as cores, each of which has a file of tests to itself at a time, the longest first.
 PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 

@@ -9,6 +9,7 @@ import importlib
 import keras
 
 PACKAGES = {
+    "click": "cli",
     "keras_tuner": "tuner",
     "matplotlib": "plot",
     "mlxtend": "demo",

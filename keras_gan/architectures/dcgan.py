@@ -19,7 +19,7 @@ _OUTPUT_ACTIVATIONS = ("tanh", "sigmoid")
 _SMALLEST = 4
 
 
-def _doublings(image_size):
+def doublings_to(image_size):
     """Return how many doublings lead from 4×4 to `image_size`."""
     exponent = math.log2(max(image_size, 1))
     if image_size < 8 or not exponent.is_integer():
@@ -134,7 +134,7 @@ def dcgan_generator(
     """
     if activation not in _OUTPUT_ACTIVATIONS:
         raise ValueError(registry.unknown("activation", str(activation), _OUTPUT_ACTIVATIONS))
-    doublings = _doublings(image_size)
+    doublings = doublings_to(image_size)
     net = _Net("dcgan_generator", seed, num_classes)
     latents = keras.Input((latent_dim,), name="latents")
 
@@ -182,7 +182,7 @@ def dcgan_discriminator(image_size, channels, num_classes=None, width=64, seed=N
     >>> tuple(discriminator(ops.zeros((2, 32, 32, 3))).shape)
     (2, 1)
     """
-    doublings = _doublings(image_size)
+    doublings = doublings_to(image_size)
     net = _Net("dcgan_discriminator", seed, num_classes)
     images = keras.Input((image_size, image_size, channels), name="images")
 

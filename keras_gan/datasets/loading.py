@@ -34,9 +34,10 @@ def load(
     a pass holds what is left, so every example comes exactly once.
 
     `dataset.class_names` is the list of the names of labels 0, 1, ..., or `None` where the source
-    has no names. Both attributes belong to the returned object: what `map` or `take` makes of it
-    does not have them. Under a distribution strategy, load outside of its scope: the counter
-    belongs to the machine that reads the data, not to the devices that train.
+    has no names, and `dataset.num_examples` is the number of examples of a pass. These attributes
+    belong to the returned object: what `map` or `take` makes of it does not have them. Under a
+    distribution strategy, load outside of its scope: the counter belongs to the machine that reads
+    the data, not to the devices that train.
 
     Sources:
 
@@ -280,4 +281,5 @@ def _pipeline(selection, batch_size, value_range, shuffle, seed, shard):
     dataset = dataset.with_options(options).prefetch(2)
     dataset.epoch = epoch
     dataset.class_names = class_names
+    dataset.num_examples = rows
     return dataset

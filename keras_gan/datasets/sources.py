@@ -241,7 +241,7 @@ class _TensorFlowDataset:
 
 # "name", "name/configuration", "name:1.2.3". Other names with a colon are of community datasets,
 # for which TensorFlow Datasets asks the network.
-_TFDS_NAME = re.compile(r"(\w+)(/[\w.-]+)?(:[\d.]+)?")
+_TFDS_NAME = re.compile(r"([A-Za-z]\w*)(/[\w.-]+)?(:[\d.]+)?")
 
 
 def _prepared(tfds, name, options):

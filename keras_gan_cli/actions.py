@@ -1,0 +1,170 @@
+"""What the commands of `keras-gan` do."""
+
+import dataclasses
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import keras_gan as kg
+from keras_gan_cli import evaluation, runs
+from keras_gan_cli.architectures import ARCHITECTURES
+from keras_gan_cli.models import Model, grid
+from keras_gan_cli.tables import show, tell
+
+
+def train(source, channels, size, conditional, epochs, output, download, **settings):
+    """Train on SOURCE: a folder of pictures, or the name of a dataset."""
+    began = time.perf_counter()
+    architecture = ARCHITECTURES[settings["architecture"]]
+    name, source = _named(source)
+    settings = runs.Settings(
+        source=source,
+        size=size or architecture.size,
+        channels=channels and int(channels),
+        classes=None,
+        **settings,
+    )
+    run = runs.Run(output or Path("runs") / name)
+    run.check_writable()
+    architecture.check(settings.size)
+    data = runs.load(settings, conditional, download)
+    images = data.element_spec[0] if conditional else data.element_spec
+    classes = list(data.class_names) if conditional else None
+    settings = dataclasses.replace(settings, channels=images.shape[-1], classes=classes)
+    keras.utils.set_random_seed(settings.seed)
+    keras.config.set_dtype_policy(settings.precision)
+    gan = architecture.make(settings)
+    run.claim(settings)
+    epochs = epochs or runs.default_epochs(data)
+    show(
+        "Training",
+        {
+            "data": f"{data.num_examples:,} images of {name}, as {_shape(gan)}",
+            "classes": classes and ", ".join(classes),
+            "generator": f"{gan.generator.count_params():,} weights ({architecture.name})",
+            "discriminator": f"{gan.discriminator.count_params():,} weights",
+            "length": f"{epochs:,} epochs of {data.cardinality().numpy():,} steps",
+            "folder": run.folder,
+        },
+    )
+    tell(f"Watch {run.folder / 'samples'}. Ctrl-C stops; the same command goes on.")
+    try:
+        history = run.train(gan, data, epochs)
+    except KeyboardInterrupt:
+        tell(f"Stopped. The run is in {run.folder}; this goes on:\n    {shlex.join(_command_line())}")
+        raise
+    kg.pictures.write_whole(run.folder / "history.json", json.dumps(history.history).encode())
+    show(
+        "Trained",
+        {
+            "epochs": f"{len(history.epoch):,}",
+            "minutes": f"{(time.perf_counter() - began) / 60:.1f}",
+            **{key: f"{values[-1]:.3f}" for key, values in history.history.items()},
+            "samples": max((run.folder / "samples").glob("*.png"), default=None),
+            "curves": run.folder / "curves.png",
+            "model": run.model,
+        },
+    )
+    tell(f"Next: keras-gan sample {run.folder}, or keras-gan evaluate {run.folder}")
+
+
+def sample(model, number, condition, seed, output):
+    """Draw new pictures from MODEL."""
+    model = Model(model)
+    output = output or model.folder / "sample.png"
+    images = model.bytes(model.draw(number, seed, condition))
+    if output.suffix.lower() == ".png":
+        kg.pictures.save_png(output, grid(images))
+    else:
+        for index, image in enumerate(images):
+            picture = image[..., 0] if image.shape[-1] == 1 else image
+            kg.pictures.save_png(output / f"sample-{index:05d}.png", picture)
+    tell(f"{number:,} pictures: {output}")
+
+
+def interpolate(model, rows, steps, path, condition, seed, output):
+    """Draw what MODEL makes on the way from one latent to another."""
+    model = Model(model)
+    output = output or model.folder / "interpolation.png"
+    # One draw, whose halves are independent; draws of two seeds might not be.
+    ends = keras.ops.convert_to_numpy(model.gan.prior.sample(2 * rows, seed))
+    latents = kg.interpolation.interpolate(ends[:rows], ends[rows:], steps, path)
+    conditions = model.conditions(rows, condition)
+    images = model.bytes(
+        model.gan.generate(
+            latents=latents.reshape(-1, *latents.shape[2:]),
+            condition=None if conditions is None else np.repeat(conditions, steps),
+            averaged=model.averaged,
+        )
+    )
+    if output.suffix.lower() == ".gif":
+        films = images.reshape(rows, steps, *images.shape[1:]).swapaxes(0, 1)
+        frames = [grid(frame) for frame in films]
+        kg.pictures.save_gif(output, [*frames, *frames[-2:0:-1]])
+    else:
+        kg.pictures.check_png(output)
+        kg.pictures.save_png(output, grid(images, columns=steps))
+    tell(f"{rows} ways of {steps} pictures: {output}")
+
+
+def evaluate(model, source, number, features, weights, seed, output):
+    """Hold samples of MODEL against real images: those of its training, or SOURCE."""
+    model = Model(model)
+    output = output or model.folder / "scores.json"
+    name, real = model.real_images(*_named(source) if source else (None, None), number)
+    samples = model.draw(len(real), seed)
+    found = evaluation.scores(
+        evaluation.EXTRACTORS[features](weights, real.shape[1:], model.value_range), real, samples, name
+    )
+    rows = {key: text for score in found for key, text in evaluation.told(score).items()}
+    show(f"{len(samples):,} samples beside {len(real):,} images of {name}, by {features}", rows)
+    content = json.dumps([dataclasses.asdict(score) for score in found], indent=2)
+    kg.pictures.write_whole(output, content.encode())
+    tell(f"With all that they depend on: {output}")
+
+
+def export(model, version, output):
+    """Write MODEL as a SavedModel."""
+    model = Model(model)
+    folder = kg.export_savedmodel(
+        model.gan,
+        output or model.folder / "export",
+        version=version,
+        averaged=model.averaged,
+        classes=model.classes,
+        value_range=model.value_range,
+    )
+    tell(f"A SavedModel, for tf.saved_model.load and TensorFlow Serving: {folder}")
+
+
+def info(model):
+    """Say what MODEL is, and how it was trained."""
+    model = Model(model)
+    show(str(model.file), model.described())
+
+
+def _named(source):
+    """Return what a source is called, and what `kg.datasets.load` calls it."""
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        folder = folder.resolve()
+        return folder.name or "pictures", f"folder:{folder}"
+    if folder.exists():
+        raise ValueError(f"{source!r} is a file. Expected: a folder of pictures, or a dataset's name.")
+    if source.startswith((".", "/", "~")) or source.endswith("/"):
+        raise ValueError(f"There is no folder {source!r}.")
+    return source.replace("/", "-").replace(":", "-"), source
+
+
+def _shape(gan):
+    height, width, channels = gan.sample_shape
+    return f"{height} × {width}, {'grey' if channels == 1 else 'in colour'}"
+
+
+def _command_line():
+    return ["keras-gan", *sys.argv[1:]]

@@ -1,0 +1,49 @@
+"""The scores of `keras-gan evaluate`."""
+
+from keras_gan import metrics
+
+# The Fréchet distance takes roots of matrices of so many rows, in seconds; of all pixels, in hours.
+_LARGEST = 2048
+
+
+def scores(features, real, samples, split):
+    """Return what the metrics find, as a list of `Score`."""
+    subset = max(2, min(1000, len(real) // 2))  # halves, so that they differ
+    chosen = [
+        metrics.KID(features, subset_size=subset, split=split),
+        metrics.PrecisionRecall(features, split=split),
+        metrics.DensityCoverage(features, split=split),
+    ]
+    if features.size <= _LARGEST:
+        chosen.insert(0, metrics.FID(features, split=split))
+    return [metric(real=real, fake=samples) for metric in chosen]
+
+
+def _pixels(weights, shape, value_range):
+    if weights:
+        raise ValueError("--weights are those of inception or digits, but --features is pixels.")
+    return metrics.Pixels(shape, value_range)
+
+
+def _inception(weights, shape, value_range):
+    return metrics.InceptionV3(str(weights or "imagenet"), value_range)
+
+
+def _digits(weights, shape, value_range):
+    if weights is None:
+        raise ValueError(
+            "--features digits needs the file of the classifier. In a clone: --weights "
+            "saved_models/digit_classifier.keras"
+        )
+    return metrics.DigitClassifier(weights, value_range, resizer="bilinear")
+
+
+EXTRACTORS = {"pixels": _pixels, "inception": _inception, "digits": _digits}
+
+
+def told(score):
+    """Return the values of a score as text, by name."""
+    return {
+        name: f"{value:.4g}" + (f" ± {score.errors[name]:.2g}" if name in score.errors else "")
+        for name, value in score.values.items()
+    }
