@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import threading
 from pathlib import Path
 
 import keras
@@ -125,12 +126,12 @@ class Run:
         curves = callbacks.TrainingCurves(self.folder / "curves.png", every=every)
         try:
             with interrupt.listening():
-                return gan.fit(data, epochs=epochs, callbacks=[grid, curves, resume, interrupt])
+                history = gan.fit(data, epochs=epochs, callbacks=[grid, curves, resume, interrupt])
         except KeyboardInterrupt:
-            interrupt.wanted = True
-            raise
-        finally:
             gan.save(self.model)
+            raise
+        gan.save(self.model)
+        return history
 
 
 class Interrupt(keras.callbacks.Callback):
@@ -142,7 +143,8 @@ class Interrupt(keras.callbacks.Callback):
 
     def __init__(self, resume):
         super().__init__()
-        self.resume, self.wanted = resume, False
+        # An event, and no plain number, which a resumed run would put back.
+        self.resume, self.wanted = resume, threading.Event()
 
     @contextlib.contextmanager
     def listening(self):
@@ -155,13 +157,13 @@ class Interrupt(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         """End the run, since `Resume` has just written the state of the epoch before."""
-        if self.wanted:
+        if self.wanted.is_set():
             raise KeyboardInterrupt
 
     def _note(self, number, frame):
-        if self.wanted:
+        if self.wanted.is_set():
             raise KeyboardInterrupt
-        self.wanted = True
+        self.wanted.set()
         self.resume.every = 1
         tell("\nStops after this epoch. Ctrl-C again stops at once, and loses what this epoch did.")
 

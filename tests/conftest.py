@@ -8,9 +8,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # As many processes as cores: threads of one would only wait for those of the others.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-# Most of the time on JAX is compilation, of the same small programs in many tests and processes: little
-# of it for the sake of programs that then run for less time than that takes.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Most of the time on JAX is compilation, of the same small programs in many tests and processes.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax")
 )

@@ -15,6 +15,11 @@ import keras_gan as kg
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
 
+def not_on_jax(test):
+    """On a CPU, JAX's convolutions take six times as long; `dcgan_digits` shows that they go."""
+    return pytest.mark.tensorflow(pytest.mark.torch(test))
+
+
 @pytest.fixture
 def run(tmp_path):
     """Run an example in a folder of its own, and return the folder."""
@@ -74,6 +79,7 @@ def test_figure_1_has_four_panels(run, capsys):
     assert str(out / "figure_1.png") in printed
 
 
+@not_on_jax
 def test_conditional_digits_draws_ten_rows(run, capsys):
     out = run("conditional_digits", "--examples", "1000", "--epochs", "1", "--classifier-epochs", "8")
     assert files(out) == ["samples/epoch-0001.png"]
@@ -140,6 +146,7 @@ def test_gan_mnist_follows_the_recipe_of_2014_on_request(run):
     assert not gan.terms
 
 
+@not_on_jax
 def test_train_digit_generator_saves_the_averaged_generator(run, capsys):
     out = run("train_digit_generator", "--epochs", "1", "--batch-size", "400", "--samples", "100")
     assert (out / "digit_generator/epoch-0001.png").is_file()

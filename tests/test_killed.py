@@ -153,6 +153,7 @@ def start_example(folder):
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
 
 
+@pytest.mark.tensorflow
 def test_the_example_on_real_digits_goes_on_too(tmp_path):
     assert start_example(tmp_path / "undisturbed").wait() == 0
     folder, dice, rows = tmp_path / "killed", random.Random(0), []

@@ -226,6 +226,19 @@ def test_a_state_of_other_settings_is_refused(undisturbed, tmp_path):
     train(tmp_path, gan=make_gan(run_eagerly=True, **same), watch=[])
 
 
+def test_networks_with_branches_go_on_in_the_process_that_made_them(tmp_path, capsys):
+    """Keras counts the names of layers on, and such networks name the layers that theirs come from."""
+    images = np.zeros((8, 8, 8, 1), "float32")
+    for epochs in (1, 2):
+        shape, how = (8, 1), {"width": 2, "num_classes": 2, "seed": 0}
+        networks = kg.architectures.dcgan_generator, kg.architectures.dcgan_discriminator
+        gan = kg.GAN(*(network(*shape, **how) for network in networks), seed=0)
+        gan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3))
+        data = kg.datasets.load((images, np.arange(8) % 2), batch_size=4, labels=True)
+        gan.fit(data, epochs=epochs, callbacks=[kg.callbacks.Resume(tmp_path)])
+    assert "the run goes on after epoch 1 of 2" in capsys.readouterr().out
+
+
 def test_a_damaged_state_is_named(undisturbed, tmp_path):
     for name in ("gan.weights.h5", "callbacks.npz", "progress.json"):
         shutil.copytree(undisturbed[1] / "resume", tmp_path / name / "resume")

@@ -78,10 +78,9 @@ RANGES = {
 FIXED = {**{name: high for name, (_, high) in RANGES.items()}, "loss": "hinge", "latent_size": 3}
 
 
-BAYESIAN = pytest.param(keras_tuner.BayesianOptimization, marks=pytest.mark.tensorflow)
-
-
-@pytest.mark.parametrize("kind", [keras_tuner.RandomSearch, BAYESIAN])
+# What is of KerasTuner and not of training knows nothing of backends: here, and below.
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("kind", [keras_tuner.RandomSearch, keras_tuner.BayesianOptimization])
 def test_values_are_fixed_and_narrowed_by_kerastuners_own_means(kind, tmp_path):
     space, fixed = narrowed(), keras_tuner.HyperParameters()
     for name, limits in RANGES.items():
@@ -335,6 +334,7 @@ def test_the_table_puts_what_has_no_score_last():
                     "| 3 | invalid |  | 3 |"]  # fmt: skip
 
 
+@pytest.mark.tensorflow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_trial_that_a_monitor_stops_has_failed(tmp_path):
     monitor = kg.callbacks.CollapseMonitor(
@@ -346,6 +346,7 @@ def test_a_trial_that_a_monitor_stops_has_failed(tmp_path):
     assert monitor.warning is None
 
 
+@pytest.mark.tensorflow
 def test_an_objective_that_nobody_writes(tmp_path):
     running = keras_tuner.RandomSearch(
         kg.tuner.GANHyperModel(networks, average_decay=0.9), kg.tuner.FID, max_trials=2,
@@ -371,6 +372,7 @@ def test_an_objective_that_nobody_writes(tmp_path):
         running.search(POINTS, epochs=1, verbose=0)
 
 
+@pytest.mark.tensorflow
 def test_an_objective_of_ones_own(tmp_path):
     running = keras_tuner.RandomSearch(
         kg.tuner.GANHyperModel(networks, average_decay=0.9), keras_tuner.Objective("val_g_loss", "min"),

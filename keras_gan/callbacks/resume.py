@@ -363,7 +363,7 @@ def _flatten(path, config, names, flat):
         for key, item in config.items():
             if key != "name":
                 _flatten(f"{path}.{key}" if path else key, item, names, flat)
-    elif isinstance(config, list) and any(isinstance(item, (dict, list)) for item in config):
+    elif isinstance(config, list) and config:
         for index, item in enumerate(config):
             _flatten(f"{path}[{index}]", item, names, flat)
     else:

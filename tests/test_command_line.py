@@ -1,0 +1,401 @@
+"""The program keras-gan: what it leaves, what it says of bad input, and that it goes on after Ctrl-C."""
+
+import io
+import json
+import os
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import click
+import h5py
+import keras
+import numpy as np
+import PIL.Image
+import pytest
+from games import mlp
+
+import keras_gan as kg
+import keras_gan_cli
+from keras_gan_cli import architectures, commands, evaluation
+
+# Warnings are lines on stderr, as where the program runs.
+pytestmark = pytest.mark.filterwarnings("default::UserWarning")
+# What says no knows nothing of backends.
+once = pytest.mark.tensorflow
+QUICK = ["--size", "8", "--width", "4", "--batch-size", "8"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """What people have: sizes, formats and names of all kinds, files that are broken or no pictures."""
+    folder, rng = tmp_path_factory.mktemp("home") / "My photos – été", np.random.default_rng(0)
+    names = ["plain.png", "with spaces.jpg", "tête.PNG", "имя.jpeg", "顔.bmp", "a,b'c.gif"]
+    for number in range(18):
+        grey, shape = number % 3 == 0, (9 + number, 30 - number)
+        pixels = rng.integers(0, 256, shape if grey else (*shape, 3), dtype="uint8")
+        file = folder / ("cats" if number % 2 else "dogs") / f"{number} {names[number % 6]}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(pixels).save(file)
+    (folder / "cats" / "broken.jpg").write_bytes(b"no picture")
+    (folder / "cats" / "half.png").write_bytes((folder / "dogs" / "0 plain.png").read_bytes()[:60])
+    (folder / "notes.txt").write_text("no picture, and none by its name")
+    return folder
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch, capfd):
+    """Run the program in an empty folder, and return its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*argv):
+        capfd.readouterr()
+        code = keras_gan_cli.main([str(argument) for argument in argv])
+        return code, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run_folder(photos, tmp_path_factory):
+    """A run of two epochs, of two classes."""
+    folder = tmp_path_factory.mktemp("runs") / "pets"
+    argv = ["train", str(photos), *QUICK, "--epochs", "2", "--conditional", "--output", str(folder)]
+    assert keras_gan_cli.main(argv) == 0
+    return folder
+
+
+def arrays(file):
+    """Return all arrays of a `.keras` file."""
+    with zipfile.ZipFile(file) as archive:
+        content = io.BytesIO(archive.read("model.weights.h5"))
+    found = {}
+    with h5py.File(content) as weights:
+        weights.visititems(
+            lambda name, item: found.update({name: item[()]}) if hasattr(item, "dtype") else None
+        )
+    return found
+
+
+def assert_equal_models(file, other):
+    found, expected = arrays(file), arrays(other)
+    assert found.keys() == expected.keys()
+    assert len(found) > 30
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+def test_a_folder_of_photos_is_all_that_it_needs(photos, program, tmp_path):
+    code, out, err = program("train", photos, *QUICK, "--epochs", "2")
+    assert code == 0
+    # Two lines, of the two broken files.
+    assert re.findall(r"Left out .*/(\w+\.\w+),", err) == ["broken.jpg", "half.png"]
+    assert len(err.splitlines()) == 2
+    run = tmp_path / "runs" / photos.name
+    assert re.search(r"data +18 images of My photos – été, as 8 × 8, in colour", out)
+    assert {"run.json", "history.json", "curves.png", "gan.keras", "resume", "samples"} <= {
+        path.name for path in run.iterdir()
+    }
+    for name in ("epoch-0001.png", "epoch-0002.png"):
+        with PIL.Image.open(run / "samples" / name) as picture:
+            assert picture.size == (466, 466)  # eight times 56 pixels and lines of 2
+    history = json.loads((run / "history.json").read_text())
+    assert len(history["d_loss"]) == 2
+    assert f"{history['g_loss'][-1]:.3f}" in out
+
+
+def test_more_epochs_go_on_as_if_there_had_been_no_end(photos, program, tmp_path):
+    assert program("train", photos, *QUICK, "--epochs", "3", "--output", "whole")[0] == 0
+    assert program("train", photos, *QUICK, "--epochs", "2", "--output", "parts")[0] == 0
+    code, out, _ = program("train", photos, *QUICK, "--epochs", "3", "--output", "parts")
+    assert code == 0
+    assert "the run goes on after epoch 2 of 3" in out
+    assert_equal_models(tmp_path / "parts" / "gan.keras", tmp_path / "whole" / "gan.keras")
+    code, out, _ = program("train", photos, *QUICK, "--epochs", "3", "--output", "parts")
+    assert code == 0
+    assert "nothing is left to train" in out
+
+
+@once
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_keeps_the_run_and_says_how_to_go_on(presses, photos, tmp_path):
+    def start(output):
+        argv = ["train", str(photos), *QUICK, "--epochs", "40", "--output", output]
+        program = "import sys, keras_gan_cli; sys.exit(keras_gan_cli.main())"
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *argv],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ), argv
+
+    process, argv = start("stopped")
+    picture, end = tmp_path / "stopped" / "samples" / "epoch-0001.png", time.monotonic() + 120
+    while not picture.exists() and time.monotonic() < end and process.poll() is None:
+        time.sleep(0.01)
+    for _ in range(presses):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)  # two at once would be one
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, out
+    assert "Traceback" not in out
+    assert shlex.join(["keras-gan", *argv]) in out
+    assert (tmp_path / "stopped" / "gan.keras").exists()
+    process, _ = start("stopped")
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    assert presses == 2 or re.search(r"the run goes on after epoch \d+ of 40", out)
+    process, _ = start("undisturbed")
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    assert_equal_models(tmp_path / "stopped" / "gan.keras", tmp_path / "undisturbed" / "gan.keras")
+
+
+def test_samples_are_those_of_the_average_by_their_seed(run_folder, program, tmp_path):
+    argv = ("sample", run_folder, "--number", "5", "--seed", "3", "--output", "five")
+    assert program(*argv)[0] == 0
+    files = sorted((tmp_path / "five").iterdir())
+    assert [file.name for file in files] == [f"sample-0000{number}.png" for number in range(5)]
+    gan = keras.models.load_model(run_folder / "gan.keras")
+    expected = gan.generate(5, seed=3, condition=np.arange(5) % 2, averaged=True)
+    for file, image in zip(files, kg.pictures.to_uint8(expected, (-1, 1)), strict=True):
+        with PIL.Image.open(file) as picture:
+            np.testing.assert_array_equal(np.asarray(picture), image)
+    assert program("sample", run_folder, "--number", "5")[0] == 0
+    with PIL.Image.open(run_folder / "sample.png") as picture:
+        assert picture.size == (3 * 58 + 2, 2 * 58 + 2)
+        assert np.asarray(picture)[-30, -30].tolist() == [255, 255, 255]  # the sixth place is empty
+
+
+@once
+def test_a_class_is_drawn_by_its_name_or_number(run_folder, program, tmp_path):
+    for name, output in (("dogs", "name"), ("1", "number"), ("cats", "other")):
+        argv = ("--number", "1", "--condition", name, "--output", output)
+        assert program("sample", run_folder, *argv)[0] == 0
+    by_name, by_number, other = (
+        (tmp_path / folder / "sample-00000.png").read_bytes() for folder in ("name", "number", "other")
+    )
+    assert by_name == by_number != other
+
+
+@once
+def test_interpolations_begin_and_end_with_samples(run_folder, program, tmp_path):
+    argv = ("interpolate", run_folder, "--rows", "2", "--steps", "4", "--seed", "5")
+    assert program(*argv, "--output", "way.png")[0] == 0
+    assert program(*argv, "--output", "way.gif")[0] == 0
+    gan = keras.models.load_model(run_folder / "gan.keras")
+    # The ends are four latents of one seed: first the starts, then the ends.
+    samples = gan.generate(4, seed=5, condition=[0, 1, 0, 1], averaged=True)
+    ends = kg.pictures.to_uint8(samples, (-1, 1)).repeat(7, axis=1).repeat(7, axis=2)
+    with PIL.Image.open(tmp_path / "way.png") as picture:
+        pixels = np.asarray(picture).astype(int)
+    assert pixels.shape == (2 * 58 + 2, 4 * 58 + 2, 3)
+    for row in range(2):
+        for column, end in ((0, ends[row]), (3, ends[2 + row])):
+            top, left = 58 * row + 2, 58 * column + 2
+            assert abs(pixels[top : top + 56, left : left + 56] - end).max() <= 1
+    with PIL.Image.open(tmp_path / "way.gif") as film:
+        assert film.n_frames == 6  # there and back
+
+
+@once
+def test_scores_are_those_of_the_metrics(run_folder, photos, program):
+    code, out, _ = program("evaluate", run_folder)
+    assert code == 0
+    found = json.loads((run_folder / "scores.json").read_text())
+    gan = keras.models.load_model(run_folder / "gan.keras")
+    real = kg.datasets.load_arrays(f"folder:{photos}", image_size=8, channels=3, value_range=(-1, 1))
+    samples = gan.generate(18, seed=0, condition=np.arange(18) % 2, averaged=True)
+    pixels = kg.metrics.Pixels((8, 8, 3), (-1, 1))
+    expected = kg.metrics.DensityCoverage(pixels)(real=real, fake=samples).values
+    values = {name: value for score in found for name, value in score["values"].items()}
+    assert {"fid", "kid", "precision", "recall", "density", "coverage"} == set(values)
+    for name, value in expected.items():
+        assert values[name] == pytest.approx(value, abs=1e-6)
+    assert found[0]["num_real"] == found[0]["num_fake"] == 18
+    assert found[0]["extractor"] == "pixels"
+    assert re.search(r"coverage +[\d.]+", out)
+
+
+@once
+def test_other_images_may_be_held_against(run_folder, photos, program, tmp_path):
+    code, _, _ = program("evaluate", run_folder, photos / "dogs", "--output", tmp_path / "dogs.json")
+    assert code == 0
+    assert json.loads((tmp_path / "dogs.json").read_text())[0]["num_real"] == 9
+
+
+@once
+def test_an_export_draws_what_the_model_draws(run_folder, program, tmp_path):
+    import tensorflow as tf
+
+    code, out, _ = program("export", run_folder, "--output", "served")
+    assert code == 0
+    assert "served/1" in out
+    sample = tf.saved_model.load(str(tmp_path / "served" / "1")).signatures["sample"]
+    number, seed, condition = (tf.constant(n, tf.int64) for n in (3, 4, [1]))
+    condition = tf.constant(["dogs"])
+    samples = sample(number=number, seed=seed, condition=condition)["samples"]
+    gan = keras.models.load_model(run_folder / "gan.keras")
+    expected = gan.generate(3, seed=4, condition=1, averaged=True)
+    np.testing.assert_allclose(samples, expected, atol=1e-5)
+
+
+@once
+def test_info_says_what_there_is(run_folder, program):
+    code, out, _ = program("info", run_folder)
+    assert code == 0
+    gan = keras.models.load_model(run_folder / "gan.keras")
+    assert f"{gan.generator.count_params():,} weights" in out
+    # Two epochs of three steps.
+    for name, value in {"steps": "6", "classes": "cats, dogs", "loss": "NonSaturating"}.items():
+        assert re.search(rf"{name} +{value} *\n", out), name
+
+
+def refusals(photos, run_folder, folder):
+    """Yield arguments that cannot be, and what is said."""
+    (folder / "empty").mkdir()
+    (folder / "texts").mkdir()
+    (folder / "texts" / "a.txt").write_text("text")
+    (folder / "broken").mkdir()
+    (folder / "broken" / "a.png").write_bytes(b"no picture")
+    (folder / "file").write_text("text")
+    mlp(2, 1).save(folder / "other.keras")
+    (folder / "damaged.keras").write_bytes(b"PK")
+    train = ["train", photos, *QUICK]
+    yield ["train", "mnits"], r"Unknown dataset 'mnits'\. Did you mean 'mnist'"
+    yield ["train", "123"], "Unknown dataset '123'"
+    yield ["train", "./nowhere"], r"There is no folder '\./nowhere'"
+    yield ["train", "file"], "'file' is a file. Expected: a folder of pictures"
+    yield ["train", "empty"], "holds no readable image: 0 files"
+    yield ["train", "texts"], "holds no readable image: 0 files"
+    yield ["train", "broken"], "holds no readable image: 1 files"
+    yield ["train", photos, "--size", "33"], "power of two.*the nearest: 32 and 64"
+    yield ["train", photos, "--size", "large"], "'large' is not a valid integer"
+    yield ["train", photos, "--architecture", "3"], "'3' is not one of 'dcgan', 'dense2014'"
+    yield ["train", photos, "--architecture", "dense2014"], "grey images of no class"
+    yield (
+        ["train", photos, "--architecture", "dense2014", "--size", "32"],
+        "28 × 28. Received: --size 32",
+    )
+    yield ["train", photos / "dogs", *QUICK, "--conditional"], "no labels"
+    yield [*train, "--output", "file/run"], "cannot be written to 'file/run'.*file is no folder"
+    yield [*train, "--output", run_folder, "--width", "8"], "other settings: .*width was 4, and is 8"
+    yield ["train", photos, "--epochs", "0"], "0 is not in the range x>=1"
+    yield ["train"], "Missing argument 'SOURCE'"
+    yield ["sample", "nowhere"], "There is no run and no model at 'nowhere'"
+    yield ["sample", "empty"], "'empty' holds no gan.keras"
+    yield ["sample", "other.keras"], "model of the class Sequential, not a GAN"
+    yield ["sample", "damaged.keras"], "damaged.keras"
+    yield ["sample", run_folder, "--number", "x"], "'x' is not a valid integer"
+    yield ["sample", run_folder, "--condition", "birds"], "one of cats, dogs, or its number.*'birds'"
+    yield ["sample", run_folder, "--condition", "2"], "one of cats, dogs, or its number.*'2'"
+    yield ["sample", run_folder, "--output", "file/a.png"], "file"
+    yield ["interpolate", run_folder, "--output", "way.jpg"], "name of a PNG file"
+    yield ["evaluate", run_folder, "--features", "digits"], "needs the file of the classifier"
+    yield ["evaluate", run_folder, "empty"], "holds no readable image"
+    yield ["evaluate", run_folder, "--weights", "x"], "--features is pixels"
+    yield ["export", run_folder, "--version", "0"], "0 is not in the range"
+    yield ["simple"], "No such command 'simple'. Did you mean 'sample'"
+
+
+@once
+def test_bad_input_is_told_in_one_line(photos, run_folder, program, tmp_path):
+    before = {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()}
+    for argv, message in refusals(photos, run_folder, tmp_path):
+        code, _, err = program(*argv)
+        lines = [line for line in err.splitlines() if "Left out" not in line]
+        assert (code, len(lines)) == (2, 1), (argv, err)
+        assert lines[0].startswith("keras-gan: "), argv
+        assert re.search(message, lines[0]), (argv, lines[0])
+    assert {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "runs").exists()
+
+
+@once
+def test_a_full_disk_leaves_the_run_as_it_was(photos, program, tmp_path, monkeypatch):
+    assert program("train", photos, *QUICK, "--epochs", "1", "--output", "run")[0] == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.keras")}
+    states = sorted((tmp_path / "run" / "resume").rglob("*"))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        code, _, err = program("train", photos, *QUICK, "--epochs", "3", "--output", "run")
+    lines = [line for line in err.splitlines() if "Left out" not in line]
+    assert (code, len(lines)) == (2, 1)
+    assert "No space left on device" in lines[0]
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.keras")} == before
+    assert sorted((tmp_path / "run" / "resume").rglob("*")) == states
+    assert program("train", photos, *QUICK, "--epochs", "3", "--output", "run")[0] == 0
+
+
+@once
+def test_a_state_of_another_model_is_refused(photos, program, tmp_path):
+    assert program("train", photos, *QUICK, "--epochs", "1", "--output", "run")[0] == 0
+    (tmp_path / "run" / "run.json").unlink()
+    code, _, err = program("train", photos, *QUICK, "--width", "8", "--epochs", "1", "--output", "run")
+    assert code == 2
+    assert "is of a run with other settings" in err.splitlines()[-1]
+
+
+@once
+def test_a_defect_shows_where_it_is(program, run_folder, monkeypatch):
+    monkeypatch.setenv("KERAS_GAN_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="There is no run"):
+        program("sample", "nowhere")
+
+
+@once
+def test_names_are_those_of_what_there_is():
+    assert list(architectures.ARCHITECTURES) == commands.ARCHITECTURES
+    assert list(evaluation.EXTRACTORS) == commands.FEATURES
+    assert list(kg.interpolation.PATHS) == commands.PATHS
+
+
+@once
+def test_examples_of_the_help_are_understood(program):
+    code, out, _ = program("--help")
+    assert code == 0
+    examples = re.findall(r"    keras-gan (\w+) (.*?)(?:   .*)?\n", out)
+    for name in commands.keras_gan.commands:
+        code, out, _ = program(name, "--help")
+        assert code == 0
+        examples += re.findall(rf"    keras-gan ({name}) (.*?)(?:   .*)?\n", out)
+    assert len(examples) > 10
+    for name, rest in examples:
+        command = commands.keras_gan.commands[name]
+        with click.Context(command) as context:
+            command.parse_args(context, shlex.split(rest))
+
+
+@once
+def test_help_comes_without_tensorflow():
+    program = "import sys, keras_gan_cli; keras_gan_cli.main(['train', '--help']); "
+    program += "sys.exit('keras' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "keras-gan train ./photos --size 64" in run.stdout
+
+
+@once
+def test_without_its_packages_the_way_to_them_is_given(monkeypatch, program):
+    monkeypatch.setitem(sys.modules, "click", None)
+    code, _, err = program("train", "mnist5k")
+    assert (code, err) == (
+        2,
+        "keras-gan: the program needs packages of its own: pip install keras-gan[cli]\n",
+    )
+
+
+@once
+def test_the_installed_program_is_this_one():
+    script = pathlib.Path(sys.executable).parent / "keras-gan"
+    run = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout == f"keras-gan, version {kg.__version__}\n"
