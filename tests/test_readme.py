@@ -11,6 +11,7 @@ PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/comparison.md",
     "docs/design.md",
     "docs/monitoring.md",
     "docs/scaling.md",
