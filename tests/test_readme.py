@@ -13,10 +13,16 @@ PAGES = [
     "CHANGELOG.md",
     "docs/comparison.md",
     "docs/design.md",
+    "docs/evaluation.md",
+    "docs/first-gan.md",
+    "docs/migrating.md",
     "docs/monitoring.md",
     "docs/scaling.md",
     "docs/serving.md",
+    "docs/own-networks.md",
     "docs/speed.md",
+    "docs/stability.md",
+    "docs/tuning.md",
     "saved_models/README.md",
 ]
 PROGRAMS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)

@@ -1,0 +1,52 @@
+"""The guides: their programs run, from top to bottom, and their commands are understood."""
+
+import pathlib
+import re
+import shlex
+
+import click
+import pytest
+
+from keras_gan_cli import commands
+
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
+PAGES = ["first-gan", "own-networks", "stability", "evaluation", "tuning", "migrating"]
+# What a page leaves, in the folder that it is run in.
+LEFT = {
+    "first-gan": ["run/samples/epoch-0001.png", "run/curves.png", "run/digits.keras", "run/new.png"],
+    "evaluation": ["best.keras"],
+}
+
+
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_programs_of_a_guide_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cut = {r"epochs=\d+": "epochs=1", r"every=5": "every=1", r"max_trials=3": "max_trials=2"}
+    program = "\n".join(blocks(page))
+    for pattern, replacement in cut.items():
+        program = re.sub(pattern, replacement, program)
+    names = {}
+    exec(program, names)
+    assert names["gan" if page != "tuning" else "best"].generate(2, seed=0, **condition(names)).ndim > 1
+    for file in LEFT.get(page, []):
+        assert (tmp_path / file).stat().st_size > 1000, file
+
+
+def condition(names):
+    return {"condition": 1} if "sevens" in names else {}
+
+
+@pytest.mark.tensorflow
+def test_commands_are_understood():
+    text = "\n".join(path.read_text() for path in [*DOCS.glob("*.md"), DOCS.parent / "README.md"])
+    found = re.findall(r"(?:^    |`)keras-gan (\w+) ([^`\n#]+)", text, flags=re.MULTILINE)
+    assert len(found) > 6
+    for name, rest in found:
+        command = commands.keras_gan.commands[name]
+        arguments = [] if rest.strip() == "--help" else shlex.split(rest)
+        with click.Context(command) as context:
+            command.parse_args(context, arguments or ["x"])
