@@ -9,7 +9,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-jax test-torch bench lint format clean
+.PHONY: demo test test-jax test-torch bench reference lint format clean
 
 demo: $(VENV)/demo ## train the adversarial nets of 2014 on real digits
 	$(BIN)/python examples/gan_mnist.py $(ARGS)
@@ -24,6 +24,9 @@ test-jax test-torch: test-%: $(VENV)/backends ## run the tests on another backen
 bench: $(VENV)/backends ## measure speed and memory, beside peers and the machine's limit
 	TF_ENABLE_ONEDNN_OPTS=1 KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks $(ARGS)
 
+reference: $(VENV)/test ## write the reference of the API into site/, from the docstrings
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pdoc --docformat google --output-directory site keras_gan keras_gan.tuner
+
 lint: $(VENV)/test ## check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,7 +36,7 @@ format: $(VENV)/test ## mend style and format
 	$(BIN)/ruff format .
 
 clean: ## remove what the commands above have made
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache .coverage htmlcov build dist
+	rm -rf $(VENV) runs .pytest_cache .ruff_cache .coverage htmlcov build dist site
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

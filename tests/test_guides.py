@@ -1,14 +1,18 @@
 """The guides: their programs run, from top to bottom, and their commands are understood."""
 
+import json
 import pathlib
 import re
 import shlex
 
 import click
+import matplotlib.pyplot
 import pytest
 
 from keras_gan_cli import commands
 
+# The programs of the README run on every backend; these are of the same parts.
+pytestmark = pytest.mark.tensorflow
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 PAGES = ["first-gan", "own-networks", "stability", "evaluation", "tuning", "migrating"]
 # What a page leaves, in the folder that it is run in.
@@ -36,11 +40,20 @@ def test_programs_of_a_guide_run(page, tmp_path, monkeypatch):
         assert (tmp_path / file).stat().st_size > 1000, file
 
 
+def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(matplotlib.pyplot, "show", lambda: matplotlib.pyplot.close("all"))
+    cells = json.loads((DOCS / "first_gan.ipynb").read_text())["cells"]
+    program = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    exec(re.sub(r"EPOCHS = \d+", "EPOCHS = 1", program), {})
+    assert (tmp_path / "notebook" / "digits.keras").exists()
+    assert "500 real, 500 fake" in capsys.readouterr().out
+
+
 def condition(names):
     return {"condition": 1} if "sevens" in names else {}
 
 
-@pytest.mark.tensorflow
 def test_commands_are_understood():
     text = "\n".join(path.read_text() for path in [*DOCS.glob("*.md"), DOCS.parent / "README.md"])
     found = re.findall(r"(?:^    |`)keras-gan (\w+) ([^`\n#]+)", text, flags=re.MULTILINE)
