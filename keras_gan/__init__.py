@@ -10,6 +10,7 @@ Example:
 """
 
 import importlib
+from types import ModuleType
 
 from keras_gan import (
     architectures,
@@ -56,7 +57,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> ModuleType:
     """Import `kg.tuner` when it is first asked for, since it needs KerasTuner."""
     if name == "tuner":
         return importlib.import_module("keras_gan.tuner")

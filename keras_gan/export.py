@@ -21,6 +21,7 @@ from keras_gan.models.saving import sync
 from keras_gan.optional import tensorflow
 from keras_gan.pictures import limits
 from keras_gan.signatures import Signatures, are_images
+from keras_gan.types import PathLike, ValueRange
 
 # A server allocates for so many samples at most.
 MAX_NUMBER = 1000
@@ -29,15 +30,15 @@ _LAST_VERSION = 2**63 - 1
 
 
 def export_savedmodel(
-    gan,
-    path,
-    version=None,
-    averaged=False,
-    classes=None,
-    warmup=True,
-    value_range=None,
-    max_number=MAX_NUMBER,
-):
+    gan: GAN,
+    path: PathLike,
+    version: int | None = None,
+    averaged: bool = False,
+    classes: int | Iterable[str] | None = None,
+    warmup: bool = True,
+    value_range: ValueRange | None = None,
+    max_number: int = MAX_NUMBER,
+) -> Path:
     """Write a GAN for TensorFlow Serving: the folder `path/<version>/`, whole or not at all.
 
     Any program with TensorFlow runs it, in Python by `tf.saved_model.load`, without this package. A
@@ -110,7 +111,7 @@ def export_savedmodel(
     }
     average = gan.kept_average() if averaged else None
     write = _write if keras.backend.backend() == "tensorflow" else _write_elsewhere
-    with average.as_weights() if averaged else contextlib.nullcontext():
+    with average.as_weights() if average else contextlib.nullcontext():
         return _published(Path(path), version, lambda folder: write(gan, folder, options))
 
 

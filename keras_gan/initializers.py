@@ -1,10 +1,13 @@
 """Initial values of weights."""
 
 import random
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
+
+from keras_gan.types import Config, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -33,12 +36,12 @@ class Sparse(keras.initializers.Initializer):
     [3, 3, 3, 3]
     """
 
-    def __init__(self, nonzero, stddev=1.0, seed=None):
+    def __init__(self, nonzero: int, stddev: float = 1.0, seed: int | None = None) -> None:
         self.nonzero = nonzero
         self.stddev = stddev
         self.seed = random.randrange(2**31) if seed is None else seed
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Tensor:
         """Return weights of `shape`, which is `(inputs, units)`."""
         if len(shape) != 2 or shape[0] < self.nonzero:
             raise ValueError(
@@ -58,6 +61,6 @@ class Sparse(keras.initializers.Initializer):
         )
         return ops.scatter(places, values, tuple(shape))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {"nonzero": self.nonzero, "stddev": self.stddev, "seed": self.seed}

@@ -1,12 +1,15 @@
 """Paths between latents."""
 
 import numbers
+from collections.abc import Callable
 
 import numpy as np
 from keras import ops
 
+from keras_gan.types import Array
 
-def interpolate(start, end, steps, path="linear"):
+
+def interpolate(start: Array, end: Array, steps: int, path: str = "linear") -> np.ndarray:
     """Return points at equal steps along paths from some latents to others, both ends included.
 
     The linear path is the straight line. In many dimensions it leaves the region that a uniform or
@@ -55,7 +58,7 @@ def interpolate(start, end, steps, path="linear"):
     return points.astype("float32").reshape(len(start), steps, *start.shape[1:])
 
 
-def get(path):
+def get(path: str) -> Callable[..., np.ndarray]:
     """Return the function of a path, or say which paths there are.
 
     Args:
@@ -77,7 +80,7 @@ def get(path):
     return PATHS[path]
 
 
-def linear(start, end, times):
+def linear(start: np.ndarray, end: np.ndarray, times: np.ndarray | float) -> np.ndarray:
     """Return points of the straight line.
 
     Args:
@@ -93,7 +96,7 @@ def linear(start, end, times):
     return (1 - times) * start + times * end
 
 
-def spherical(start, end, times):
+def spherical(start: np.ndarray, end: np.ndarray, times: np.ndarray | float) -> np.ndarray:
     """Return points of the arc that turns from one direction to the other.
 
     Args:

@@ -6,11 +6,13 @@ No loss carries the factor ½ that some papers put on the discriminator's: with 
 """
 
 import numbers
+from typing import Self
 
 import keras
 from keras import ops
 
 from keras_gan import backend, registry
+from keras_gan.types import Config, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -38,24 +40,24 @@ class Loss:
 
     needs_real = False
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return the scalar that the discriminator minimises."""
         raise NotImplementedError(f"{type(self).__name__} must define `discriminator`.")
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """Return the scalar that the generator minimises."""
         raise NotImplementedError(f"{type(self).__name__} must define `generator`.")
 
-    def decisions(self, real_logits, fake_logits):
+    def decisions(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `d_real` and `d_fake` average: D(x) and D(G(z)), both ½ at the optimum."""
         return ops.sigmoid(real_logits), ops.sigmoid(fake_logits)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         """Make the loss from what `get_config` returned."""
         return cls(**config)
 
@@ -63,7 +65,9 @@ class Loss:
 class _Smoothed(Loss):
     """A loss whose target for real examples may be `1 - label_smoothing` instead of 1."""
 
-    def __init__(self, label_smoothing=0.0):
+    label_smoothing: float
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
         if not isinstance(label_smoothing, numbers.Real):
             raise ValueError(
                 "`label_smoothing` is one number, for real examples only: smoothing the fakes' target "
@@ -79,7 +83,7 @@ class _Smoothed(Loss):
             )
         self.label_smoothing = float(label_smoothing)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {"label_smoothing": self.label_smoothing}
 
@@ -87,7 +91,7 @@ class _Smoothed(Loss):
 class _CrossEntropy(_Smoothed):
     """The discriminator of Goodfellow et al. (2014), for generators with different objectives."""
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return −E[(1−s) log D(x) + s log(1−D(x))] − E[log(1−D(G(z)))], s the smoothing."""
         # −t log σ(a) − (1−t) log(1−σ(a)) = softplus(a) − t·a, finite for any a.
         real = ops.softplus(-real_logits) + self.label_smoothing * real_logits
@@ -113,7 +117,7 @@ class Minimax(_CrossEntropy):
     1.386294
     """
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """Return E[log(1 − D(G(z)))]."""
         return -ops.mean(ops.softplus(fake_logits))
 
@@ -136,7 +140,7 @@ class NonSaturating(_CrossEntropy):
     0.693147
     """
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """Return −E[log D(G(z))]."""
         return ops.mean(ops.softplus(-fake_logits))
 
@@ -160,7 +164,7 @@ class MaximumLikelihood(_CrossEntropy):
 
     _TANGENT = 40.0
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """Return −E[exp(logit)]."""
         head = ops.exp(ops.minimum(fake_logits, self._TANGENT))
         excess = ops.maximum(fake_logits - self._TANGENT, 0.0)
@@ -184,16 +188,16 @@ class LeastSquares(_Smoothed):
     0.5
     """
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return ½E[(D(x) − 1 + label_smoothing)²] + ½E[D(G(z))²]."""
         target = 1.0 - self.label_smoothing
         return 0.5 * (ops.mean(ops.square(real_logits - target)) + ops.mean(ops.square(fake_logits)))
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """Return ½E[(D(G(z)) − 1)²]."""
         return 0.5 * ops.mean(ops.square(fake_logits - 1.0))
 
-    def decisions(self, real_logits, fake_logits):
+    def decisions(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return the outputs themselves: both ½ at the optimum."""
         return real_logits, fake_logits
 
@@ -201,11 +205,11 @@ class LeastSquares(_Smoothed):
 class _Critic(Loss):
     """A loss whose discriminator gives a score on an open scale rather than a probability."""
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """Return −E[D(G(z))]."""
         return -ops.mean(fake_logits)
 
-    def decisions(self, real_logits, fake_logits):
+    def decisions(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scores themselves."""
         return real_logits, fake_logits
 
@@ -224,7 +228,7 @@ class Hinge(_Critic):
     2.0
     """
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return E[max(0, 1 − D(x))] + E[max(0, 1 + D(G(z)))]."""
         return ops.mean(ops.relu(1.0 - real_logits)) + ops.mean(ops.relu(1.0 + fake_logits))
 
@@ -244,7 +248,7 @@ class Wasserstein(_Critic):
     -1.0
     """
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return E[D(G(z))] − E[D(x)]."""
         return ops.mean(fake_logits) - ops.mean(real_logits)
 
@@ -254,20 +258,20 @@ class _Relativistic(Loss):
 
     needs_real = True
 
-    def margins(self, real_logits, fake_logits):
+    def margins(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return by how much real examples beat fakes, and fakes beat real ones."""
         raise NotImplementedError
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return E[softplus(−margin of real)] + E[softplus(margin of fake)]."""
         real, fake = self.margins(real_logits, fake_logits)
         return ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake))
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return the discriminator's loss with real and fake exchanged."""
         return self.discriminator(fake_logits, real_logits)
 
-    def decisions(self, real_logits, fake_logits):
+    def decisions(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return the probabilities that each side looks more real than the other."""
         return tuple(ops.sigmoid(margin) for margin in self.margins(real_logits, fake_logits))
 
@@ -287,7 +291,7 @@ class RelativisticAverage(_Relativistic):
     1.386294
     """
 
-    def margins(self, real_logits, fake_logits):
+    def margins(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return both sides' logits less the other side's mean."""
         fake_mean = backend.replica_mean(ops.mean(fake_logits))
         real_mean = backend.replica_mean(ops.mean(real_logits))
@@ -308,11 +312,11 @@ class RelativisticPaired(_Relativistic):
     0.693147
     """
 
-    def margins(self, real_logits, fake_logits):
+    def margins(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return the difference of the logits, row by row, and its negative."""
         return real_logits - fake_logits, fake_logits - real_logits
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return E[softplus(C(G(z)) − C(x))]."""
         return ops.mean(ops.softplus(fake_logits - real_logits))
 
@@ -329,7 +333,7 @@ LOSSES = {
 }
 
 
-def get(identifier):
+def get(identifier: str | Config | Loss) -> Loss:
     """Return a loss by name, by configuration or as it is.
 
     Args:

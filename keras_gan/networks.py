@@ -4,18 +4,21 @@ import contextlib
 import numbers
 import random
 import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_gan import backend
+from keras_gan.types import Array, Shape, Tensor
 
 # Activations that turn logits into probabilities: the losses would apply them a second time.
 _PROBABILITIES = {"sigmoid", "hard_sigmoid", "softmax", "sparse_sigmoid", "log_softmax"}
 
 
-def input_shapes(network):
+def input_shapes(network: keras.Model) -> list[Shape] | None:
     """Return the shapes that a network takes, batch axis included, or None if it is not built.
 
     Returns:
@@ -31,7 +34,7 @@ def input_shapes(network):
     return [(None, *shape[1:]) for shape in shapes]
 
 
-def output_shape(network, name, shapes):
+def output_shape(network: keras.Model, name: str, shapes: Sequence[Shape]) -> Shape:
     """Build a network for inputs of `shapes` and return the shape of what it gives.
 
     Raises:
@@ -55,7 +58,7 @@ def output_shape(network, name, shapes):
     return tuple(outputs.shape)
 
 
-def compatible(shape, other):
+def compatible(shape: Sequence[int | None], other: Sequence[int | None]) -> bool:
     """Whether two shapes agree wherever both are known."""
     return len(shape) == len(other) and all(
         a is None or b is None or a == b for a, b in zip(shape, other, strict=True)
@@ -75,7 +78,7 @@ _TRANSPARENT = (
 )
 
 
-def last_layer(network):
+def last_layer(network: keras.Model) -> keras.Operation | None:
     """Return what gives a functional or sequential network's numbers, else None.
 
     Layers that only rearrange, average or pass on are looked through.
@@ -92,14 +95,14 @@ def _is_linear(layer):
     return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.linear
 
 
-def final_activation(network):
+def final_activation(network: keras.Model) -> str:
     """Return the name of the last layer's activation, or of the layer itself if it has none."""
     layer = last_layer(network)
     activation = getattr(layer, "activation", None) or type(layer)
     return getattr(activation, "__name__", type(activation).__name__).lower()
 
 
-def check_logits(discriminator):
+def check_logits(discriminator: keras.Model) -> None:
     """Refuse a discriminator that ends in probabilities.
 
     Raises:
@@ -115,13 +118,13 @@ def check_logits(discriminator):
         )
 
 
-def state(*networks):
+def state(*networks: keras.Model) -> list[keras.Variable]:
     """Return the variables that a network moves by itself, such as batch-norm statistics."""
     return [variable for network in networks for variable in network.non_trainable_weights]
 
 
 @contextlib.contextmanager
-def unchanged(variables):
+def unchanged(variables: Sequence[keras.Variable]) -> Iterator[None]:
     """Undo what the code inside does to variables."""
     before = [ops.copy(variable) for variable in variables]
     yield
@@ -129,7 +132,7 @@ def unchanged(variables):
         variable.assign(value)
 
 
-def frozen(*networks):
+def frozen(*networks: keras.Model) -> contextlib.AbstractContextManager[None]:
     """Undo what the calls inside do to the networks' own state.
 
     A player's statistics move in its own step only, once, however often the other player's steps call
@@ -139,7 +142,7 @@ def frozen(*networks):
 
 
 @contextlib.contextmanager
-def undone_unless_finite(values, *networks):
+def undone_unless_finite(values: Sequence[Tensor], *networks: keras.Model) -> Iterator[None]:
     """Undo what the calls inside do to the networks' own state if one of `values` is not finite then.
 
     A batch with a NaN would otherwise stay in the batch-norm statistics for good.
@@ -156,7 +159,9 @@ def undone_unless_finite(values, *networks):
         variable.assign(ops.where(finite, variable.value, value))
 
 
-def fit_together(generator, discriminator, prior):
+def fit_together(
+    generator: keras.Model, discriminator: keras.Model, prior: Any
+) -> tuple[Any, Shape, Shape | None]:
     """Check that two networks and a prior fit, and build the networks where they are not built.
 
     Returns:
@@ -181,7 +186,7 @@ def fit_together(generator, discriminator, prior):
             "A conditional GAN needs two networks that take a condition as second input. Received a "
             f"generator with inputs {g_inputs} and a discriminator with inputs {d_inputs}."
         )
-    *_, condition = [None, *(g_inputs or d_inputs or [None])[1:]]
+    *_, condition = [None, *(g_inputs or d_inputs or [])[1:]]
     conditions = [] if condition is None else [condition]
     samples = output_shape(generator, "generator", [(None, *prior.shape), *conditions])
     if d_inputs and not compatible(samples[1:], d_inputs[0][1:]):
@@ -220,7 +225,7 @@ def _shaped_prior(prior, generator, g_inputs):
     return prior
 
 
-def check_steps(discriminator_steps):
+def check_steps(discriminator_steps: int) -> int:
     """Return k.
 
     Raises:
@@ -234,7 +239,7 @@ def check_steps(discriminator_steps):
     return int(discriminator_steps)
 
 
-def check_seed(seed):
+def check_seed(seed: int | None) -> int:
     """Return a seed as an integer, a random one for None.
 
     Raises:
@@ -247,7 +252,9 @@ def check_seed(seed):
     return int(seed)
 
 
-def check_batch(real, condition, weight, sample_shape, condition_shape):
+def check_batch(
+    real: Any, condition: Any, weight: Any, sample_shape: Shape, condition_shape: Shape | None
+) -> None:
     """Check a batch against the networks, as far as it is known while the step is traced.
 
     Raises:
@@ -288,7 +295,7 @@ def check_batch(real, condition, weight, sample_shape, condition_shape):
         )
 
 
-def cleaned(batch):
+def cleaned(batch: Tensor) -> tuple[Tensor, Tensor]:
     """Replace numbers of a batch that are not finite by 0.
 
     One NaN would spread to every weight, or vanish without a trace in a ReLU.
@@ -303,7 +310,7 @@ def cleaned(batch):
     return ops.where(finite, batch, 0.0), 0.0 * ops.sum(ops.where(finite, 0.0, batch))
 
 
-def as_latents(latents, generator):
+def as_latents(latents: Array, generator: keras.Model) -> Tensor:
     """Return given latents as an array of the shape that the generator takes.
 
     Raises:
@@ -324,7 +331,7 @@ def as_latents(latents, generator):
     return ops.convert_to_tensor(latents)
 
 
-def as_conditions(condition, n, shape):
+def as_conditions(condition: Array | None, n: int, shape: Shape | None) -> Tensor | None:
     """Return `n` conditions of `shape` as an array, or None for a network without condition.
 
     Raises:
@@ -353,7 +360,7 @@ def as_conditions(condition, n, shape):
     return ops.convert_to_tensor(np.broadcast_to(condition, (n, *condition.shape[1:])))
 
 
-def warn_of_probabilities(discriminator, logits):
+def warn_of_probabilities(discriminator: keras.Model, logits: Tensor) -> None:
     """Warn if a discriminator whose last layer cannot be seen seems to return probabilities.
 
     Args:

@@ -1,10 +1,14 @@
 """Optimizers and schedules that the papers use and Keras lacks."""
 
 import math
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 from keras import ops
 from keras.optimizers import schedules
+
+from keras_gan.types import Config, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -33,7 +37,7 @@ class GeometricDecay(schedules.LearningRateSchedule):
     [0.1, 0.060653, 1e-06]
     """
 
-    def __init__(self, initial, factor, minimum=0.0):
+    def __init__(self, initial: float, factor: float, minimum: float = 0.0) -> None:
         if not factor > 1:
             raise ValueError(
                 "`factor` divides the value after every step, so it must be greater than 1. "
@@ -43,12 +47,12 @@ class GeometricDecay(schedules.LearningRateSchedule):
         self.factor = factor
         self.minimum = minimum
 
-    def __call__(self, step):
+    def __call__(self, step: int | Tensor) -> Tensor:
         """Return the value at `step`."""
         exponent = -math.log(self.factor) * ops.cast(step, "float32")
         return ops.maximum(self.initial * ops.exp(exponent), self.minimum)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {"initial": self.initial, "factor": self.factor, "minimum": self.minimum}
 
@@ -77,7 +81,9 @@ class EpochRamp(schedules.LearningRateSchedule):
     [0.5, 0.5008, 0.7, 0.7]
     """
 
-    def __init__(self, initial, final, first_epoch, last_epoch, steps_per_epoch):
+    def __init__(
+        self, initial: float, final: float, first_epoch: float, last_epoch: float, steps_per_epoch: int
+    ) -> None:
         if not first_epoch < last_epoch:
             raise ValueError(
                 "`last_epoch` must come after `first_epoch`. "
@@ -95,13 +101,13 @@ class EpochRamp(schedules.LearningRateSchedule):
         self.last_epoch = last_epoch
         self.steps_per_epoch = steps_per_epoch
 
-    def __call__(self, step):
+    def __call__(self, step: int | Tensor) -> Tensor:
         """Return the value at `step`."""
         epoch = 1.0 + ops.cast(ops.floor_divide(step, self.steps_per_epoch), "float32")
         progress = (epoch - self.first_epoch) / (self.last_epoch - self.first_epoch)
         return self.initial + (self.final - self.initial) * ops.clip(progress, 0.0, 1.0)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {
             "initial": self.initial,
@@ -142,7 +148,13 @@ class MomentumSGD(keras.optimizers.Optimizer):
     -0.25
     """
 
-    def __init__(self, learning_rate=0.01, momentum=0.9, name=None, **kwargs):
+    def __init__(
+        self,
+        learning_rate: float | schedules.LearningRateSchedule = 0.01,
+        momentum: float | schedules.LearningRateSchedule = 0.9,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         if not isinstance(momentum, schedules.LearningRateSchedule) and not 0 <= momentum < 1:
             raise ValueError(
@@ -151,14 +163,14 @@ class MomentumSGD(keras.optimizers.Optimizer):
             )
         self.momentum = momentum
 
-    def build(self, variables):
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         """Make a velocity for each variable."""
         if self.built:
             return
         super().build(variables)
         self._velocities = self.add_optimizer_variables(variables, "velocity")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
         """Move one variable."""
         velocity = self._velocities[self._get_variable_index(variable)]
         momentum = self.momentum
@@ -170,7 +182,7 @@ class MomentumSGD(keras.optimizers.Optimizer):
         self.assign(velocity, momentum * velocity - learning_rate * gradient)
         self.assign_add(variable, velocity)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         momentum = self.momentum
         if isinstance(momentum, schedules.LearningRateSchedule):
@@ -178,7 +190,7 @@ class MomentumSGD(keras.optimizers.Optimizer):
         return {**super().get_config(), "momentum": momentum}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: Config, custom_objects: dict[str, Any] | None = None) -> Self:
         """Make the optimizer from what `get_config` returned."""
         config = dict(config)
         if isinstance(config["momentum"], dict):

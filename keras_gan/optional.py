@@ -5,6 +5,7 @@ And TensorFlow, which reads data on every backend.
 
 import contextlib
 import importlib
+from types import ModuleType
 
 import keras
 
@@ -20,7 +21,7 @@ PACKAGES = {
 }
 
 
-def require(module):
+def require(module: str) -> ModuleType:
     """Import an optional package, or say which extra brings it.
 
     Args:
@@ -48,7 +49,7 @@ def require(module):
         ) from error
 
 
-def tensorflow():
+def tensorflow() -> ModuleType:
     """Import TensorFlow, which reads data and writes logs on every backend.
 
     On another backend than its own it is kept from the GPUs, all of whose memory it would take, unless

@@ -2,12 +2,15 @@
 
 import io
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_gan.optional import require
+from keras_gan.types import Array, PathLike, ValueRange
 
 SEPARATOR = 2
 SMALLEST_SIDE = 56
@@ -19,7 +22,7 @@ PANELS = (
 )
 
 
-def limits(value_range):
+def limits(value_range: ValueRange) -> ValueRange:
     """Return the two ends of a value range as floats, or say what is wrong with it.
 
     Args:
@@ -45,7 +48,7 @@ def limits(value_range):
     return float(values[0]), float(values[1])
 
 
-def to_uint8(images, value_range):
+def to_uint8(images: Array, value_range: ValueRange) -> np.ndarray:
     """Turn numbers of a value range into the 256 levels of a picture.
 
     For looking only: values outside the range are shown as its nearest end, and values that are
@@ -73,7 +76,7 @@ def to_uint8(images, value_range):
     return np.rint(255 * np.clip(levels, 0, 1)).astype("uint8")
 
 
-def tile(images, rows, columns):
+def tile(images: Array, rows: int, columns: int) -> np.ndarray:
     """Lay images out as one picture, row after row, parted by thin white lines.
 
     Images smaller than 56 pixels are enlarged by a whole factor, each pixel becoming a square.
@@ -124,7 +127,7 @@ def tile(images, rows, columns):
     return picture[..., 0] if channels == 1 else picture
 
 
-def write_whole(path, content):
+def write_whole(path: PathLike, content: bytes) -> None:
     """Write bytes to a file that appears whole or not at all.
 
     The bytes go to a temporary name in the same folder (made if missing), reach the disk, and only
@@ -154,7 +157,7 @@ def write_whole(path, content):
         temporary.unlink(missing_ok=True)
 
 
-def encode_png(picture):
+def encode_png(picture: np.ndarray) -> bytes:
     """Return the bytes of a PNG file that holds a picture.
 
     Args:
@@ -170,7 +173,7 @@ def encode_png(picture):
     return buffer.getvalue()
 
 
-def check_png(path):
+def check_png(path: PathLike) -> None:
     """Refuse the name of a file that is no PNG.
 
     Args:
@@ -187,7 +190,7 @@ def check_png(path):
         raise ValueError(f"`path` is the name of a PNG file, such as 'curves.png'. Received: {path}")
 
 
-def save_png(path, picture):
+def save_png(path: PathLike, picture: np.ndarray) -> None:
     """Write a picture as a PNG file, whole or not at all.
 
     Args:
@@ -207,7 +210,7 @@ def save_png(path, picture):
     write_whole(path, encode_png(picture))
 
 
-def save_gif(path, frames, duration=200):
+def save_gif(path: PathLike, frames: Sequence[Array], duration: int = 200) -> None:
     """Write pictures as an endless animation, whole or not at all.
 
     A GIF has 256 colours a frame and no half transparency: RGBA frames are laid on white.
@@ -250,7 +253,9 @@ def _on_white(picture):
     return np.rint(opacity * picture[..., :3] + (1 - opacity) * WHITE).astype("uint8")
 
 
-def training_curves(history, path):
+def training_curves(
+    history: keras.callbacks.History | Mapping[str, Sequence[float | None]], path: PathLike
+) -> None:
     """Draw how a GAN trained: both losses, what the discriminator made of reals and fakes, and the rest.
 
     At the equilibrium both decisions are ½, the dotted line. Every other number of the history, such

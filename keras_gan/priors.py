@@ -8,11 +8,14 @@ categorical ones to the bit, normal and spherical ones to 1e-5).
 import copy
 import math
 import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn, Self
 
 import keras
 from keras import ops
 
 from keras_gan import backend, registry
+from keras_gan.types import Config, Tensor
 
 _OF_TENSORFLOW = "tensorflow_probability.python."
 _ROOT_3 = math.sqrt(3.0)
@@ -61,14 +64,14 @@ class Prior:
     (2, 3)
     """
 
-    def __init__(self, shape=None):
+    def __init__(self, shape: int | Sequence[int] | None = None) -> None:
         self.shape = _shape(shape)
 
-    def draw(self, shape, key):
+    def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """Return latents of the full `shape` (batch included) from the seed tensor `key`."""
         raise NotImplementedError(f"{type(self).__name__} must define `draw`.")
 
-    def sample(self, n, seed):
+    def sample(self, n: int | Tensor, seed: int | keras.random.SeedGenerator | Tensor) -> Tensor:
         """Draw latents.
 
         Args:
@@ -88,7 +91,7 @@ class Prior:
             )
         return self.draw((n, *self.shape), _key(seed))
 
-    def with_shape(self, shape):
+    def with_shape(self, shape: int | Sequence[int]) -> "Prior":
         """Return this prior with latents of `shape`.
 
         Raises:
@@ -107,12 +110,12 @@ class Prior:
             )
         return self
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {"shape": self.shape}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         """Make the prior from what `get_config` returned."""
         return cls(**config)
 
@@ -135,18 +138,20 @@ class Uniform(Prior):
     True
     """
 
-    def __init__(self, low=-_ROOT_3, high=_ROOT_3, shape=None):
+    def __init__(
+        self, low: float = -_ROOT_3, high: float = _ROOT_3, shape: int | Sequence[int] | None = None
+    ) -> None:
         super().__init__(shape)
         if not low < high:
             raise ValueError(f"`low` must be less than `high`. Received: low={low}, high={high}")
         self.low, self.high = float(low), float(high)
 
-    def draw(self, shape, key):
+    def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
         centre, radius = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
         return centre + radius * _symmetric(shape, key)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {"low": self.low, "high": self.high, "shape": self.shape}
 
@@ -166,18 +171,20 @@ class Normal(Prior):
     (2, 4, 8)
     """
 
-    def __init__(self, mean=0.0, stddev=1.0, shape=None):
+    def __init__(
+        self, mean: float = 0.0, stddev: float = 1.0, shape: int | Sequence[int] | None = None
+    ) -> None:
         super().__init__(shape)
         if not stddev > 0:
             raise ValueError(f"`stddev` must be positive. Received: {stddev}")
         self.mean, self.stddev = float(mean), float(stddev)
 
-    def draw(self, shape, key):
+    def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
         standard = math.sqrt(2.0) * ops.erfinv(_symmetric(shape, key))
         return self.mean + self.stddev * standard
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {"mean": self.mean, "stddev": self.stddev, "shape": self.shape}
 
@@ -196,7 +203,7 @@ class Spherical(Prior):
     1.0
     """
 
-    def draw(self, shape, key):
+    def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
         directions = ops.erfinv(_symmetric(shape, key))
         axes = tuple(range(1, len(shape)))
@@ -218,7 +225,7 @@ class Categorical(Prior):
     [1.0, 1.0, 1.0, 1.0]
     """
 
-    def __init__(self, num_classes, probabilities=None):
+    def __init__(self, num_classes: int, probabilities: Sequence[float] | None = None) -> None:
         if not isinstance(num_classes, int) or num_classes < 2:
             raise ValueError(
                 f"`num_classes` must be an integer of at least 2. Received: {num_classes!r}"
@@ -238,14 +245,14 @@ class Categorical(Prior):
             )
         self.num_classes, self.probabilities = num_classes, probabilities
 
-    def draw(self, shape, key):
+    def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
         unit = 0.5 * _symmetric((shape[0], 1), key) + 0.5
         bounds = ops.cumsum(ops.convert_to_tensor(self.probabilities[:-1], dtype="float32"))
         classes = ops.sum(ops.cast(unit >= bounds, "int32"), axis=-1)
         return ops.one_hot(classes, self.num_classes, dtype="float32")
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {"num_classes": self.num_classes, "probabilities": self.probabilities}
 
@@ -267,11 +274,11 @@ class Joint(Prior):
     (5, 74)
     """
 
-    def __init__(self, priors):
+    def __init__(self, priors: Iterable[str | Prior | Any]) -> None:
         members = [get(prior) for prior in priors]
         # One list, so that no two parts at different depths draw from the same seed.
         nested = [p.priors if isinstance(p, Joint) else [p] for p in members]
-        self.priors = [prior for parts in nested for prior in parts]
+        self.priors: list[Prior] = [prior for parts in nested for prior in parts]
         shapes = [prior.shape for prior in self.priors]
         if not shapes or shapes.count(None) > 1 or any(len(s) != 1 for s in shapes if s):
             raise ValueError(
@@ -280,14 +287,14 @@ class Joint(Prior):
             )
         super().__init__(None if None in shapes else sum(size for (size,) in shapes))
 
-    def draw(self, shape, key):
+    def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
         # Every part draws from a seed of its own, a fixed distance from the others.
         keys = [ops.add(key, [40_503 * part, 0]) for part in range(len(self.priors))]
         parts = zip(self.priors, keys, strict=True)
         return ops.concatenate([p.draw((shape[0], *p.shape), k) for p, k in parts], axis=-1)
 
-    def with_shape(self, shape):
+    def with_shape(self, shape: int | Sequence[int]) -> Prior:
         """See base class."""
         shape = _shape(shape)
         known = sum(size for prior in self.priors if prior.shape for size in prior.shape)
@@ -300,7 +307,7 @@ class Joint(Prior):
             )
         return super().with_shape(shape)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {"priors": [keras.saving.serialize_keras_object(prior) for prior in self.priors]}
 
@@ -328,7 +335,7 @@ class Distribution(Prior):
     (8, 100)
     """
 
-    def __init__(self, distribution):
+    def __init__(self, distribution: Any) -> None:
         if backend.DISTRIBUTION_SEED is None:
             raise ValueError(
                 "TensorFlow Probability has no distributions for the backend "
@@ -345,13 +352,13 @@ class Distribution(Prior):
         super().__init__(own or None)
         self._own = own
 
-    def draw(self, shape, key):
+    def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
         repeats = shape[: len(shape) - len(self._own)]
         latents = self.distribution.sample(repeats, seed=ops.cast(key, backend.DISTRIBUTION_SEED))
         return ops.cast(latents, "float32")
 
-    def get_config(self):
+    def get_config(self) -> NoReturn:
         """Refuse: a distribution does not say how to make it again."""
         raise ValueError(
             f"The prior {self.distribution!r} of TensorFlow Probability cannot be written to a "
@@ -362,7 +369,7 @@ class Distribution(Prior):
 PRIORS = {"uniform": Uniform, "normal": Normal, "spherical": Spherical}
 
 
-def get(identifier):
+def get(identifier: str | Config | Prior | Any) -> Prior:
     """Return a prior by name, by configuration, as it is, or around a distribution.
 
     Args:

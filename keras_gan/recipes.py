@@ -1,5 +1,7 @@
 """Training settings of papers, each by name, ready for `GAN.compile`."""
 
+from typing import Any
+
 import keras
 
 from keras_gan.optimizers import EpochRamp, GeometricDecay, MomentumSGD
@@ -8,7 +10,9 @@ from keras_gan.terms import R1
 __all__ = ["averaged_adam", "goodfellow2014"]
 
 
-def goodfellow2014(steps_per_epoch, learning_rate=0.1, discriminator_steps=1):
+def goodfellow2014(
+    steps_per_epoch: int, learning_rate: float = 0.1, discriminator_steps: int = 1
+) -> dict[str, Any]:
     """Return the training settings of the 2014 adversarial nets as arguments of `GAN.compile`.
 
     Gradient descent with a momentum that grows from .5 to .7 between epochs 1 and 250, a learning
@@ -61,7 +65,9 @@ def goodfellow2014(steps_per_epoch, learning_rate=0.1, discriminator_steps=1):
     }
 
 
-def averaged_adam(learning_rate=2e-4, r1=1.0, average_decay=0.9999):
+def averaged_adam(
+    learning_rate: float = 2e-4, r1: float = 1.0, average_decay: float = 0.9999
+) -> dict[str, Any]:
     """Return settings that train the nets of 2014 quickly and steadily, as arguments of `GAN.compile`.
 
     What was found after 2014, on the same game: Adam with β₁ = ½ (Radford, Metz and Chintala, 2015,

@@ -1,11 +1,19 @@
 """Families of exchangeable objects, each chosen by name, by configuration or by instance."""
 
 import difflib
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
 
 import keras
 
+from keras_gan.types import Config
 
-def get(identifier, family, members):
+Member = TypeVar("Member")
+
+
+def get(
+    identifier: str | Config | Member, family: type[Member], members: Mapping[str, Callable[[], Member]]
+) -> Member:
     """Return the member of a family that `identifier` stands for.
 
     Args:
@@ -39,7 +47,7 @@ def get(identifier, family, members):
     )
 
 
-def unknown(kind, name, known):
+def unknown(kind: str, name: str, known: Collection[str]) -> str:
     """Say that `name` is not known, which names are, and which one was probably meant."""
     nearest = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.4)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""

@@ -1,15 +1,17 @@
 """Whether a network's gradient can be differentiated again, as penalties and consensus need."""
 
 import warnings
+from collections.abc import Callable
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_gan import backend
+from keras_gan.types import Critic, Tensor
 
 
-def twice_differentiable(function, inputs):
+def twice_differentiable(function: Callable[[Tensor], Tensor], inputs: Tensor) -> bool:
     """Whether the gradient of `function` with respect to `inputs` can itself be differentiated.
 
     ∇(u·f) is linear in the multiplier u of f, so that u times its derivative for u gives it back. The
@@ -71,7 +73,9 @@ def _culprits(network):
     return _name(found) or "not found: the network's layers cannot be looked at one by one"
 
 
-def check(user, network, probe):
+def check(
+    user: str, network: keras.Model, probe: Callable[[Callable[[Critic, Tensor], bool]], bool]
+) -> None:
     """Refuse a network whose gradient cannot be differentiated again; warn where it is only rough.
 
     Args:

@@ -1,12 +1,15 @@
 """The signatures of a GAN's SavedModel: functions of TensorFlow from a request to an answer."""
 
 import numbers
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from keras_gan import networks, pictures
 from keras_gan.models.gan import GAN
 from keras_gan.optional import tensorflow
+from keras_gan.types import Shape, Tensor, ValueRange
 
 # What a generator that ends in this activation draws in.
 _RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -22,12 +25,14 @@ class Signatures:
         value_range: pair of the numbers that are black and white, or None, as of `export_savedmodel`.
     """
 
-    def __init__(self, gan, classes, max_number, value_range):
+    def __init__(
+        self, gan: GAN, classes: int | list[str] | None, max_number: int, value_range: ValueRange | None
+    ) -> None:
         self.tf = tensorflow()
         self.gan, self.classes, self.max_number = gan, classes, max_number
         self.value_range = value_range
 
-    def all(self):
+    def all(self) -> dict[str, tuple[Callable[..., dict[str, Tensor]], list[Any]]]:
         """Return `{name: (function, inputs)}`, of which `serving_default` is `generate`."""
         tf, latents = self.tf, self.gan.prior.shape
         condition = [self._condition_spec()] if self.gan.conditional else []
@@ -38,7 +43,7 @@ class Signatures:
         def scalar(name):
             return tf.TensorSpec((), tf.int64, name=name)
 
-        drawing = {
+        drawing: dict[str, tuple[Callable[..., dict[str, Tensor]], list[Any]]] = {
             "generate": (self.generate, [rows("latents", latents)]),
             "sample": (self.sample, [scalar("number"), scalar("seed")]),
             "interpolate": (
@@ -53,19 +58,21 @@ class Signatures:
         found["discriminate"] = (self.discriminate, [rows("samples", self.gan.sample_shape)])
         return {name: (function, [*inputs, *condition]) for name, (function, inputs) in found.items()}
 
-    def generate(self, latents, *condition):
+    def generate(self, latents: Tensor, *condition: Tensor) -> dict[str, Tensor]:
         """Return `samples` of the latents."""
         with self._limited("Rows of `latents`", 0, self.tf.shape(latents, self.tf.int64)[0]):
             return {"samples": self._make(latents, *condition)}
 
-    def sample(self, number, seed, *condition):
+    def sample(self, number: Tensor, seed: Tensor, *condition: Tensor) -> dict[str, Tensor]:
         """Return `number` samples, the first of all that `seed` stands for, and their latents."""
         tf = self.tf
         with self._limited("`number` of samples", 1, number):
             latents = self.gan.prior.sample(tf.cast(number, tf.int32), tf.stack([seed, 0]))
         return {"samples": self._make(latents, *condition), "latents": latents}
 
-    def interpolate(self, start, end, steps, *condition):
+    def interpolate(
+        self, start: Tensor, end: Tensor, steps: Tensor, *condition: Tensor
+    ) -> dict[str, Tensor]:
         """Return samples at equal steps along straight lines, and their latents."""
         tf = self.tf
         rows = tf.shape(start, tf.int64)[0]
@@ -82,7 +89,7 @@ class Signatures:
         shape = tf.concat([tf.shape(points)[:2], tf.shape(samples)[1:]], 0)
         return {"samples": tf.reshape(samples, shape), "latents": points}
 
-    def discriminate(self, samples, *condition):
+    def discriminate(self, samples: Tensor, *condition: Tensor) -> dict[str, Tensor]:
         """Return the discriminator's `logits`, and `probabilities`, their sigmoid."""
         tf = self.tf
         with self._limited("Rows of `samples`", 0, tf.shape(samples, tf.int64)[0]):
@@ -165,7 +172,7 @@ class Signatures:
             "png": lambda samples: {"png_bytes": tf.io.encode_png(uint8(samples))},
         }
 
-    def example(self, spec):
+    def example(self, spec: Any) -> np.ndarray | np.int64:
         """Return a small request for one input: zeros, two steps, the first class."""
         if spec.dtype == "string":
             return np.array(self.classes[:1], object)
@@ -174,12 +181,12 @@ class Signatures:
         return np.zeros([1, *(size or 8 for size in spec.shape[1:])], spec.dtype.as_numpy_dtype)
 
 
-def are_images(shape):
+def are_images(shape: Shape) -> bool:
     """Whether samples of this shape are what a PNG holds: grey, RGB or RGBA."""
     return len(shape) == 3 and shape[-1] in (1, 3, 4)
 
 
-def image_range(gan):
+def image_range(gan: GAN) -> ValueRange | None:
     """Return the range of the generator's last activation, or None if `make` is not `GAN`'s own."""
     if type(gan).make is not GAN.make:
         return None

@@ -6,6 +6,8 @@ Imported at its first use as `kg.tuner`: everything else does without KerasTuner
 import contextlib
 import inspect
 import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +17,7 @@ from keras_gan import networks as nets
 from keras_gan.callbacks import CollapseMonitor
 from keras_gan.models.gan import GAN
 from keras_gan.optional import require
-from keras_gan.terms import R1
+from keras_gan.terms import R1, Term
 from keras_gan.terms import get as get_term
 
 keras_tuner = require("keras_tuner")
@@ -107,13 +109,13 @@ class GANHyperModel(keras_tuner.HyperModel):
 
     def __init__(
         self,
-        networks,
-        prior="uniform",
-        terms=None,
-        average_decay=None,
-        seed=0,
-        **compile_arguments,
-    ):
+        networks: Callable[[int, int], Sequence[keras.Model]],
+        prior: str | priors.Prior | Any = "uniform",
+        terms: str | Term | Sequence[str | Term] | None = None,
+        average_decay: float | None = None,
+        seed: int = 0,
+        **compile_arguments: Any,
+    ) -> None:
         super().__init__()
         self.networks, self.prior, self.seed = _checked_networks(networks), prior, nets.check_seed(seed)
         priors.get(prior)
@@ -132,7 +134,7 @@ class GANHyperModel(keras_tuner.HyperModel):
         # KerasTuner sets the policy back before each trial.
         self.policy = keras.config.dtype_policy()
 
-    def build(self, hp):
+    def build(self, hp: keras_tuner.HyperParameters) -> GAN:
         """Return the compiled `GAN` of one point of the space.
 
         Args:
@@ -167,7 +169,14 @@ class GANHyperModel(keras_tuner.HyperModel):
             self._check_names(hp)
         return gan
 
-    def fit(self, hp, model, *args, callbacks=(), **kwargs):
+    def fit(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: GAN,
+        *args: Any,
+        callbacks: Iterable[keras.callbacks.Callback] | None = (),
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
         """Train one GAN, as `GAN.fit` does.
 
         Returns:
@@ -299,7 +308,7 @@ def _unwritten(name, logs):
     )
 
 
-def trials_table(tuner):
+def trials_table(tuner: keras_tuner.Tuner) -> str:
     """Return the trials of a search as a Markdown table, best first, failed ones last.
 
     Args:

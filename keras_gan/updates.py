@@ -3,10 +3,14 @@
 v = (∇_D L_D, ∇_G L_G) is the gradient of both players' losses, each for its own weights w.
 """
 
+from collections.abc import Sequence
+from typing import Self
+
 import keras
 from keras import ops
 
 from keras_gan import backend, networks, registry, second_order
+from keras_gan.types import Config, Game, Logs, Objective, Player
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -27,7 +31,7 @@ class UpdateRule:
 
     alternates = False
 
-    def build(self, gan):
+    def build(self, gan: Game) -> list[keras.Variable]:
         """Prepare for the two networks of a `GAN`, once, when it is compiled.
 
         Returns:
@@ -36,7 +40,7 @@ class UpdateRule:
         """
         return []
 
-    def step(self, objective, players):
+    def step(self, objective: Objective, players: Sequence[Player]) -> Logs:
         """Move the players.
 
         Args:
@@ -49,17 +53,17 @@ class UpdateRule:
         """
         raise NotImplementedError(f"{type(self).__name__} must define `step`.")
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         """Make the rule from what `get_config` returned."""
         return cls(**config)
 
 
-def descend(objective, players):
+def descend(objective: Objective, players: Sequence[Player]) -> Logs:
     """Let every player take a step along the gradient of its loss, all from the same point.
 
     Args:
@@ -122,7 +126,7 @@ class Alternating(UpdateRule):
 
     alternates = True
 
-    def step(self, objective, players):
+    def step(self, objective: Objective, players: Sequence[Player]) -> Logs:
         """See base class."""
         return descend(objective, players)
 
@@ -140,7 +144,7 @@ class Simultaneous(UpdateRule):
     False
     """
 
-    def step(self, objective, players):
+    def step(self, objective: Objective, players: Sequence[Player]) -> Logs:
         """See base class."""
         return descend(objective, players)
 
@@ -160,7 +164,7 @@ class Extragradient(UpdateRule):
     {}
     """
 
-    def step(self, objective, players):
+    def step(self, objective: Objective, players: Sequence[Player]) -> Logs:
         """See base class."""
         variables = _both(players)
         here = [ops.copy(variable) for variable in variables]
@@ -190,7 +194,7 @@ class Optimistic(UpdateRule):
     False
     """
 
-    def build(self, gan):
+    def build(self, gan: Game) -> list[keras.Variable]:
         """See base class."""
         players = (gan.discriminator, gan.generator)
         self._last_steps = [
@@ -207,7 +211,7 @@ class Optimistic(UpdateRule):
         ]
         return [*self._started, *self._last_steps[0], *self._last_steps[1]]
 
-    def step(self, objective, players):
+    def step(self, objective: Objective, players: Sequence[Player]) -> Logs:
         """See base class."""
         before = [
             (ops.copy(p.optimizer.iterations), [ops.copy(v) for v in p.variables]) for p in players
@@ -245,12 +249,12 @@ class Consensus(UpdateRule):
     0.1
     """
 
-    def __init__(self, gamma=10.0):
+    def __init__(self, gamma: float = 10.0) -> None:
         if not gamma > 0:
             raise ValueError(f"`gamma` must be positive. Received: {gamma}")
         self.gamma = float(gamma)
 
-    def build(self, gan):
+    def build(self, gan: Game) -> list[keras.Variable]:
         """Check that the gradients of both networks can be differentiated again.
 
         Raises:
@@ -260,7 +264,7 @@ class Consensus(UpdateRule):
         second_order.check("The consensus update", gan.generator, gan.probe_generator)
         return []
 
-    def step(self, objective, players):
+    def step(self, objective: Objective, players: Sequence[Player]) -> Logs:
         """See base class."""
         groups = [player.variables for player in players]
 
@@ -273,7 +277,7 @@ class Consensus(UpdateRule):
 
         return descend(regularized, players)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {"gamma": self.gamma}
 
@@ -287,7 +291,7 @@ UPDATES = {
 }
 
 
-def get(identifier):
+def get(identifier: str | Config | UpdateRule) -> UpdateRule:
     """Return an update rule by name, by configuration or as it is.
 
     Args:

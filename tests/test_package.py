@@ -77,7 +77,7 @@ def test_imports_point_down():
     import ast
 
     levels = [
-        {"backend", "registry", "optional", "networks", "second_order"},
+        {"backend", "registry", "optional", "networks", "second_order", "types"},
         {
             "losses",
             "priors",

@@ -19,7 +19,7 @@ _OUTPUT_ACTIVATIONS = ("tanh", "sigmoid")
 _SMALLEST = 4
 
 
-def doublings_to(image_size):
+def doublings_to(image_size: int) -> int:
     """Return how many doublings lead from 4×4 to `image_size`."""
     exponent = math.log2(max(image_size, 1))
     if image_size < 8 or not exponent.is_integer():
@@ -93,14 +93,14 @@ class _Net:
 
 
 def dcgan_generator(
-    image_size,
-    channels,
-    latent_dim=100,
-    activation="tanh",
-    num_classes=None,
-    width=64,
-    seed=None,
-):
+    image_size: int,
+    channels: int,
+    latent_dim: int = 100,
+    activation: str = "tanh",
+    num_classes: int | None = None,
+    width: int = 64,
+    seed: int | None = None,
+) -> keras.Model:
     """Return a deep convolutional generator.
 
     Latents are projected to 4×4 feature maps, and transposed convolutions double the size up to
@@ -149,7 +149,13 @@ def dcgan_generator(
     return net.model(latents, net.double(x, channels, activation=activation, dtype="float32"))
 
 
-def dcgan_discriminator(image_size, channels, num_classes=None, width=64, seed=None):
+def dcgan_discriminator(
+    image_size: int,
+    channels: int,
+    num_classes: int | None = None,
+    width: int = 64,
+    seed: int | None = None,
+) -> keras.Model:
     """Return a deep convolutional discriminator.
 
     Strided convolutions halve the size down to 4×4 while the number of feature maps doubles from

@@ -15,6 +15,7 @@ from keras import ops
 from keras_gan.architectures import seeds
 from keras_gan.initializers import Sparse
 from keras_gan.layers import Maxout, MaxoutConv2D, UntiedBias
+from keras_gan.types import Array
 
 LATENT_DIM = 100
 MNIST_SHAPE, TFD_SHAPE, CIFAR10_SHAPE = (28, 28, 1), (48, 48, 1), (32, 32, 3)
@@ -131,7 +132,7 @@ def _dense_discriminator(net, shape, units):
     )
 
 
-def mnist_generator(pixel_means=None, seed=None):
+def mnist_generator(pixel_means: Array | None = None, seed: int | None = None) -> keras.Model:
     """Return the MNIST generator of 2014: 100 – 1200 – 1200 – 784.
 
     Two layers of 1200 rectified linear units and a sigmoid layer; weights start uniform on
@@ -167,7 +168,7 @@ def mnist_generator(pixel_means=None, seed=None):
     )
 
 
-def mnist_discriminator(seed=None):
+def mnist_discriminator(seed: int | None = None) -> keras.Model:
     """Return the MNIST discriminator of 2014: two layers of 240 maxout units with 5 pieces.
 
     Dropout of .2 on the images and .5 on the hidden units; weights start uniform on [−.005, .005].
@@ -188,7 +189,9 @@ def mnist_discriminator(seed=None):
     return _dense_discriminator(net, MNIST_SHAPE, units=240)
 
 
-def tfd_generator(pixel_means=None, seed=None, units=8000):
+def tfd_generator(
+    pixel_means: Array | None = None, seed: int | None = None, units: int = 8000
+) -> keras.Model:
     """Return the generator of the first TFD stage: 100 – 8000 – 8000 – 2304.
 
     Rectified linear, sigmoid (biases start at −2), sigmoid. Weights start uniform on [−.05, .05],
@@ -228,7 +231,9 @@ def tfd_generator(pixel_means=None, seed=None, units=8000):
     )
 
 
-def tfd_stacked_generator(pretrained, seed=None, units=8000):
+def tfd_stacked_generator(
+    pretrained: keras.Model, seed: int | None = None, units: int = 8000
+) -> keras.Model:
     """Return the generator of the second TFD stage, which feeds a pre-trained one.
 
     New latents go through 8000 rectified linear units and a sigmoid layer (biases start at −2)
@@ -264,7 +269,7 @@ def tfd_stacked_generator(pretrained, seed=None, units=8000):
     )
 
 
-def tfd_discriminator(seed=None, units=1200):
+def tfd_discriminator(seed: int | None = None, units: int = 1200) -> keras.Model:
     """Return the TFD discriminator of 2014: two layers of 1200 maxout units with 5 pieces.
 
     Dropout of .2 on the images and .5 on the hidden units; weights start uniform on [−.005, .005],
@@ -288,7 +293,7 @@ def tfd_discriminator(seed=None, units=1200):
     return _dense_discriminator(net, TFD_SHAPE, units)
 
 
-def cifar10_generator(seed=None, units=8000):
+def cifar10_generator(seed: int | None = None, units: int = 8000) -> keras.Model:
     """Return the fully connected CIFAR-10 generator of 2014: 100 – 8000 – 8000 – 3072.
 
     Rectified linear, sigmoid, linear. Weights start uniform on [−.05, .05], those of the output
@@ -321,7 +326,7 @@ def cifar10_generator(seed=None, units=8000):
     )
 
 
-def cifar10_discriminator(seed=None, units=1600):
+def cifar10_discriminator(seed: int | None = None, units: int = 1600) -> keras.Model:
     """Return the fully connected CIFAR-10 discriminator: two layers of 1600 maxout units.
 
     Five pieces a unit; dropout of .2 on the images and .5 on the hidden units; weights start
@@ -344,7 +349,7 @@ def cifar10_discriminator(seed=None, units=1600):
     return _dense_discriminator(net, CIFAR10_SHAPE, units)
 
 
-def cifar10_conv_generator(seed=None, units=8000):
+def cifar10_conv_generator(seed: int | None = None, units: int = 8000) -> keras.Model:
     """Return the deconvolutional CIFAR-10 generator of 2014.
 
     8000 rectified linear units, 8000 sigmoid units seen as 80 maps of 10×10, and one transposed
@@ -404,7 +409,7 @@ def _pool(size):
     return pool
 
 
-def cifar10_conv_discriminator(seed=None):
+def cifar10_conv_discriminator(seed: int | None = None) -> keras.Model:
     """Return the convolutional CIFAR-10 discriminator of 2014.
 
     Three layers of maxout feature maps with two pieces (32 maps of 8×8 kernels, padding 4; 32 of

@@ -1,11 +1,12 @@
 """One seed for a network, many for its layers."""
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
 
-def derive(seed, name):
+def derive(seed: int | None, name: str) -> Iterator[int | None]:
     """Yield seeds without end, one for each layer of the network called `name`.
 
     Layers that shared a seed would start with correlated weights, and so would a generator and a

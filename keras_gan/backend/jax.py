@@ -6,10 +6,14 @@ here, or made conditional, runs in a scope of its own, and hands its changes ove
 
 import contextlib
 import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import keras
 from keras import ops
+
+from keras_gan.types import Game, Tensor
 
 INEXACT_SECOND_ORDER = ()
 
@@ -53,7 +57,7 @@ class _Pure:
             variable.assign(value)
 
 
-def step(method):
+def step(method: Callable[..., Any]) -> Callable[..., Any]:
     """Turn `method(self, data)` into what the trainer calls, a function of the state to a new one."""
 
     @functools.wraps(method)
@@ -73,7 +77,11 @@ def step(method):
     return stateless
 
 
-def gradients(objective, groups, optimizers=None):
+def gradients(
+    objective: Callable[[], tuple[Sequence[Tensor], Any]],
+    groups: Sequence[Sequence[keras.Variable]],
+    optimizers: Sequence[keras.optimizers.Optimizer] | None = None,
+) -> tuple[list[Sequence[Tensor]], Sequence[Tensor], Any]:
     """See `keras_gan.backend.tensorflow`. XLA makes one forward pass of the equal ones."""
     grads = []
     for i, group in enumerate(groups):
@@ -96,7 +104,12 @@ def gradients(objective, groups, optimizers=None):
     return grads, losses, extras
 
 
-def apply(optimizer, grads, variables, fuse=False):
+def apply(
+    optimizer: keras.optimizers.Optimizer,
+    grads: Sequence[Tensor],
+    variables: Sequence[keras.Variable],
+    fuse: bool = False,
+) -> None:
     """Take one step of `optimizer`."""
     if not optimizer.built:
         optimizer.build(variables)
@@ -107,7 +120,7 @@ def apply(optimizer, grads, variables, fuse=False):
         variable.assign(value)
 
 
-def input_gradient(function, inputs):
+def input_gradient(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     """Return the gradient of `sum(function(inputs))` with respect to `inputs`."""
     pure = _Pure(lambda points: ops.sum(function(points)))
     gradient, changes = jax.grad(lambda points: pure((), points), has_aux=True)(inputs)
@@ -115,7 +128,7 @@ def input_gradient(function, inputs):
     return gradient
 
 
-def when(due, function):
+def when(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
     """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
     pure = _Pure(function)
     jax.eval_shape(pure, ())  # says which variables it changes
@@ -126,12 +139,12 @@ def when(due, function):
     return value
 
 
-def compiled(function):
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function` of tensors as a program, for loops in Python that call it many times."""
     return jax.jit(function)
 
 
-def random_bits(shape, seed):
+def random_bits(shape: Sequence[int], seed: Tensor) -> Tensor:
     """Return 23 random bits per entry, as exact float32 integers in [0, 2²³).
 
     Args:
@@ -142,23 +155,23 @@ def random_bits(shape, seed):
     return ops.cast(bits >> 9, "float32")
 
 
-def seed_tensor(seed):
+def seed_tensor(seed: int) -> Tensor:
     """Return the seed tensor of the first draw of `keras.random.SeedGenerator(seed)`."""
     return ops.convert_to_tensor([seed % 2**32, seed // 2**32], "uint32")
 
 
-def seed_integer(number):
+def seed_integer(number: int) -> int:
     """Return what a `SeedGenerator` takes for `number` of 32 bits: itself."""
     return number
 
 
-def is_chief(gan):
+def is_chief(gan: Game) -> bool:
     """Whether this process is the one of several that writes files."""
     return jax.process_index() == 0
 
 
 @contextlib.contextmanager
-def state_kept(gan):
+def state_kept(gan: Game) -> Iterator[None]:
     """Leave a GAN as the last step left it if `fit` ends with an error.
 
     Keras takes the values out of the variables while it trains, and forgets them then.
@@ -176,5 +189,5 @@ def state_kept(gan):
         raise
 
 
-def claim_seeds(gan):
+def claim_seeds(gan: Game) -> None:
     """Leave the layers as they are: what is random in them draws from the state that is saved."""

@@ -3,9 +3,14 @@
 import contextlib
 import functools
 import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+import keras
 import tensorflow as tf
 from keras import layers, ops
+
+from keras_gan.types import Game, Shape, Tensor
 
 # `tf.nn.moments` holds the mean constant while it differentiates the variance. The first derivative is
 # right, the second is not.
@@ -25,7 +30,7 @@ _WORTH_FUSING = 100_000
 _REPLICA_STRIDE = 2**40
 
 
-def step(method):
+def step(method: Callable[..., Any]) -> Callable[..., Any]:
     """Turn `method(self, data)` into what the trainer calls, on each of the replicas of a strategy."""
 
     @functools.wraps(method)
@@ -40,7 +45,11 @@ def step(method):
     return on_replica
 
 
-def gradients(objective, groups, optimizers=None):
+def gradients(
+    objective: Callable[[], tuple[Sequence[Tensor], Any]],
+    groups: Sequence[Sequence[keras.Variable]],
+    optimizers: Sequence[keras.optimizers.Optimizer] | None = None,
+) -> tuple[list[Sequence[Tensor]], Sequence[Tensor], Any]:
     """Differentiate several losses in one pass, each with respect to its own variables.
 
     Args:
@@ -73,13 +82,18 @@ def gradients(objective, groups, optimizers=None):
     return grads, losses, extras
 
 
-def whole_gradients(optimizer, grads):
+def whole_gradients(optimizer: keras.optimizers.Optimizer, grads: Sequence[Tensor]) -> list[Tensor]:
     """Return what `gradients(..., optimizers)` gave, of the whole batch and without the loss scale."""
     scale = optimizer.scale_loss(1.0 / tf.distribute.get_strategy().num_replicas_in_sync)
     return [replica_mean(tf.convert_to_tensor(g) / tf.cast(scale, g.dtype)) for g in grads]
 
 
-def apply(optimizer, grads, variables, fuse=False):
+def apply(
+    optimizer: keras.optimizers.Optimizer,
+    grads: Sequence[Tensor],
+    variables: Sequence[keras.Variable],
+    fuse: bool = False,
+) -> None:
     """Take one step of `optimizer`; with `fuse`, in one pass over each variable where XLA can do that.
 
     Operation by operation, an optimizer reads and writes the memory of all weights many times over.
@@ -92,7 +106,7 @@ def apply(optimizer, grads, variables, fuse=False):
     tf.function(lambda: optimizer.apply(grads, variables), autograph=False, jit_compile=True)()
 
 
-def input_gradient(function, inputs):
+def input_gradient(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor | None:
     """Return the gradient of `sum(function(inputs))` with respect to `inputs`.
 
     Raises:
@@ -105,7 +119,7 @@ def input_gradient(function, inputs):
     return tape.gradient(total, inputs)
 
 
-def when(due, function):
+def when(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
     """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
     try:
         return tf.cond(due, function, lambda: tf.zeros(()))
@@ -122,14 +136,14 @@ def _replica_context():
     return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
-def replica_mean(tensor):
+def replica_mean(tensor: Tensor) -> Tensor:
     """Return the mean of `tensor` over the replicas, which see different parts of a batch."""
     context = _replica_context()
     return tensor if context is None else context.all_reduce(tf.distribute.ReduceOp.MEAN, tensor)
 
 
 @contextlib.contextmanager
-def replicas_differ(seeds):
+def replicas_differ(seeds: Sequence[keras.Variable]) -> Iterator[None]:
     """Have each replica draw other numbers inside: seeds are the same on all, and are so again after.
 
     Args:
@@ -145,7 +159,7 @@ def replicas_differ(seeds):
         seed.assign(seed - tf.stack([offset, 0]))
 
 
-def check_replicas(gan):
+def check_replicas(gan: Game) -> None:
     """Refuse batch normalization whose statistics would differ from replica to replica.
 
     Raises:
@@ -165,7 +179,7 @@ def check_replicas(gan):
         )
 
 
-def is_chief(gan):
+def is_chief(gan: Game) -> bool:
     """Whether this process is the one of several that writes files."""
     resolver = gan.distribute_strategy.cluster_resolver
     if resolver is None or resolver.task_type is None:
@@ -174,12 +188,12 @@ def is_chief(gan):
     return (resolver.task_type, resolver.task_id) == (chief, 0)
 
 
-def compiled(function):
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function` of tensors as a graph, for loops in Python that call it many times."""
     return tf.function(function, autograph=False)
 
 
-def random_bits(shape, seed):
+def random_bits(shape: Sequence[int | Tensor], seed: Tensor) -> Tensor:
     """Return 23 random bits per entry, as exact float32 integers in [0, 2²³).
 
     They are the same with and without XLA, which draws other floats than TensorFlow from one seed.
@@ -192,12 +206,12 @@ def random_bits(shape, seed):
     return tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32)
 
 
-def seed_tensor(seed):
+def seed_tensor(seed: int) -> Tensor:
     """Return the seed tensor of the first draw of `keras.random.SeedGenerator(seed)`."""
     return tf.constant([seed, 0], tf.int64)
 
 
-def check_shape(inputs, shape):
+def check_shape(inputs: Tensor, shape: Shape) -> Tensor:
     """Return `inputs` with the static shape `(None, *shape)`.
 
     Raises:
@@ -206,7 +220,7 @@ def check_shape(inputs, shape):
     return tf.ensure_shape(inputs, (None, *shape))
 
 
-def check_rows(inputs, least, message):
+def check_rows(inputs: Tensor, least: int, message: str) -> Tensor:
     """Return `inputs`, failing with `message` if it has fewer than `least` rows.
 
     Raises:
@@ -227,15 +241,15 @@ def check_rows(inputs, least, message):
         return tf.identity(inputs)
 
 
-def seed_integer(number):
+def seed_integer(number: int) -> int:
     """Return what a `SeedGenerator` takes for `number` of 32 bits: itself."""
     return number
 
 
-def state_kept(gan):
+def state_kept(gan: Game) -> contextlib.AbstractContextManager[None]:
     """Return a context without effect: variables have their values all the time."""
     return contextlib.nullcontext()
 
 
-def claim_seeds(gan):
+def claim_seeds(gan: Game) -> None:
     """Leave the layers as they are: what is random in them draws from the state that is saved."""

@@ -1,10 +1,15 @@
 """Gradients, optimizer steps and random bits on torch."""
 
 import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import keras
 import numpy as np
 import torch
 from keras import ops
+
+from keras_gan.types import Game, Tensor
 
 INEXACT_SECOND_ORDER = ()
 
@@ -12,12 +17,16 @@ INEXACT_SECOND_ORDER = ()
 DISTRIBUTION_SEED = None
 
 
-def step(method):
+def step(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return `method(self, data)`, which is what the trainer calls."""
     return method
 
 
-def gradients(objective, groups, optimizers=None):
+def gradients(
+    objective: Callable[[], tuple[Sequence[Tensor], Any]],
+    groups: Sequence[Sequence[keras.Variable]],
+    optimizers: Sequence[keras.optimizers.Optimizer] | None = None,
+) -> tuple[list[Sequence[Tensor]], Sequence[Tensor], Any]:
     """See `keras_gan.backend.tensorflow`; gradients without optimizers can be differentiated again."""
     with torch.enable_grad():
         losses, extras = objective()
@@ -38,13 +47,18 @@ def _grad(loss, group, again):
     return torch.autograd.grad(loss, values, retain_graph=True, create_graph=again, allow_unused=True)
 
 
-def apply(optimizer, grads, variables, fuse=False):
+def apply(
+    optimizer: keras.optimizers.Optimizer,
+    grads: Sequence[Tensor],
+    variables: Sequence[keras.Variable],
+    fuse: bool = False,
+) -> None:
     """Take one step of `optimizer`."""
     with torch.no_grad():
         optimizer.apply(list(grads), variables)
 
 
-def input_gradient(function, inputs):
+def input_gradient(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor | None:
     """Return the gradient of `sum(function(inputs))` with respect to `inputs`.
 
     Raises:
@@ -64,17 +78,17 @@ def input_gradient(function, inputs):
     return gradient
 
 
-def when(due, function):
+def when(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
     """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
     return function() if due else ops.zeros((), "float32")
 
 
-def compiled(function):
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function`: torch runs operation by operation."""
     return function
 
 
-def random_bits(shape, seed):
+def random_bits(shape: Sequence[int], seed: Tensor) -> Tensor:
     """Return 23 random bits per entry, as exact float32 integers in [0, 2²³).
 
     Args:
@@ -89,27 +103,27 @@ def random_bits(shape, seed):
     return bits.to(torch.float32)
 
 
-def seed_tensor(seed):
+def seed_tensor(seed: int) -> Tensor:
     """Return the seed tensor of the first draw of `keras.random.SeedGenerator(seed)`."""
     return ops.convert_to_tensor([seed, 0], "int64")
 
 
-def seed_integer(number):
+def seed_integer(number: int) -> int:
     """Return what a `SeedGenerator` takes for `number` of 32 bits: Keras keeps them in int32."""
     return (number ^ 2**31) - 2**31
 
 
-def is_chief(gan):
+def is_chief(gan: Game) -> bool:
     """Whether this process writes files: there is one."""
     return True
 
 
-def state_kept(gan):
+def state_kept(gan: Game) -> contextlib.AbstractContextManager[None]:
     """Return a context without effect: variables have their values all the time."""
     return contextlib.nullcontext()
 
 
-def claim_seeds(gan):
+def claim_seeds(gan: Game) -> None:
     """Have dropout without a `seed` draw from the state that is saved, instead of torch's own."""
     for layer in gan._flatten_layers(include_self=False):
         for generator in layer._seed_generators:

@@ -1,12 +1,18 @@
 """What is simple where shapes are always known, and one program sees the whole batch (JAX, torch)."""
 
+from collections.abc import Sequence
 
-def check_shape(inputs, shape):
+import keras
+
+from keras_gan.types import Game, Shape, Tensor
+
+
+def check_shape(inputs: Tensor, shape: Shape) -> Tensor:
     """Return `inputs`, whose shape was compared when the batch was read."""
     return inputs
 
 
-def check_rows(inputs, least, message):
+def check_rows(inputs: Tensor, least: int, message: str) -> Tensor:
     """Return `inputs`.
 
     Raises:
@@ -17,15 +23,15 @@ def check_rows(inputs, least, message):
     return inputs
 
 
-def replica_mean(tensor):
+def replica_mean(tensor: Tensor) -> Tensor:
     """Return `tensor`: means over the rows are means over all of them."""
     return tensor
 
 
-def whole_gradients(optimizer, grads):
+def whole_gradients(optimizer: keras.optimizers.Optimizer, grads: Sequence[Tensor]) -> list[Tensor]:
     """Return what `gradients(..., optimizers)` gave, without the loss scale."""
     return [g / optimizer.scale_loss(1.0) for g in grads]
 
 
-def check_replicas(gan):
+def check_replicas(gan: Game) -> None:
     """Accept all layers: batch statistics are those of all rows."""

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 from pathlib import Path
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from keras_gan import backend
 from keras_gan.metrics.metric import check_whole
 from keras_gan.optional import require, tensorflow
 from keras_gan.pictures import encode_png, limits, save_gif, save_png
+from keras_gan.types import Data, Logs, PathLike, ValueRange
 
 
 class EpochCallback(keras.callbacks.Callback):
@@ -20,22 +22,22 @@ class EpochCallback(keras.callbacks.Callback):
         every: int, epochs from one act to the next.
     """
 
-    _needs = ("generate",)
+    _needs: tuple[str, ...] = ("generate",)
 
-    def __init__(self, every):
+    def __init__(self, every: int) -> None:
         super().__init__()
         check_whole(1, every=every)
         self.every = every
         self._writer = None
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # A copy is for another run: it leaves model and writer behind, and shares arrays and data
         # sets, which may be a whole training set and are only read.
         twin = copy.copy(self)
         twin._model = twin._writer = None
         return twin
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Refuse a model that makes no samples."""
         for name in self._needs:
             if not hasattr(self.model, name):
@@ -58,18 +60,18 @@ class DrawingCallback(EpochCallback):
     A member writes `_draw`. Epochs are numbered from 1, also in a run that is resumed.
     """
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Forget what an earlier run left undrawn."""
         super().on_train_begin(logs)
-        self._undrawn = None
+        self._undrawn: int | None = None
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Draw, if it is this epoch's turn."""
         self._undrawn = epoch + 1
         if self._is_due(self._undrawn):
             self._draw_now()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """Draw the last epoch of a run that was stopped early."""
         if self._undrawn is not None:
             self._draw_now()
@@ -96,7 +98,18 @@ class ImageCallback(DrawingCallback):
         averaged: bool, whether the samples are those of the generator's average.
     """
 
-    def __init__(self, directory, every, value_range, gif, tensorboard, averaged):
+    _earlier: int | None
+    _drawn: list[int]
+
+    def __init__(
+        self,
+        directory: PathLike,
+        every: int,
+        value_range: ValueRange | None,
+        gif: bool,
+        tensorboard: PathLike | None,
+        averaged: bool,
+    ) -> None:
         super().__init__(every)
         if value_range is not None:
             limits(value_range)
@@ -106,7 +119,7 @@ class ImageCallback(DrawingCallback):
         self.tensorboard = tensorboard
         self.averaged = averaged
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Report what would spoil the first picture, and open the TensorBoard log."""
         require("PIL.Image")
         super().on_train_begin(logs)
@@ -117,13 +130,13 @@ class ImageCallback(DrawingCallback):
         if self.tensorboard is not None and self._writes():
             self._writer = tensorflow().summary.create_file_writer(str(self.tensorboard))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Draw, if it is this epoch's turn."""
         if self._earlier is None:
             self._earlier = epoch  # how many epochs an earlier run had trained
         super().on_epoch_end(epoch, logs)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """Draw the last epoch of a run that was stopped early, and finish film and log."""
         super().on_train_end(logs)
         if self.gif and self._writes():
@@ -186,7 +199,7 @@ class ImageCallback(DrawingCallback):
             save_gif(self.directory / f"{self._tag}.gif", frames)
 
 
-def gather(data, most=None):
+def gather(data: Data, most: int | None = None) -> np.ndarray:
     """Return the images of an array, or of a dataset of batches, as one array without labels.
 
     Args:
@@ -200,7 +213,7 @@ def gather(data, most=None):
         ValueError: there is no image, or no end of them.
         TypeError: batches are dicts.
     """
-    images = _read_batches(data, most) if hasattr(data, "element_spec") else data
+    images: Any = _read_batches(data, most) if hasattr(data, "element_spec") else data
     if len(getattr(images, "shape", ())) < 2 or 0 in images.shape:
         raise ValueError(
             "Real images are an array of shape (n, ...), or a `tf.data.Dataset` of batches of them, "

@@ -3,6 +3,7 @@
 import math
 import numbers
 import warnings
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -11,6 +12,7 @@ from keras_gan.callbacks.evaluate_samples import EvaluateSamples
 from keras_gan.losses import Hinge, Wasserstein
 from keras_gan.metrics import Metric, Score
 from keras_gan.metrics.metric import check_whole
+from keras_gan.types import Array, Data, Logs
 
 
 class CollapseMonitor(EvaluateSamples):
@@ -81,19 +83,19 @@ class CollapseMonitor(EvaluateSamples):
 
     def __init__(
         self,
-        real,
-        diversity=0.4,
-        duplicates=0.5,
-        margin=0.9,
-        patience=3,
-        warm_up=2000,
-        stop=False,
-        num_samples=256,
-        seed=0,
-        condition=None,
-        averaged=False,
-    ):
-        samples = {
+        real: Data,
+        diversity: float = 0.4,
+        duplicates: float = 0.5,
+        margin: float = 0.9,
+        patience: int = 3,
+        warm_up: int = 2000,
+        stop: bool = False,
+        num_samples: int = 256,
+        seed: int = 0,
+        condition: Array | None = None,
+        averaged: bool = False,
+    ) -> None:
+        samples: dict[str, Any] = {
             "num_samples": num_samples,
             "seed": seed,
             "condition": condition,
@@ -111,16 +113,16 @@ class CollapseMonitor(EvaluateSamples):
         self.warm_up = warm_up
         self.stop = stop
         self._most = num_samples
-        self._streaks = {}
-        self.warning = None
+        self._streaks: dict[str, int] = {}
+        self.warning: str | None = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Read the real images, and forget what an earlier run showed."""
         super().on_train_begin(logs)
         self._streaks = {}
         self.warning = None
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Measure, log, and warn of what has lasted long enough."""
         logs = {} if logs is None else logs
         super().on_epoch_end(epoch, logs)

@@ -4,6 +4,8 @@ import math
 import re
 import traceback
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from keras_gan.callbacks.base import EpochCallback, gather
 from keras_gan.metrics import Metric
 from keras_gan.metrics.metric import check_whole
 from keras_gan.networks import as_conditions
+from keras_gan.types import Array, Data, Logs
 
 FEW = 16  # samples that are looked at before training
 _RENAME = "Pass the metrics as a dict, which gives them other names."
@@ -88,16 +91,16 @@ class EvaluateSamples(EpochCallback):
 
     def __init__(
         self,
-        metrics,
-        real,
-        every=1,
-        num_samples=1000,
-        seed=0,
-        condition=None,
-        batch_size=500,
-        stop_on_error=False,
-        averaged=False,
-    ):
+        metrics: Callable[..., Any] | Sequence[Callable[..., Any]] | dict[str, Any],
+        real: Data,
+        every: int = 1,
+        num_samples: int = 1000,
+        seed: int = 0,
+        condition: Array | None = None,
+        batch_size: int = 500,
+        stop_on_error: bool = False,
+        averaged: bool = False,
+    ) -> None:
         super().__init__(every)
         check_whole(1, num_samples=num_samples, batch_size=batch_size)
         check_whole(0, seed=seed)
@@ -109,13 +112,13 @@ class EvaluateSamples(EpochCallback):
         self.batch_size = batch_size
         self.stop_on_error = stop_on_error
         self.averaged = averaged
-        self.results = {}
+        self.results: dict[str, Any] = {}
         self._measures = _measures(metrics)
-        self._most = None
+        self._most: int | None = None
         self._sample_shape = None
-        self._latest = {}
+        self._latest: dict[str, float] = {}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Read the real images, and report what would spoil the first measurement."""
         super().on_train_begin(logs)
         if self._sample_shape is None:
@@ -129,7 +132,7 @@ class EvaluateSamples(EpochCallback):
         self._check(samples)
         self._latest = {}
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Measure, if it is this epoch's turn, and log the latest numbers."""
         logs = {} if logs is None else logs
         if not self._latest and epoch > 0:

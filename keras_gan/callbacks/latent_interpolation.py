@@ -7,6 +7,7 @@ from keras_gan.callbacks.base import ImageCallback
 from keras_gan.interpolation import get, interpolate
 from keras_gan.metrics.metric import check_whole
 from keras_gan.pictures import tile, to_uint8
+from keras_gan.types import Array, PathLike, ValueRange
 
 
 class LatentInterpolation(ImageCallback):
@@ -70,18 +71,18 @@ class LatentInterpolation(ImageCallback):
 
     def __init__(
         self,
-        directory,
-        every=1,
-        rows=8,
-        steps=10,
-        path="linear",
-        seed=0,
-        condition=None,
-        value_range=None,
-        gif=False,
-        tensorboard=None,
-        averaged=False,
-    ):
+        directory: PathLike,
+        every: int = 1,
+        rows: int = 8,
+        steps: int = 10,
+        path: str = "linear",
+        seed: int = 0,
+        condition: Array | None = None,
+        value_range: ValueRange | None = None,
+        gif: bool = False,
+        tensorboard: PathLike | None = None,
+        averaged: bool = False,
+    ) -> None:
         super().__init__(directory, every, value_range, gif, tensorboard, averaged)
         check_whole(1, rows=rows)
         check_whole(2, steps=steps)

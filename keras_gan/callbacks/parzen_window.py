@@ -8,6 +8,7 @@ from keras_gan.callbacks.evaluate_samples import EvaluateSamples
 from keras_gan.metrics import Metric
 from keras_gan.metrics.parzen import BANDWIDTHS
 from keras_gan.pictures import limits
+from keras_gan.types import Array, Data, ValueRange
 
 
 class ParzenWindow(EvaluateSamples):
@@ -72,18 +73,18 @@ class ParzenWindow(EvaluateSamples):
 
     def __init__(
         self,
-        validation,
-        test=None,
-        every=1,
-        num_samples=10_000,
-        seed=0,
-        condition=None,
-        batch_size=500,
-        value_range=(0, 1),
-        stop_on_error=False,
-        averaged=False,
-        grid=BANDWIDTHS,
-    ):
+        validation: Data,
+        test: Data | None = None,
+        every: int = 1,
+        num_samples: int = 10_000,
+        seed: int = 0,
+        condition: Array | None = None,
+        batch_size: int = 500,
+        value_range: ValueRange = (0, 1),
+        stop_on_error: bool = False,
+        averaged: bool = False,
+        grid: Array = BANDWIDTHS,
+    ) -> None:
         # What is no grid is refused here, rather than when training begins.
         metrics.ParzenWindow(np.zeros((1, 1)), grid)
         protocol = _ParzenWindow(test, limits(value_range), grid)

@@ -2,16 +2,19 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
+from typing import Any
 
+import keras
 import numpy as np
 
 # Keras sets these anew for each run.
 _OF_THE_RUN = {"params", "_model"}
 
 
-def labelled(callbacks):
+def labelled(callbacks: Iterable[keras.callbacks.Callback]) -> dict[str, keras.callbacks.Callback]:
     """Return callbacks by the names of their classes; a second of its class is `"SampleGrid 2"`."""
-    labels = {}
+    labels: dict[str, keras.callbacks.Callback] = {}
     for callback in callbacks:
         name = type(callback).__name__
         count = sum(label.partition(" ")[0] == name for label in labels)
@@ -19,21 +22,21 @@ def labelled(callbacks):
     return labels
 
 
-def fingerprints(callback):
+def fingerprints(callback: keras.callbacks.Callback) -> dict[str, str]:
     """Return what tells whether a plain attribute has changed since, even in place."""
     return {
         name: json.dumps(encode(value, _digest)) for name, value in _plain_attributes(callback).items()
     }
 
 
-def changed(callback, before):
+def changed(callback: keras.callbacks.Callback, before: dict[str, str]) -> dict[str, Any]:
     """Return the plain attributes that are not as `before`, of `fingerprints`, says."""
     now = fingerprints(callback)
     attributes = _plain_attributes(callback)
     return {name: attributes[name] for name in now if now[name] != before.get(name)}
 
 
-def encode(value, keep):
+def encode(value: Any, keep: Callable[[np.ndarray], str]) -> Any:
     """Return what JSON can hold of a plain value: tuples, dicts and arrays are marked as such.
 
     Args:
@@ -53,7 +56,7 @@ def encode(value, keep):
     return value
 
 
-def decode(code, take):
+def decode(code: Any, take: Callable[[str], np.ndarray]) -> Any:
     """Return the value that `encode` made `code` of; `take` returns an array from keeping."""
     if isinstance(code, list):
         return [decode(item, take) for item in code]

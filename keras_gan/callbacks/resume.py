@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from keras_gan.callbacks import plain_state
 from keras_gan.callbacks.base import EpochCallback
 from keras_gan.models.saving import sync
+from keras_gan.types import Logs, PathLike
 
 FORMAT = 1
 _WEIGHTS, _ARRAYS, _PROGRESS = "gan.weights.h5", "callbacks.npz", "progress.json"
@@ -78,15 +79,16 @@ class Resume(EpochCallback):
     """
 
     _needs = ("generate", "get_compile_config")
+    _finished: int | None
 
-    def __init__(self, directory, every=1):
+    def __init__(self, directory: PathLike, every: int = 1) -> None:
         super().__init__(every)
         self.directory = Path(directory)
         self.initial_epoch = 0
-        self._others = None
+        self._others: Any = None  # a list, once `keep` was called
         self._shuffled = False
 
-    def keep(self, callbacks, shuffled):
+    def keep(self, callbacks: list[keras.callbacks.Callback], shuffled: bool) -> None:
         """Take note of the run: `GAN.fit` calls it, and puts this callback before the others.
 
         Args:
@@ -95,7 +97,7 @@ class Resume(EpochCallback):
         """
         self._others, self._shuffled = callbacks, shuffled
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Find the newest state, and load the weights before other callbacks look at the model."""
         super().on_train_begin(logs)
         self._check_run()
@@ -115,7 +117,7 @@ class Resume(EpochCallback):
             self.model.load_weights(self._state.folder / _WEIGHTS)
             self.model._initial_epoch = max(self._state.epoch, self._epochs() if self._is_over() else 0)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the state that the epoch before has left, or put back that of the run before.
 
         At the epoch's end, callbacks further down the list, and History, would not have acted yet.
@@ -125,11 +127,11 @@ class Resume(EpochCallback):
         elif epoch % self.every == 0:
             self._write(epoch)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Count."""
         self._finished = epoch + 1
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """Write the last state, before other callbacks end: a run that has ended has it to end again."""
         if not self._begun:
             self._put_back()

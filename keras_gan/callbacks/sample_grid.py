@@ -5,6 +5,7 @@ import numpy as np
 from keras_gan.callbacks.base import ImageCallback
 from keras_gan.metrics.metric import check_whole
 from keras_gan.pictures import WHITE, tile, to_uint8
+from keras_gan.types import Array, PathLike, ValueRange
 
 
 class SampleGrid(ImageCallback):
@@ -75,18 +76,18 @@ class SampleGrid(ImageCallback):
 
     def __init__(
         self,
-        directory,
-        every=1,
-        rows=8,
-        columns=8,
-        seed=0,
-        condition=None,
-        value_range=None,
-        nearest=None,
-        gif=False,
-        tensorboard=None,
-        averaged=False,
-    ):
+        directory: PathLike,
+        every: int = 1,
+        rows: int = 8,
+        columns: int = 8,
+        seed: int = 0,
+        condition: Array | None = None,
+        value_range: ValueRange | None = None,
+        nearest: Array | None = None,
+        gif: bool = False,
+        tensorboard: PathLike | None = None,
+        averaged: bool = False,
+    ) -> None:
         super().__init__(directory, every, value_range, gif, tensorboard, averaged)
         check_whole(1, rows=rows, columns=columns)
         check_whole(0, seed=seed)

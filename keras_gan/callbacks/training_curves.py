@@ -9,6 +9,7 @@ import keras
 from keras_gan import pictures
 from keras_gan.callbacks.base import DrawingCallback
 from keras_gan.optional import require
+from keras_gan.types import Logs, PathLike
 
 
 class TrainingCurves(DrawingCallback):
@@ -47,19 +48,19 @@ class TrainingCurves(DrawingCallback):
     ['curves.json', 'curves.png']
     """
 
-    def __init__(self, path, every=1):
+    def __init__(self, path: PathLike, every: int = 1) -> None:
         super().__init__(every)
         pictures.check_png(path)
         self.path = Path(path)
-        self._rows = None
+        self._rows: list[dict[str, float]] | None = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Report what would spoil the first picture."""
         require("matplotlib.figure")
         super().on_train_begin(logs)
         self._rows = None
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Keep the numbers, and draw if it is this epoch's turn."""
         if self._rows is None:
             self._rows = self._earlier(epoch) if epoch > 0 else []

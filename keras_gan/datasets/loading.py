@@ -2,28 +2,30 @@
 
 import math
 import re
+from typing import Any
 
 from keras_gan.datasets.options import Options, check_integer
 from keras_gan.datasets.sources import open_source
 from keras_gan.optional import tensorflow
+from keras_gan.types import Array, PathLike, ValueRange
 
 
 def load(
-    source,
-    split="train",
-    batch_size=64,
+    source: Array | tuple[Array, Array],
+    split: str | tuple[str, ...] | list[str] = "train",
+    batch_size: int = 64,
     *,
-    value_range=(0.0, 1.0),
-    labels=False,
-    image_size=None,
-    channels=None,
-    shuffle=True,
-    seed=0,
-    data_dir=None,
-    fold=0,
-    download=False,
-    shard=(0, 1),
-):
+    value_range: ValueRange = (0.0, 1.0),
+    labels: bool = False,
+    image_size: int | None = None,
+    channels: int | None = None,
+    shuffle: bool = True,
+    seed: int = 0,
+    data_dir: PathLike | None = None,
+    fold: int = 0,
+    download: bool = False,
+    shard: tuple[int, int] = (0, 1),
+) -> Any:
     """Return a `tf.data.Dataset` of batches of images, in a fresh order each epoch.
 
     The order of an epoch is a function of `seed` and of the number of the epoch. The returned
@@ -115,17 +117,17 @@ def load(
 
 
 def load_arrays(
-    source,
-    split="train",
+    source: Array | tuple[Array, Array],
+    split: str | tuple[str, ...] | list[str] = "train",
     *,
-    value_range=(0.0, 1.0),
-    labels=False,
-    image_size=None,
-    channels=None,
-    data_dir=None,
-    fold=0,
-    download=False,
-):
+    value_range: ValueRange = (0.0, 1.0),
+    labels: bool = False,
+    image_size: int | None = None,
+    channels: int | None = None,
+    data_dir: PathLike | None = None,
+    fold: int = 0,
+    download: bool = False,
+) -> Any:
     """Return the examples that `load` would give, in the source's order, as NumPy arrays.
 
     For metrics and pictures that want a whole split at once: Parzen windows, nearest neighbours.

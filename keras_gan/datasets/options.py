@@ -3,24 +3,26 @@
 import dataclasses
 import math
 import numbers
+from typing import Any
 
 import numpy as np
 
 from keras_gan.optional import tensorflow
+from keras_gan.types import PathLike, Tensor, ValueRange
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """How to read a source: arguments of `load`, checked once for all sources."""
 
-    value_range: tuple
+    value_range: ValueRange
     image_size: int | None
     channels: int | None
-    data_dir: str | None
+    data_dir: PathLike | None
     fold: int
     download: bool
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         try:
             low, high = map(float, self.value_range)
         except (TypeError, ValueError):
@@ -41,13 +43,13 @@ class Options:
             raise ValueError(f"`fold` is one of 0, 1, 2, 3, 4. Received: {self.fold!r}")
 
 
-def check_integer(name, value, least):
+def check_integer(name: str, value: Any, least: int) -> None:
     """Refuse what is no integer of at least `least`."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"`{name}` is an integer from {least} on. Received: {value!r}")
 
 
-def resized(images, options):
+def resized(images: np.ndarray, options: Options) -> np.ndarray:
     """Bring an array of images, all of one size, to the size and channels that are asked for."""
     if options.image_size is None and options.channels is None:
         return images
@@ -56,7 +58,7 @@ def resized(images, options):
     return np.concatenate([fitted(piece, options).numpy() for piece in pieces])
 
 
-def fitted(images, options):
+def fitted(images: Tensor, options: Options) -> Tensor:
     """Crop images of shape (..., height, width, channels) to a square, resize and convert them."""
     tf = tensorflow()
 

@@ -13,8 +13,9 @@ import warnings
 import numpy as np
 
 from keras_gan import registry
-from keras_gan.datasets.options import fitted, resized
+from keras_gan.datasets.options import Options, fitted, resized
 from keras_gan.optional import require, tensorflow
+from keras_gan.types import Array
 
 # The sources. Each has `sizes` (split -> number of examples), `class_names`, and
 # `read(split, start, stop)`, which returns (images, labels or None): bytes, or float32 in range.
@@ -300,7 +301,7 @@ def _check_network(name, urls):
 _SOURCES = {"mnist5k": _mnist5k, "folder": _folder, "tfd": _tfd}
 
 
-def open_source(source, options):
+def open_source(source: Array | tuple[Array, Array], options: Options) -> _Arrays | _TensorFlowDataset:
     """Return the source that a name, or arrays, stand for."""
     if not isinstance(source, str):
         return _given(source, options)

@@ -1,7 +1,11 @@
 """Maxout units, dense and convolutional."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from keras_gan.types import Config, Identifier, Shape, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -39,13 +43,13 @@ class _MaxoutBase(keras.layers.Layer):
 
     def __init__(
         self,
-        pieces,
-        kernel_initializer,
-        bias_initializer,
-        kernel_regularizer,
-        kernel_constraint,
-        **kwargs,
-    ):
+        pieces: int,
+        kernel_initializer: Identifier,
+        bias_initializer: Identifier,
+        kernel_regularizer: Identifier | None,
+        kernel_constraint: Identifier | None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.pieces = _count("pieces", pieces)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -72,7 +76,7 @@ class _MaxoutBase(keras.layers.Layer):
         # `ops.add` knows a bias, whose gradient is then one pass over the outputs'; `+` does not.
         return ops.max(ops.reshape(ops.add(products, self.bias), shape), axis=-2)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {
             **super().get_config(),
@@ -125,14 +129,14 @@ class Maxout(_MaxoutBase):
 
     def __init__(
         self,
-        units,
-        pieces,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        kernel_constraint=None,
-        **kwargs,
-    ):
+        units: int,
+        pieces: int,
+        kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier | None = None,
+        kernel_constraint: Identifier | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             pieces,
             kernel_initializer,
@@ -144,20 +148,20 @@ class Maxout(_MaxoutBase):
         self.units = _count("units", units)
         self.input_spec = keras.InputSpec(min_ndim=2)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Make the weights."""
         self._add_weights((input_shape[-1],), self.units)
         self.input_spec = keras.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Return the outputs for `inputs`."""
         return self._maximum(ops.matmul(inputs, self.kernel), self.units)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the outputs."""
         return (*input_shape[:-1], self.units)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {**super().get_config(), "units": self.units}
 
@@ -202,17 +206,17 @@ class MaxoutConv2D(_MaxoutBase):
 
     def __init__(
         self,
-        filters,
-        pieces,
-        kernel_size,
-        strides=1,
-        padding="valid",
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        kernel_constraint=None,
-        **kwargs,
-    ):
+        filters: int,
+        pieces: int,
+        kernel_size: int | tuple[int, int],
+        strides: int | tuple[int, int] = 1,
+        padding: str = "valid",
+        kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier | None = None,
+        kernel_constraint: Identifier | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             pieces,
             kernel_initializer,
@@ -229,12 +233,12 @@ class MaxoutConv2D(_MaxoutBase):
         self.padding = padding
         self.input_spec = keras.InputSpec(ndim=4)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Make the weights."""
         self._add_weights((*self.kernel_size, input_shape[-1]), self.filters)
         self.input_spec = keras.InputSpec(ndim=4, axes={-1: input_shape[-1]})
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Return the outputs for `inputs`."""
         maps = ops.conv(
             inputs,
@@ -245,7 +249,7 @@ class MaxoutConv2D(_MaxoutBase):
         )
         return self._maximum(maps, self.filters)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the outputs."""
         length = _OUTPUT_LENGTHS[self.padding]
         sizes = [
@@ -262,7 +266,7 @@ class MaxoutConv2D(_MaxoutBase):
             )
         return (input_shape[0], *sizes, self.filters)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {
             **super().get_config(),

@@ -1,6 +1,10 @@
 """A bias of its own at each position."""
 
+from typing import Any
+
 import keras
+
+from keras_gan.types import Config, Identifier, Shape, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -31,11 +35,11 @@ class UntiedBias(keras.layers.Layer):
     ((1, 2, 2, 3), 12)
     """
 
-    def __init__(self, initializer="zeros", **kwargs):
+    def __init__(self, initializer: Identifier = "zeros", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.initializer = keras.initializers.get(initializer)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Make the bias."""
         shape = tuple(input_shape[1:])
         if None in shape:
@@ -46,15 +50,15 @@ class UntiedBias(keras.layers.Layer):
             )
         self.bias = self.add_weight(name="bias", shape=shape, initializer=self.initializer)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Return `inputs` plus the bias."""
         return inputs + self.bias
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the outputs."""
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {
             **super().get_config(),

@@ -3,6 +3,7 @@
 import itertools
 import math
 import numbers
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -12,6 +13,7 @@ from keras import ops
 
 from keras_gan import backend, networks, priors
 from keras_gan.metrics.metric import check_whole, standard_error
+from keras_gan.types import Array, Tensor
 
 # The settings of Wu et al. (2016): Hamiltonian Monte Carlo whose steps each chain adapts to itself.
 SCHEDULE_RADIUS = 4.0
@@ -65,7 +67,7 @@ class AnnealedResult:
     seed: int | None = None
 
     @property
-    def values(self):
+    def values(self) -> dict[str, float]:
         """The numbers by the names under which callbacks log them."""
         return {
             "annealed_log_likelihood": self.log_likelihood,
@@ -74,19 +76,19 @@ class AnnealedResult:
         }
 
     @property
-    def log_likelihood(self):
+    def log_likelihood(self) -> float:
         """Mean over the rows of x, in nats."""
         return float(self.log_likelihoods.mean())
 
     @property
-    def standard_error(self):
+    def standard_error(self) -> float:
         """Standard error of that mean over rows: the population standard deviation over √n; NaN of one.
 
         It does not hold the error of the annealing, which the gap between the two directions shows.
         """
         return standard_error(self.log_likelihoods)
 
-    def __str__(self):
+    def __str__(self) -> str:
         draws = f", {self.prior}" if self.prior else ""
         draws += f", seed {self.seed}" if self.seed is not None else ""
         return (
@@ -98,8 +100,15 @@ class AnnealedResult:
 
 
 def annealed_log_likelihood(
-    decoder, x, std, prior="normal", num_temperatures=10_000, num_chains=16, latents=None, seed=0
-):
+    decoder: Callable[[Tensor], Tensor],
+    x: Array,
+    std: float,
+    prior: str | priors.Prior = "normal",
+    num_temperatures: int = 10_000,
+    num_chains: int = 16,
+    latents: Array | None = None,
+    seed: int = 0,
+) -> AnnealedResult:
     """Estimate log p(x) of a decoder with Gaussian noise, p(x) = ∫ p(z) N(x; G(z), std² I) dz.
 
     Annealed importance sampling as Wu, Burda, Salakhutdinov and Grosse (2016, arXiv:1611.04273) run
@@ -183,7 +192,13 @@ def annealed_log_likelihood(
     )
 
 
-def simulate_decoder(decoder, n, std, prior="normal", seed=0):
+def simulate_decoder(
+    decoder: Callable[[Tensor], Tensor],
+    n: int,
+    std: float,
+    prior: str | priors.Prior = "normal",
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw data from a decoder with Gaussian noise, and the latents that they come from.
 
     Such latents are exact samples of p(z | x), which is what the reverse chains of
@@ -224,7 +239,7 @@ def simulate_decoder(decoder, n, std, prior="normal", seed=0):
     return ops.convert_to_numpy(x), ops.convert_to_numpy(latents)
 
 
-def schedule(num_temperatures):
+def schedule(num_temperatures: int) -> np.ndarray:
     """Return the inverse temperatures from 0 to 1: a sigmoid on [−4, 4], stretched to both ends.
 
     Args:
@@ -440,8 +455,8 @@ def _normal_quantiles(latents, prior):
     return np.vectorize(NormalDist().inv_cdf, otypes="d")((1 + inside) / 2)
 
 
-def _finite(name, data):
-    rows = np.float64(ops.convert_to_numpy(data))
+def _finite(name, data) -> np.ndarray:
+    rows = np.asarray(ops.convert_to_numpy(data), "float64")
     if rows.ndim < 2 or rows.size == 0:
         raise ValueError(
             f"`{name}` is an array of shape (n, ...) with one row or more. Received shape: {rows.shape}"

@@ -4,10 +4,17 @@ import itertools
 
 import numpy as np
 
-from keras_gan.metrics.metric import ClassifierMetric, check_whole, image_batches, probability_rows
+from keras_gan.metrics.metric import (
+    ClassifierMetric,
+    Score,
+    check_whole,
+    image_batches,
+    probability_rows,
+)
+from keras_gan.types import Array, Extractor, Images
 
 
-def inception_score(probabilities, splits=10):
+def inception_score(probabilities: Array, splits: int = 10) -> tuple[float, float]:
     """Exponential of the mutual information of samples and the classes that they are taken for.
 
     exp(E KL(p(y|x) ‖ p(y))) of Salimans et al. (2016, arXiv:1606.03498, section 4): from 1, where
@@ -84,16 +91,16 @@ class InceptionScore(ClassifierMetric):
 
     names = ("inception_score",)
 
-    def __init__(self, extractor, splits=10, split=None):
+    def __init__(self, extractor: Extractor, splits: int = 10, split: str | None = None) -> None:
         super().__init__(extractor, split)
         check_whole(1, splits=splits)
         self.splits = splits
 
-    def summarise(self, real):
+    def summarise(self, real: Images | None) -> int:
         """Return the number of real images."""
         return 0 if real is None else sum(map(len, image_batches("real", real)))
 
-    def judge(self, summary, fake):
+    def judge(self, summary: int, fake: Images) -> Score:
         """Return the `Score` of samples; `summary` is the number of real images."""
         batches = image_batches("fake", fake)
         probabilities = np.concatenate([self.probabilities(batch) for batch in batches])

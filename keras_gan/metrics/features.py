@@ -3,7 +3,9 @@
 import hashlib
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -12,6 +14,7 @@ from keras import ops
 from keras_gan import networks, registry
 from keras_gan.metrics.metric import as_array, check_whole
 from keras_gan.pictures import limits
+from keras_gan.types import Array, PathLike, ValueRange
 
 ROUNDING = 1e-6
 RESIZERS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
@@ -58,24 +61,24 @@ class FeatureExtractor:
     [[0.25], [0.25]]
     """
 
-    name = None
-    weights = None
-    resizer = None
-    size = None
+    name: str | None = None
+    weights: str | None = None
+    resizer: str | None = None
+    size: int | None = None
     classifies = False
 
-    def __init__(self, value_range=(0, 1)):
+    def __init__(self, value_range: ValueRange = (0, 1)) -> None:
         self.value_range = limits(value_range)
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
     @property
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         """What decides the features beside name, weights and resizer: a dict."""
         return {"value_range": self.value_range}
 
-    def __call__(self, images):
+    def __call__(self, images: Array) -> np.ndarray:
         """Return the features of images: float32 of shape `(n, size)`.
 
         Args:
@@ -88,7 +91,7 @@ class FeatureExtractor:
         """
         raise NotImplementedError(f"{type(self).__name__} must define `__call__`.")
 
-    def probabilities(self, images):
+    def probabilities(self, images: Array) -> np.ndarray:
         """Return how probable each class is for each image: float32 `(n, classes)`, rows sum to 1.
 
         Args:
@@ -104,7 +107,7 @@ class FeatureExtractor:
             "that needs features only."
         )
 
-    def checked(self, images):
+    def checked(self, images: Array) -> np.ndarray:
         """Return images as an array, or say why they are none."""
         images = as_array(images)
         if images.dtype.kind not in "biuf":
@@ -156,7 +159,7 @@ class Pixels(FeatureExtractor):
 
     name = "pixels"
 
-    def __init__(self, shape, value_range=(0, 1)):
+    def __init__(self, shape: Sequence[int], value_range: ValueRange = (0, 1)) -> None:
         super().__init__(value_range)
         lengths = np.asarray(shape)
         if lengths.shape != (3,) or lengths.dtype.kind not in "iu" or lengths.min() < 1:
@@ -167,7 +170,7 @@ class Pixels(FeatureExtractor):
         self.shape = tuple(lengths.tolist())
         self.size = math.prod(self.shape)
 
-    def __call__(self, images):
+    def __call__(self, images: Array) -> np.ndarray:
         """Return the pixels of each image, row by row, as a float32 vector."""
         images = self.checked(images)
         if images.shape[1:] != self.shape:
@@ -223,14 +226,14 @@ class ModelFeatures(FeatureExtractor):
 
     def __init__(
         self,
-        model,
-        layer=None,
-        name=None,
-        value_range=(0, 1),
-        input_range=None,
-        resizer=None,
-        batch_size=128,
-    ):
+        model: keras.Model,
+        layer: str | None = None,
+        name: str | None = None,
+        value_range: ValueRange = (0, 1),
+        input_range: ValueRange | None = None,
+        resizer: str | None = None,
+        batch_size: int = 128,
+    ) -> None:
         super().__init__(value_range)
         _check_model(model)
         check_whole(1, batch_size=batch_size)
@@ -239,7 +242,7 @@ class ModelFeatures(FeatureExtractor):
         self.name = name or (model.name if layer is None else f"{model.name}/{layer}")
         self.input_range = self.value_range if input_range is None else limits(input_range)
         self.batch_size = batch_size
-        self._shape = networks.input_shapes(model)[0][1:]
+        self._shape = tuple(model.inputs[0].shape[1:])
         self._interpolation = resizer
         self.resizer = _described(resizer, self._shape)
         features = model.outputs[0] if layer is None else _output(model, layer)
@@ -255,13 +258,13 @@ class ModelFeatures(FeatureExtractor):
         self.size = math.prod(features.shape[1:])
 
     @property
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         """See base class."""
         own = {"input_range": self.input_range, "layer": self.layer}
         return super().settings | own
 
     @property
-    def weights(self):
+    def weights(self) -> str:
         """SHA-256 of names, shapes, types and values of the model's weights, in their order."""
         digest = hashlib.sha256()
         for variable in self.model.weights:
@@ -271,17 +274,18 @@ class ModelFeatures(FeatureExtractor):
             digest.update(values.tobytes())
         return digest.hexdigest()
 
-    def __call__(self, images):
+    def __call__(self, images: Array) -> np.ndarray:
         """Return the features of images: float32 of shape `(n, size)`."""
-        return self._run(self._features, images).reshape(len(images), self.size)
+        features = self._run(self._features, images)
+        return features.reshape(len(features), self.size)
 
     @property
-    def classifies(self):
+    def classifies(self) -> bool:
         """Whether the model's outputs can be logits of classes, or a softmax of them."""
         shape, activation = self._classes.output_shape, networks.final_activation(self.model)
         return len(shape) == 2 and shape[1] > 1 and activation not in ("sigmoid", "log_softmax")
 
-    def probabilities(self, images):
+    def probabilities(self, images: Array) -> np.ndarray:
         """Return the softmax of the model's logits, or its output if that is a softmax already."""
         if not self.classifies:
             return super().probabilities(images)
@@ -297,7 +301,7 @@ class ModelFeatures(FeatureExtractor):
         ]
         return np.concatenate(outputs).astype("float32", copy=False)
 
-    def checked(self, images):
+    def checked(self, images: Array) -> np.ndarray:
         """Return images as an array, or say why they are none, or none that the model takes."""
         images = super().checked(images)
         shape = images.shape[1:]
@@ -351,7 +355,9 @@ class DigitClassifier(ModelFeatures):
     ((3, 64), (3, 10))
     """
 
-    def __init__(self, model, value_range=(0, 1), resizer=None):
+    def __init__(
+        self, model: PathLike | keras.Model, value_range: ValueRange = (0, 1), resizer: str | None = None
+    ) -> None:
         if isinstance(model, (str, os.PathLike)):
             model = _loaded(Path(model).expanduser())
         super().__init__(
@@ -406,8 +412,13 @@ class InceptionV3(ModelFeatures):
     """
 
     def __init__(
-        self, weights="imagenet", value_range=(0, 1), resizer="bilinear", seed=0, batch_size=32
-    ):
+        self,
+        weights: PathLike = "imagenet",
+        value_range: ValueRange = (0, 1),
+        resizer: str | None = "bilinear",
+        seed: int = 0,
+        batch_size: int = 32,
+    ) -> None:
         check_whole(0, seed=seed)
         name = "keras inception_v3"
         if weights == "random":

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from keras_gan.metrics.metric import FeatureMetric, check_whole, feature_rows, warn
+from keras_gan.metrics.metric import FeatureMetric, Score, check_whole, feature_rows, warn
+from keras_gan.types import Array, Images
 
 
 class GaussianStatistics:
@@ -29,16 +30,16 @@ class GaussianStatistics:
     (3, [2.0, 4.0], [[4.0, 7.0], [7.0, 13.0]])
     """
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         check_whole(1, size=size)
         self.size = size
         self.count = 0
         self._mean = np.zeros(size)
         self._scatter = np.zeros((size, size))
 
-    def update(self, features):
+    def update(self, features: Array) -> None:
         """Add the rows of an array `(n, size)`."""
-        rows = np.float64(feature_rows("features", features))
+        rows = feature_rows("features", features).astype("float64")
         if rows.shape[1] != self.size:
             raise ValueError(
                 f"These are statistics of {self.size} features. Received shape: {rows.shape}. "
@@ -47,7 +48,7 @@ class GaussianStatistics:
         mean = rows.mean(axis=0)
         self._join(len(rows), mean, rows - mean)
 
-    def merge(self, other):
+    def merge(self, other: "GaussianStatistics") -> None:
         """Add all rows that other statistics have seen."""
         if not isinstance(other, GaussianStatistics):
             raise TypeError(
@@ -75,21 +76,21 @@ class GaussianStatistics:
         self.count = total
 
     @property
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """Mean of all rows, of shape `(size,)`."""
         if not self.count:
             raise ValueError("No features have a mean yet. Give some with `update`.")
         return self._mean.copy()
 
     @property
-    def covariance(self):
+    def covariance(self) -> np.ndarray:
         """Unbiased covariance of all rows (their scatter over n − 1), of shape `(size, size)`."""
         if self.count < 2:
             raise ValueError(f"A covariance needs 2 rows of features or more. Received: {self.count}.")
         return self._scatter / (self.count - 1)
 
 
-def frechet_distance(real, fake):
+def frechet_distance(real: Array | GaussianStatistics, fake: Array | GaussianStatistics) -> float:
     """Squared Fréchet distance between Gaussians fitted to real and generated features.
 
     ‖μ₁ − μ₂‖² + tr(C₁ + C₂ − 2(C₁C₂)^½): with features of the Inception network of 2015 this is the
@@ -170,11 +171,11 @@ class FID(FeatureMetric):
 
     names = ("fid",)
 
-    def summarise(self, real):
+    def summarise(self, real: Images) -> GaussianStatistics:
         """Return the `GaussianStatistics` of the features of real images."""
         return self._statistics("real", real)
 
-    def judge(self, summary, fake):
+    def judge(self, summary: GaussianStatistics, fake: Images) -> Score:
         """Return the `Score` of samples held against such statistics."""
         statistics = self._statistics("fake", fake)
         value = frechet_distance(summary, statistics)
@@ -187,7 +188,7 @@ class FID(FeatureMetric):
         return statistics
 
 
-def _statistics(name, features):
+def _statistics(name, features) -> GaussianStatistics:
     if not isinstance(features, GaussianStatistics):
         features = feature_rows(name, features)
         statistics = GaussianStatistics(features.shape[1])

@@ -4,10 +4,13 @@ import math
 
 import numpy as np
 
-from keras_gan.metrics.metric import FeatureMetric, check_whole, feature_rows, same_width
+from keras_gan.metrics.metric import FeatureMetric, Score, check_whole, feature_rows, same_width
+from keras_gan.types import Array, Extractor, Images
 
 
-def kernel_distance(real, fake, subset_size=1000, num_subsets=50, seed=0):
+def kernel_distance(
+    real: Array, fake: Array, subset_size: int = 1000, num_subsets: int = 50, seed: int = 0
+) -> tuple[float, float]:
     """Squared maximum mean discrepancy of features under a cubic kernel, without bias.
 
     The kernel is k(x, y) = (x·y/d + 1)³ for d features, and the estimate is the mean over random subsets
@@ -102,7 +105,14 @@ class KID(FeatureMetric):
 
     names = ("kid",)
 
-    def __init__(self, extractor, subset_size=1000, num_subsets=50, seed=0, split=None):
+    def __init__(
+        self,
+        extractor: Extractor,
+        subset_size: int = 1000,
+        num_subsets: int = 50,
+        seed: int = 0,
+        split: str | None = None,
+    ) -> None:
         super().__init__(extractor, split)
         check_whole(2, subset_size=subset_size)
         check_whole(1, num_subsets=num_subsets)
@@ -111,11 +121,11 @@ class KID(FeatureMetric):
         self.num_subsets = num_subsets
         self.seed = seed
 
-    def summarise(self, real):
+    def summarise(self, real: Images) -> np.ndarray:
         """Return the features of real images, of shape `(n, size)`."""
         return self.gather("real", real)
 
-    def judge(self, summary, fake):
+    def judge(self, summary: np.ndarray, fake: Images) -> Score:
         """Return the `Score` of samples held against such features."""
         features = self.gather("fake", fake)
         settings = {

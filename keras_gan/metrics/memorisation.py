@@ -14,12 +14,13 @@ from keras_gan.metrics.metric import (
     same_width,
 )
 from keras_gan.metrics.neighbours import nearest_distances
+from keras_gan.types import Array
 
 # Bytes reach 255 times as far as numbers in [0, 1]; dark samples reach less far in one range too.
 RANGE_RATIO = 50
 
 
-def duplicates(samples, threshold):
+def duplicates(samples: Array, threshold: float) -> np.ndarray:
     """Say which samples have another sample closer than a threshold.
 
     Many of them are a sign of a collapsed generator. Their share is the mean of what is returned, and
@@ -49,7 +50,7 @@ def duplicates(samples, threshold):
     return nearest_distances(rows, rows, exclude_self=True)[:, 0] < threshold
 
 
-def duplicate_threshold(real, quantile=0.01):
+def duplicate_threshold(real: Array, quantile: float = 0.01) -> float:
     """Return the distance below which real images have another one no more often than `quantile`.
 
     With it, about `quantile` of the samples of a perfect model are `duplicates`, if there are as many
@@ -85,7 +86,7 @@ def duplicate_threshold(real, quantile=0.01):
     return threshold
 
 
-def memorisation_scores(samples, training, held_out):
+def memorisation_scores(samples: Array, training: Array, held_out: Array) -> dict[str, float]:
     """Compare how near samples, and held-out images, come to their nearest training images.
 
     A model that copies comes nearer than images that it has never seen. After Meehan, Chaudhuri and
@@ -154,14 +155,14 @@ class Memorisation(Metric):
 
     names = ("memorisation", "memorisation_ratio", "memorisation_z")
 
-    def __init__(self, training, split=None):
+    def __init__(self, training: Array, split: str | None = None) -> None:
         training = array_rows("training", training)
         self.training = _rows("training", training)
         self.split = split
         self._shape = training.shape[1:]
         self._reach = _reach(self.training)
 
-    def reference(self, real):
+    def reference(self, real: Array) -> np.ndarray:
         """Return the distances from held-out images to their nearest training images."""
         distances = self._distances("real", real)
         if np.median(distances) == 0:
@@ -171,7 +172,7 @@ class Memorisation(Metric):
             )
         return distances
 
-    def compare(self, reference, fake):
+    def compare(self, reference: np.ndarray, fake: Array) -> Score:
         """See base class."""
         distances = self._distances("fake", fake)
         nearer = _probability_less(distances, reference)

@@ -4,10 +4,14 @@ import inspect
 import math
 import numbers
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from keras import ops
+
+from keras_gan.types import Array, Extractor, Images, Shape
 
 BATCH_SIZE = 256  # images of one array that an extractor sees at once
 ROUNDING = 1e-3  # how far the sum of a row of probabilities may be from 1
@@ -41,24 +45,24 @@ class Score:
     fid 12.35 (10000 real of test, 5000 fake; pixels)
     """
 
-    values: dict
+    values: dict[str, float]
     num_real: int
     num_fake: int
     extractor: str | None = None
     weights: str | None = None
     resizer: str | None = None
     split: str | None = None
-    errors: dict = field(default_factory=dict)
-    settings: dict = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
-    def __str__(self):
+    def __str__(self) -> str:
         items = self.values.items()
         found = ", ".join(f"{name} {value:.4g}{self._error(name)}" for name, value in items)
         real = f"{self.num_real} real" + (f" of {self.split}" if self.split else "")
         how = [self.extractor, self.weights and f"weights {self.weights[:12]}", self.resizer]
         how += [f"{name} = {value}" for name, value in self.settings.items()]
-        how = ", ".join(part for part in how if part)
-        return f"{found} ({real}, {self.num_fake} fake{'; ' + how if how else ''})"
+        made = ", ".join(part for part in how if part)
+        return f"{found} ({real}, {self.num_fake} fake{'; ' + made if made else ''})"
 
     def _error(self, name):
         return f" ± {self.errors[name]:.2g}" if name in self.errors else ""
@@ -90,17 +94,17 @@ class Metric:
     1.0
     """
 
-    names = ()
+    names: tuple[str, ...] = ()
 
-    def reference(self, real):
+    def reference(self, real: Array) -> Any:
         """Return what `compare` needs of real images; its size should not grow without need."""
         raise NotImplementedError(f"{type(self).__name__} must define `reference`.")
 
-    def compare(self, reference, fake):
+    def compare(self, reference: Any, fake: Array) -> Any:
         """Return a result with a dict `values`, such as a `Score`."""
         raise NotImplementedError(f"{type(self).__name__} must define `compare`.")
 
-    def __call__(self, real, fake):
+    def __call__(self, real: Any, fake: Any) -> Any:
         """Return `compare(reference(real), fake)`."""
         return self.compare(self.reference(real), fake)
 
@@ -115,7 +119,7 @@ class Reference:
     """
 
     summary: object
-    provenance: dict
+    provenance: dict[str, Any]
 
 
 class FeatureMetric(Metric):
@@ -154,7 +158,7 @@ class FeatureMetric(Metric):
     ...         return self.score({"distance": float(distance)}, len(summary), len(features))
     """
 
-    def __init__(self, extractor, split=None):
+    def __init__(self, extractor: Extractor, split: str | None = None) -> None:
         missing = [a for a in ("name", "weights", "resizer", "size") if not hasattr(extractor, a)]
         if missing or not callable(extractor):
             raise TypeError(
@@ -165,19 +169,19 @@ class FeatureMetric(Metric):
         self.extractor = extractor
         self.split = split
 
-    def summarise(self, real):
+    def summarise(self, real: Images) -> Any:
         """Return what `judge` needs of real images."""
         raise NotImplementedError(f"{type(self).__name__} must define `summarise`.")
 
-    def judge(self, summary, fake):
+    def judge(self, summary: Any, fake: Images) -> Score:
         """Return the `Score` of samples held against what `summarise` returned."""
         raise NotImplementedError(f"{type(self).__name__} must define `judge`.")
 
-    def reference(self, real):
+    def reference(self, real: Images) -> Reference:
         """Return what `summarise` makes of real images, and what made it."""
         return Reference(self.summarise(real), self._provenance())
 
-    def compare(self, reference, fake):
+    def compare(self, reference: Reference, fake: Images) -> Score:
         """Return the `Score` of samples held against such a reference."""
         if not isinstance(reference, Reference):
             raise TypeError(
@@ -205,7 +209,7 @@ class FeatureMetric(Metric):
             "settings": dict(getattr(extractor, "settings", {})),
         }
 
-    def batches(self, name, images):
+    def batches(self, name: str, images: Images) -> Iterator[np.ndarray]:
         """Yield the features of images, batch by batch; `name` is what errors call the images."""
         for batch in image_batches(name, images):
             features = feature_rows(f"features of {name}", self.extractor(batch))
@@ -217,11 +221,18 @@ class FeatureMetric(Metric):
                 )
             yield features
 
-    def gather(self, name, images):
+    def gather(self, name: str, images: Images) -> np.ndarray:
         """Return the features of all images, of shape `(n, size)`."""
         return np.concatenate(list(self.batches(name, images)))
 
-    def score(self, values, num_real, num_fake, errors=None, **settings):
+    def score(
+        self,
+        values: dict[str, float],
+        num_real: int,
+        num_fake: int,
+        errors: dict[str, float] | None = None,
+        **settings: Any,
+    ) -> Score:
         """Return a `Score` that says which extractor was used and what the real images are."""
         made = self._provenance()
         made["settings"] |= settings
@@ -246,7 +257,7 @@ class ClassifierMetric(FeatureMetric):
     True
     """
 
-    def __init__(self, extractor, split=None):
+    def __init__(self, extractor: Extractor, split: str | None = None) -> None:
         super().__init__(extractor, split)
         callable_too = callable(getattr(extractor, "probabilities", None))
         if not callable_too or not getattr(extractor, "classifies", True):
@@ -256,7 +267,7 @@ class ClassifierMetric(FeatureMetric):
                 f"{extractor.name!r}."
             )
 
-    def probabilities(self, images):
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the class probabilities of a batch of images, of shape `(n, num_classes)`."""
         rows = as_array(self.extractor.probabilities(images))
         if rows.ndim != 2 or len(rows) != len(images):
@@ -267,7 +278,7 @@ class ClassifierMetric(FeatureMetric):
         return probability_rows(f"probabilities of {self.extractor.name}", rows)
 
 
-def image_batches(name, images):
+def image_batches(name: str, images: Images) -> Iterator[np.ndarray]:
     """Yield arrays `(n, height, width, channels)` of images that are an array or come in batches."""
     count = 0
     for batch in _batches(name, images):
@@ -306,7 +317,7 @@ def _batches(name, images):
     return images
 
 
-def feature_rows(name, features):
+def feature_rows(name: str, features: Array) -> np.ndarray:
     """Return features as an array `(n, d)` of finite numbers, or say why they are none."""
     rows = as_array(features)
     if rows.ndim != 2:
@@ -330,9 +341,9 @@ def feature_rows(name, features):
     return rows
 
 
-def probability_rows(name, probabilities):
+def probability_rows(name: str, probabilities: Array) -> np.ndarray:
     """Return probabilities of classes as a float64 array `(n, d)`, or say why they are none."""
-    rows = np.float64(feature_rows(name, probabilities))
+    rows = feature_rows(name, probabilities).astype("float64")
     sums = rows.sum(axis=1)
     if rows.min() < 0 or abs(sums - 1).max() > ROUNDING:
         raise ValueError(
@@ -343,12 +354,12 @@ def probability_rows(name, probabilities):
     return rows
 
 
-def as_array(data):
+def as_array(data: Array) -> np.ndarray:
     """Return data as a NumPy array; on torch also a tensor of another device, or with gradients."""
     return ops.convert_to_numpy(data) if ops.is_tensor(data) else np.asarray(data)
 
 
-def array_rows(name, data):
+def array_rows(name: str, data: Array) -> np.ndarray:
     """Return data as an array of numbers of shape `(n, ...)`, or say why it is none."""
     if not hasattr(data, "__array__") and not isinstance(data, (list, tuple)):
         raise TypeError(
@@ -369,7 +380,7 @@ def array_rows(name, data):
     return rows
 
 
-def same_image_shape(name, shape, other_name, other_shape):
+def same_image_shape(name: str, shape: Shape, other_name: str, other_shape: Shape) -> None:
     """Refuse images of two shapes, also of equally many pixels; vectors may be flattened images."""
     if len(shape) > 1 and len(other_shape) > 1 and shape != other_shape:
         raise ValueError(
@@ -378,7 +389,7 @@ def same_image_shape(name, shape, other_name, other_shape):
         )
 
 
-def same_width(name, rows, other_name, other_rows):
+def same_width(name: str, rows: np.ndarray, other_name: str, other_rows: np.ndarray) -> None:
     """Refuse features of two different extractors."""
     if rows.shape[1] != other_rows.shape[1]:
         raise ValueError(
@@ -387,7 +398,7 @@ def same_width(name, rows, other_name, other_rows):
         )
 
 
-def warn(message):
+def warn(message: str) -> None:
     """Give a warning that points to the line outside of this package that led here."""
     frame, level = inspect.currentframe().f_back, 2
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("keras_gan."):
@@ -395,12 +406,12 @@ def warn(message):
     warnings.warn(message, stacklevel=level)
 
 
-def standard_error(values):
+def standard_error(values: np.ndarray) -> float:
     """Return the population standard deviation over √n, or NaN: one value says nothing of it."""
     return float(values.std() / np.sqrt(len(values))) if len(values) > 1 else math.nan
 
 
-def check_whole(least, **arguments):
+def check_whole(least: int, **arguments: Any) -> None:
     """Refuse arguments that are not whole numbers of `least` or more."""
     for name, value in arguments.items():
         if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:

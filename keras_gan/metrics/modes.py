@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from typing import Self
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from keras_gan.metrics.metric import (
     image_batches,
 )
 from keras_gan.metrics.neighbours import nearest_distances
+from keras_gan.types import Array, Images
 
 # A sample is of high quality within this many standard deviations of a centre.
 HIGH_QUALITY = 3.0
@@ -44,11 +46,11 @@ class GaussianMixture:
     ((1000, 2), 'float32', 7)
     """
 
-    def __init__(self, centres, std):
+    def __init__(self, centres: Array, std: float) -> None:
         self.centres, self.std = _centres(centres, std)
 
     @classmethod
-    def ring(cls, modes=8, radius=1.0, std=0.01):
+    def ring(cls, modes: int = 8, radius: float = 1.0, std: float = 0.01) -> Self:
         """Return `modes` Gaussians at equal angles on a circle around the origin."""
         check_whole(1, modes=modes)
         _positive(radius=radius)
@@ -57,14 +59,14 @@ class GaussianMixture:
         return cls(radius * np.stack([np.cos(angles), np.sin(angles)], axis=1), std)
 
     @classmethod
-    def grid(cls, side=5, spacing=2.0, std=0.05):
+    def grid(cls, side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Self:
         """Return `side`² Gaussians on a square grid around the origin, `spacing` apart."""
         check_whole(1, side=side)
         _positive(spacing=spacing)
         ticks = spacing * (np.arange(side) - (side - 1) / 2)
         return cls(np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2), std)
 
-    def sample(self, n, seed):
+    def sample(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw points.
 
         Args:
@@ -82,7 +84,7 @@ class GaussianMixture:
         return (self.centres[labels] + noise).astype("float32"), labels
 
 
-def mode_coverage(samples, centres, std):
+def mode_coverage(samples: Array, centres: Array, std: float) -> tuple[int, float]:
     """Return how many modes of a Gaussian mixture samples reach, and their share of good ones.
 
     By the rule of VEEGAN (Srivastava et al., 2017, arXiv:1705.07761) and PacGAN (Lin et al., 2018,
@@ -119,7 +121,7 @@ def mode_coverage(samples, centres, std):
     return len(np.unique(nearest[good])), float(good.mean())
 
 
-def high_quality_ceiling(dimensions):
+def high_quality_ceiling(dimensions: int) -> float:
     """Return the share of a Gaussian within 3 standard deviations: the most that a model should reach.
 
     It is the χ² distribution function at 9 for so many dimensions: 0.98889 in 2, but 0.017 in 20,
@@ -175,15 +177,15 @@ class ModeCoverage(Metric):
 
     names = ("modes", "high_quality")
 
-    def __init__(self, centres, std, split=None):
+    def __init__(self, centres: Array, std: float, split: str | None = None) -> None:
         self.centres, self.std = _centres(centres, std)
         self.split = split
 
-    def reference(self, real):
+    def reference(self, real: Array | None) -> int:
         """Return the number of real points."""
         return 0 if real is None else len(array_rows("real", real))
 
-    def compare(self, reference, fake):
+    def compare(self, reference: int, fake: Array) -> Score:
         """See base class."""
         fake = array_rows("fake", fake)
         modes, high_quality = mode_coverage(fake, self.centres, self.std)
@@ -198,7 +200,9 @@ class ModeCoverage(Metric):
         )
 
 
-def stack_digits(images, n, seed, labels=None):
+def stack_digits(
+    images: Array, n: int, seed: int, labels: Array | None = None
+) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """Stack random digits as the colours of images: data with 1,000 modes of equal weight.
 
     Stacked MNIST is from Metz et al. (2016, arXiv:1611.02163); the three digits of an
@@ -244,7 +248,7 @@ def stack_digits(images, n, seed, labels=None):
     return stacked, _stacked(labels[chosen].T)
 
 
-def stacked_digit_modes(classes, real_classes=None):
+def stacked_digit_modes(classes: Array, real_classes: Array | None = None) -> tuple[int, float]:
     """Return how many of the 1,000 modes of stacked digits are reached, and a KL divergence in nats.
 
     As Metz et al. (2016, arXiv:1611.02163) and Lin et al. (2018, arXiv:1712.04086) measure: a mode
@@ -315,12 +319,12 @@ class StackedDigits(ClassifierMetric):
 
     names = ("modes", "kl")
 
-    def summarise(self, real):
+    def summarise(self, real: Images) -> tuple[int, int, float]:
         """Return the number of real images, their modes and their divergence."""
         classes = self._classes("real", real)
         return len(classes), *stacked_digit_modes(classes)
 
-    def judge(self, summary, fake):
+    def judge(self, summary: tuple[int, int, float], fake: Images) -> Score:
         """Return the `Score` of samples; `summary` is what `summarise` returned."""
         num_real, real_modes, real_kl = summary
         classes = self._classes("fake", fake)
@@ -366,7 +370,7 @@ def _positive(**arguments):
             raise ValueError(f"`{name}` is a finite number greater than 0. Received: {value!r}")
 
 
-def _centres(centres, std):
+def _centres(centres, std) -> tuple[np.ndarray, float]:
     _positive(std=std)
     centres = np.asarray(centres, dtype="float64")
     if centres.ndim != 2 or centres.size == 0 or not np.isfinite(centres).all():
@@ -382,7 +386,7 @@ def _centres(centres, std):
     return centres, float(std)
 
 
-def _classes(name, classes, count=STACKED_CLASSES):
+def _classes(name, classes, count=STACKED_CLASSES) -> np.ndarray:
     classes = np.asarray(classes)
     if classes.ndim != 1 or classes.size == 0 or not np.issubdtype(classes.dtype, np.integer):
         raise ValueError(

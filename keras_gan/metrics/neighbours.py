@@ -2,13 +2,20 @@
 
 import numpy as np
 
-from keras_gan.metrics.metric import FeatureMetric, check_whole, feature_rows, same_width
+from keras_gan.metrics.metric import FeatureMetric, Score, check_whole, feature_rows, same_width
+from keras_gan.types import Array, Extractor, Images
 
 BLOCK_SIZE = 1000
 ROUNDING = 1e-12
 
 
-def nearest_distances(queries, references, k=1, exclude_self=False, block_size=BLOCK_SIZE):
+def nearest_distances(
+    queries: Array,
+    references: Array,
+    k: int = 1,
+    exclude_self: bool = False,
+    block_size: int = BLOCK_SIZE,
+) -> np.ndarray:
     """Return the Euclidean distances from each query to its k nearest references, nearest first.
 
     Neighbours are found block by block in float64 (to 1e-8 of the spread of the rows), and their
@@ -61,7 +68,9 @@ def nearest_distances(queries, references, k=1, exclude_self=False, block_size=B
     return np.sqrt(np.concatenate(found))
 
 
-def precision_recall(real, fake, k=3, block_size=BLOCK_SIZE):
+def precision_recall(
+    real: Array, fake: Array, k: int = 3, block_size: int = BLOCK_SIZE
+) -> tuple[float, float]:
     """Shares of samples that look real, and of real images that the samples reach.
 
     Around each row lies a ball that ends at its k-th neighbour of its own set. Precision is the share
@@ -97,7 +106,9 @@ def precision_recall(real, fake, k=3, block_size=BLOCK_SIZE):
     return _precision_recall(real, _radii("real", real, k, block_size), fake, k, block_size)
 
 
-def density_coverage(real, fake, k=5, block_size=BLOCK_SIZE):
+def density_coverage(
+    real: Array, fake: Array, k: int = 5, block_size: int = BLOCK_SIZE
+) -> tuple[float, float]:
     """How densely samples lie among real images, and the share of real images that they cover.
 
     Around each real row lies a ball that ends at its k-th real neighbour. Density is the number of balls
@@ -138,13 +149,13 @@ def density_coverage(real, fake, k=5, block_size=BLOCK_SIZE):
 class _Balls(FeatureMetric):
     """What metrics of the balls around features have in common."""
 
-    def __init__(self, extractor, k, split, block_size):
+    def __init__(self, extractor: Extractor, k: int, split: str | None, block_size: int) -> None:
         super().__init__(extractor, split)
         check_whole(1, k=k, block_size=block_size)
         self.k = k
         self.block_size = block_size
 
-    def summarise(self, real):
+    def summarise(self, real: Images) -> tuple[np.ndarray, np.ndarray]:
         """Return the features of real images and the radii of their balls."""
         features = self.gather("real", real)
         return features, _radii("real", features, self.k, self.block_size)
@@ -182,10 +193,12 @@ class PrecisionRecall(_Balls):
 
     names = ("precision", "recall")
 
-    def __init__(self, extractor, k=3, split=None, block_size=BLOCK_SIZE):
+    def __init__(
+        self, extractor: Extractor, k: int = 3, split: str | None = None, block_size: int = BLOCK_SIZE
+    ) -> None:
         super().__init__(extractor, k, split, block_size)
 
-    def judge(self, summary, fake):
+    def judge(self, summary: tuple[np.ndarray, np.ndarray], fake: Images) -> Score:
         """Return the `Score` of samples held against such features."""
         features = self.gather("fake", fake)
         precision, recall = _precision_recall(*summary, features, self.k, self.block_size)
@@ -224,10 +237,12 @@ class DensityCoverage(_Balls):
 
     names = ("density", "coverage")
 
-    def __init__(self, extractor, k=5, split=None, block_size=BLOCK_SIZE):
+    def __init__(
+        self, extractor: Extractor, k: int = 5, split: str | None = None, block_size: int = BLOCK_SIZE
+    ) -> None:
         super().__init__(extractor, k, split, block_size)
 
-    def judge(self, summary, fake):
+    def judge(self, summary: tuple[np.ndarray, np.ndarray], fake: Images) -> Score:
         """Return the `Score` of samples held against such features."""
         features = self.gather("fake", fake)
         density, coverage = _density_coverage(*summary, features, self.k, self.block_size)

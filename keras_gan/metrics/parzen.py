@@ -3,17 +3,25 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from keras_gan.metrics.metric import Metric, array_rows, check_whole, same_image_shape, standard_error
+from keras_gan.types import Array, ValueRange
 
 BLOCK_SIZE = 1000
 ROUNDING = 1e-6
 BANDWIDTHS = tuple(np.logspace(-1, 0, 10).tolist())
 
 
-def parzen_log_likelihood(samples, queries, bandwidth, block_size=BLOCK_SIZE, dtype="float32"):
+def parzen_log_likelihood(
+    samples: Array,
+    queries: Array,
+    bandwidth: float | Array,
+    block_size: int = BLOCK_SIZE,
+    dtype: str = "float32",
+) -> np.ndarray:
     """Log-likelihood of each query under Gaussian windows set on the samples, in nats.
 
     Estimates the density of a model that can only be sampled, as Goodfellow et al. (2014,
@@ -76,7 +84,13 @@ def parzen_log_likelihood(samples, queries, bandwidth, block_size=BLOCK_SIZE, dt
     return log_likelihoods if np.ndim(bandwidth) else log_likelihoods[0]
 
 
-def select_bandwidth(samples, validation, grid=BANDWIDTHS, dtype="float32", block_size=BLOCK_SIZE):
+def select_bandwidth(
+    samples: Array,
+    validation: Array,
+    grid: Array = BANDWIDTHS,
+    dtype: str = "float32",
+    block_size: int = BLOCK_SIZE,
+) -> float:
     """Return the bandwidth of a grid under which validation images are likeliest.
 
     The choice belongs to images that the result is not reported on: validation, never test. A
@@ -135,14 +149,14 @@ class ParzenResult:
     bandwidth: float
     num_samples: int
     num_test: int
-    value_range: tuple = (0.0, 1.0)
+    value_range: ValueRange = (0.0, 1.0)
     num_validation: int | None = None
     dtype: str = "float32"
     at_edge: bool = False
     split: str | None = None
 
     @property
-    def values(self):
+    def values(self) -> dict[str, float]:
         """The numbers by the names under which callbacks log them."""
         return {
             "parzen_log_likelihood": self.log_likelihood,
@@ -150,7 +164,7 @@ class ParzenResult:
             "parzen_bandwidth": self.bandwidth,
         }
 
-    def __str__(self):
+    def __str__(self) -> str:
         test = f"{self.num_test} test images" + (f" of {self.split}" if self.split else "")
         text = (
             f"{self.log_likelihood:.1f} ± {self.standard_error:.1f} nats "
@@ -193,7 +207,14 @@ class ParzenWindow(Metric):
 
     names = ("parzen_log_likelihood", "parzen_standard_error", "parzen_bandwidth")
 
-    def __init__(self, validation, grid=BANDWIDTHS, dtype="float32", block_size=BLOCK_SIZE, split=None):
+    def __init__(
+        self,
+        validation: Array,
+        grid: Array = BANDWIDTHS,
+        dtype: str = "float32",
+        block_size: int = BLOCK_SIZE,
+        split: str | None = None,
+    ) -> None:
         check_whole(1, block_size=block_size)
         self.validation = _images("validation", validation, dtype)
         self.grid = tuple(_bandwidths(grid).tolist())
@@ -201,22 +222,22 @@ class ParzenWindow(Metric):
         self.block_size = block_size
         self.split = split
 
-    def reference(self, real):
+    def reference(self, real: Array) -> np.ndarray:
         """Return the test images as an array."""
         real = _images("real", real, self.dtype)
         same_image_shape("real", real.shape[1:], "validation", self.validation.shape[1:])
         return real
 
-    def compare(self, reference, fake):
+    def compare(self, reference: np.ndarray, fake: Array) -> ParzenResult:
         """Return the `ParzenResult` of samples on the test images."""
-        options = {"dtype": self.dtype, "block_size": self.block_size}
+        options: dict[str, Any] = {"dtype": self.dtype, "block_size": self.block_size}
         bandwidth = select_bandwidth(fake, self.validation, self.grid, **options)
         log_likelihoods = parzen_log_likelihood(fake, reference, bandwidth, **options)
         return ParzenResult(
             log_likelihood=float(log_likelihoods.mean()),
             standard_error=standard_error(log_likelihoods),
             bandwidth=bandwidth,
-            num_samples=len(fake),
+            num_samples=len(array_rows("fake", fake)),
             num_test=len(log_likelihoods),
             num_validation=len(self.validation),
             dtype=self.dtype,
@@ -225,7 +246,7 @@ class ParzenWindow(Metric):
         )
 
 
-def _images(name, data, dtype):
+def _images(name, data, dtype) -> np.ndarray:
     """Return an array `(n, ...)` of numbers in [0, 1], or say why data is none."""
     if dtype not in ("float32", "float64"):
         raise ValueError(f"`dtype` is 'float32' or 'float64'. Received: {dtype!r}")

@@ -3,9 +3,12 @@
 import contextlib
 import math
 import numbers
+from collections.abc import Iterator
 
 import keras
 from keras import ops
+
+from keras_gan.types import Tensor
 
 
 class Average:
@@ -36,7 +39,7 @@ class Average:
     2.333
     """
 
-    def __init__(self, network, decay):
+    def __init__(self, network: keras.Model, decay: float) -> None:
         if not isinstance(decay, numbers.Real) or not 0 < decay < 1:
             raise ValueError(
                 "The decay of an average is a number in (0, 1), such as 0.999 for an average over about "
@@ -51,7 +54,7 @@ class Average:
             for weight, dtype in ((w, _at_least_float32(w.dtype)) for w in network.weights)
         ]
 
-    def update(self, step):
+    def update(self, step: int | Tensor) -> None:
         """Take the weights as they are after `step` steps, counted from 1, into the average."""
         # The share of the newest weights, (1 − decay) / (1 − decayᵗ), without a difference of numbers
         # that float32 holds to be the same.
@@ -64,7 +67,7 @@ class Average:
             else:
                 average.assign(weight)
 
-    def applied(self):
+    def applied(self) -> keras.StatelessScope:
         """Return a context in which the network computes with the average."""
         averages = [
             ops.cast(a, w.dtype) for a, w in zip(self.variables, self.network.weights, strict=True)
@@ -72,7 +75,7 @@ class Average:
         return keras.StatelessScope(list(zip(self.network.weights, averages, strict=True)))
 
     @contextlib.contextmanager
-    def as_weights(self):
+    def as_weights(self) -> Iterator[None]:
         """Make the average the network's own weights for the code inside, which writes them."""
         before = [ops.copy(weight) for weight in self.network.weights]
         self.hand_over()
@@ -82,7 +85,7 @@ class Average:
             for weight, value in zip(self.network.weights, before, strict=True):
                 weight.assign(value)
 
-    def hand_over(self):
+    def hand_over(self) -> None:
         """Make the average the network's own weights, for good."""
         for weight, average in zip(self.network.weights, self.variables, strict=True):
             weight.assign(ops.copy(ops.cast(average, weight.dtype)))

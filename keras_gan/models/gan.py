@@ -4,7 +4,8 @@ import contextlib
 import copy
 import functools
 import numbers
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -18,6 +19,7 @@ from keras_gan.models.saving import Saving
 from keras_gan.models.supervisor import supervised
 from keras_gan.terms import Term
 from keras_gan.terms import get as get_term
+from keras_gan.types import Array, Critic, Logs, Tensor
 
 _LOGS = ("d_loss", "g_loss", "d_real", "d_fake")
 _NORMS = ("d_gradient_norm", "g_gradient_norm")
@@ -45,11 +47,11 @@ class Player(NamedTuple):
     fuse: bool = False
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         """The weights that the player owns."""
         return self.network.trainable_variables
 
-    def move(self, grads):
+    def move(self, grads: Sequence[Tensor]) -> None:
         """Take a step of the optimizer."""
         backend.apply(self.optimizer, grads, self.variables, self.fuse)
 
@@ -89,7 +91,14 @@ class GAN(Objectives, Saving, keras.Model):
     (5, 2)
     """
 
-    def __init__(self, generator, discriminator, prior="uniform", seed=None, **kwargs):
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        prior: str | priors.Prior | Any = "uniform",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         fit = networks.fit_together(generator, discriminator, priors.get(prior))
         self.prior, self.sample_shape, self.condition_shape = fit
@@ -99,33 +108,33 @@ class GAN(Objectives, Saving, keras.Model):
         self.seed = networks.check_seed(seed)
         self.noise = keras.random.SeedGenerator(self.child_seed(0))
         self.validation_noise = keras.random.SeedGenerator(self.child_seed(1))
-        self._trackers = {}
+        self._trackers: dict[str, keras.metrics.Metric] = {}
         # What terms, update rule and average keep between steps, as weights of the GAN: on JAX nothing
         # else gets into the compiled step and out of it.
-        self.training_state = []
-        self.average = None
+        self.training_state: list[keras.Variable] = []
+        self.average: Average | None = None
         self.built = True
         if networks.last_layer(discriminator) is None:
             large = self.probe(lambda critic, samples: critic(100.0 * (2.0 * samples - 1.0)))
             networks.warn_of_probabilities(discriminator, large)
 
     @property
-    def conditional(self):
+    def conditional(self) -> bool:
         """Whether the networks take a condition beside latents and samples."""
         return self.condition_shape is not None
 
     @property
-    def d_optimizer(self):
+    def d_optimizer(self) -> keras.optimizers.Optimizer:
         """The discriminator's optimizer; its `iterations` count the discriminator's steps."""
         return self.optimizer.d
 
     @property
-    def g_optimizer(self):
+    def g_optimizer(self) -> keras.optimizers.Optimizer:
         """The generator's optimizer; its `iterations` count the generator's steps."""
         return self.optimizer.g
 
     @property
-    def players(self):
+    def players(self) -> list[Player]:
         """The two players, discriminator first."""
         d_norm, g_norm = _NORMS if self.gradient_norms else (None, None)
         fuse = self.asked_jit_compile is not False
@@ -135,32 +144,32 @@ class GAN(Objectives, Saving, keras.Model):
         ]
 
     @property
-    def seeds(self):
+    def seeds(self) -> list[keras.Variable]:
         """The states of noise and dropout, which Keras does not count as weights."""
         weights = {id(variable) for variable in self.weights}
         return [variable for variable in self.variables if id(variable) not in weights]
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         """The epoch means that are logged."""
         return list(self._trackers.values())
 
     def compile(
         self,
-        d_optimizer,
-        g_optimizer,
-        loss="non_saturating",
-        terms=(),
-        update="alternating",
-        discriminator_steps=1,
-        joint=False,
-        share_fakes=False,
-        average_decay=None,
-        gradient_norms=False,
-        run_eagerly=False,
-        steps_per_execution=1,
-        jit_compile="auto",
-    ):
+        d_optimizer: str | keras.optimizers.Optimizer,
+        g_optimizer: str | keras.optimizers.Optimizer,
+        loss: str | losses.Loss = "non_saturating",
+        terms: str | Term | Iterable[str | Term] = (),
+        update: str | updates.UpdateRule = "alternating",
+        discriminator_steps: int = 1,
+        joint: bool = False,
+        share_fakes: bool = False,
+        average_decay: float | None = None,
+        gradient_norms: bool = False,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+    ) -> None:
         """Say how the players learn.
 
         Args:
@@ -234,13 +243,13 @@ class GAN(Objectives, Saving, keras.Model):
         pair.build(owned)
         return pair
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Callable[..., Any] | None:
         """See base class; refuses networks that several replicas would spoil."""
         backend.check_replicas(self)
         return super().make_train_function(force)
 
     @backend.step
-    def train_step(self, data):
+    def train_step(self, data: Any) -> Logs:
         """Algorithm 1: k steps of the discriminator, then one of the generator."""
         d, g = self.players
         minibatches, flaw = self.read_batch(data)  # k of m examples each
@@ -251,7 +260,9 @@ class GAN(Objectives, Saving, keras.Model):
             self._report(flaw)
             fresh = self.update.alternates and not self.share_fakes
             for real, fake, condition in self.with_fakes(minibatches if fresh else minibatches[:-1]):
-                objective = functools.partial(self.discriminator_objective, real, fake, condition)
+                objective: Callable[..., Any] = functools.partial(
+                    self.discriminator_objective, real, fake, condition
+                )
                 values += self._log(updates.descend(objective, [d]), real)
             real, condition = minibatches[-1]
             latents = self.prior.sample(ops.shape(real)[0], self.noise)
@@ -269,7 +280,7 @@ class GAN(Objectives, Saving, keras.Model):
         return self.get_metrics_result()
 
     @backend.step
-    def test_step(self, data):
+    def test_step(self, data: Any) -> Logs:
         """Both losses on validation data, with fresh latents, dropout off, and nothing updated."""
         ((real, condition),), flaw = self.read_batch(data, minibatches=1)
         self._report(flaw)
@@ -293,11 +304,19 @@ class GAN(Objectives, Saving, keras.Model):
         for name in ("d_loss", "g_loss"):
             self._trackers[name].update_state(flaw, sample_weight=0.0)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor | list[Tensor], training: bool = False) -> Tensor:
         """Turn latents (or `[latents, condition]`) into samples."""
         return self.generator(inputs, training=training)
 
-    def generate(self, n=None, seed=None, condition=None, batch_size=500, averaged=False, latents=None):
+    def generate(
+        self,
+        n: int | None = None,
+        seed: int | None = None,
+        condition: Array | None = None,
+        batch_size: int = 500,
+        averaged: bool = False,
+        latents: Array | None = None,
+    ) -> np.ndarray:
         """Draw samples from the generator, as after training: no dropout, moving statistics.
 
         Args:
@@ -348,7 +367,7 @@ class GAN(Objectives, Saving, keras.Model):
             ]
         return np.concatenate(samples)
 
-    def kept_average(self):
+    def kept_average(self) -> Average:
         """Return the average of the generator's weights, or say how to keep one.
 
         Raises:
@@ -361,7 +380,16 @@ class GAN(Objectives, Saving, keras.Model):
             )
         return self.average
 
-    def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: keras.callbacks.Callback | Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
         """Train as `keras.Model.fit` does, on `x`, `(x, condition)` or a dataset of them.
 
         A dataset of `kg.datasets.load` is told each epoch's number, so that its order depends on the
@@ -377,13 +405,13 @@ class GAN(Objectives, Saving, keras.Model):
         with backend.state_kept(self):
             return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
-    def child_seed(self, number):
+    def child_seed(self, number: int) -> int:
         """Return an integer seed of its own for part `number` of this GAN's randomness."""
         return backend.seed_integer(
             int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         )
 
-    def probe(self, function):
+    def probe(self, function: Callable[[Critic, Tensor], Any]) -> Any:
         """Return `function(critic, samples)` for two random samples, with nothing left behind."""
         # An axis of free length, as in sequences, is tried with 8 entries.
         shape = [2, *(size or 8 for size in self.sample_shape)]
@@ -392,7 +420,7 @@ class GAN(Objectives, Saving, keras.Model):
         with networks.frozen(self.discriminator):
             return function(functools.partial(self.judge, condition=condition), samples)
 
-    def probe_generator(self, function):
+    def probe_generator(self, function: Callable[[Critic, Tensor], Any]) -> Any:
         """Return `function(make, latents)` for two random latents, with nothing left behind."""
         make = functools.partial(self.make, condition=self._zero_condition())
         with networks.frozen(self.generator):

@@ -1,11 +1,14 @@
 """What the two players of a GAN see of a batch, and what they minimise on it."""
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_gan import backend, networks, updates
+from keras_gan.types import Logs, Player, Tensor
 
 
 class Objectives:
@@ -28,7 +31,9 @@ class Objectives:
     (3, 1)
     """
 
-    def read_batch(self, data, minibatches=None):
+    def read_batch(
+        self, data: Any, minibatches: int | None = None
+    ) -> tuple[list[tuple[Tensor, Tensor | None]], Tensor]:
         """Check a batch and cut it into k pairs of examples and condition (None if there is none).
 
         Returns:
@@ -53,7 +58,9 @@ class Objectives:
         slices = [slice(i * rows, (i + 1) * rows) for i in range(k)]
         return [(real[s], None if condition is None else condition[s]) for s in slices], flaw
 
-    def with_fakes(self, minibatches):
+    def with_fakes(
+        self, minibatches: Sequence[tuple[Tensor, Tensor | None]]
+    ) -> list[tuple[Tensor, Tensor, Tensor | None]]:
         """Add m fakes to each minibatch, all from one pass of the generator, which does not move."""
         if not minibatches:
             return []
@@ -69,17 +76,25 @@ class Objectives:
             for i, (real, condition) in enumerate(minibatches)
         ]
 
-    def make(self, latents, condition=None, training=False):
+    def make(self, latents: Tensor, condition: Tensor | None = None, training: bool = False) -> Tensor:
         """Turn latents into float32 samples."""
         inputs = latents if condition is None else [latents, condition]
         return ops.cast(self.generator(inputs, training=training), "float32")
 
-    def judge(self, samples, condition=None, training=False, network=None):
+    def judge(
+        self,
+        samples: Tensor,
+        condition: Tensor | None = None,
+        training: bool = False,
+        network: keras.Model | None = None,
+    ) -> Tensor:
         """Turn samples into float32 logits, or into what another network makes of the same inputs."""
         inputs = samples if condition is None else [samples, condition]
         return ops.cast((network or self.discriminator)(inputs, training=training), "float32")
 
-    def judge_both(self, real, fake, condition, training):
+    def judge_both(
+        self, real: Tensor, fake: Tensor, condition: Tensor | None, training: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the logits of real and of fake examples, and the discriminator's regularization."""
         if self.joint:
             samples = ops.concatenate([real, fake], axis=0)
@@ -94,19 +109,25 @@ class Objectives:
             regularization.append(sum(self.discriminator.losses))
         return *logits, 0.5 * sum(regularization)
 
-    def discriminator_objective(self, real, fake, condition, training=True):
+    def discriminator_objective(
+        self, real: Tensor, fake: Tensor, condition: Tensor | None, training: bool = True
+    ) -> tuple[list[Tensor], Logs]:
         """Return `([d_loss], logs)` on given fakes."""
         *logits, regularization = self.judge_both(real, fake, condition, training)
         batch = (real, fake, condition, training)
         loss, logs = self._whole_loss("discriminator", logits, regularization, batch)
         return [loss], {**logs, **self._decisions(logits)}
 
-    def generator_objective(self, real, latents, condition, training=True):
+    def generator_objective(
+        self, real: Tensor, latents: Tensor, condition: Tensor | None, training: bool = True
+    ) -> tuple[list[Tensor], Logs]:
         """Return `([g_loss], logs)`; real examples are judged only if the loss asks for them."""
         fake = self.make(latents, condition, training)
         return self._generator_loss(real, fake, sum(self.generator.losses), condition, training)
 
-    def shared_objective(self, d, real, latents, condition):
+    def shared_objective(
+        self, d: Player, real: Tensor, latents: Tensor, condition: Tensor | None
+    ) -> tuple[list[Tensor], Logs]:
         """Return `([g_loss], logs)` on fakes that player `d` has taken a step on, from the same pass."""
         fake = self.make(latents, condition, training=True)
         regularization = sum(self.generator.losses)
@@ -124,7 +145,9 @@ class Objectives:
         loss, logs = self._whole_loss("generator", logits, regularization, batch)
         return [loss], logs
 
-    def game_objective(self, real, latents, condition, training=True):
+    def game_objective(
+        self, real: Tensor, latents: Tensor, condition: Tensor | None, training: bool = True
+    ) -> tuple[list[Tensor], Logs]:
         """Return `([d_loss, g_loss], logs)` from one pass through both networks."""
         fake = self.make(latents, condition, training)
         g_regularization = sum(self.generator.losses)

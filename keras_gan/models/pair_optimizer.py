@@ -1,8 +1,12 @@
 """The two optimizers of a GAN as the one that Keras expects of a model."""
 
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
 import keras
 
 from keras_gan.models.saving import restore
+from keras_gan.types import Tensor
 
 
 class PairOptimizer(keras.optimizers.Optimizer):
@@ -18,11 +22,13 @@ class PairOptimizer(keras.optimizers.Optimizer):
         g: the generator's optimizer.
     """
 
-    def __init__(self, d, g):
+    built: bool
+
+    def __init__(self, d: keras.optimizers.Optimizer, g: keras.optimizers.Optimizer) -> None:
         super().__init__(learning_rate=0.0, name="pair_optimizer")
         self.d, self.g = d, g
 
-    def build(self, variables):
+    def build(self, variables: Sequence[Sequence[keras.Variable]]) -> None:
         """Make the slots of both optimizers, for `[d_variables, g_variables]`."""
         if not self.built:
             for optimizer, own in zip((self.d, self.g), variables, strict=True):
@@ -30,17 +36,17 @@ class PairOptimizer(keras.optimizers.Optimizer):
             self.built = True
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         """The variables of both optimizers, and the number of steps."""
         return [*self.d.variables, *self.g.variables, self.iterations]
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Tensor:
         """The generator's learning rate, for callbacks that report one."""
         return self.g.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value):
+    def learning_rate(self, value: Any) -> None:
         raise ValueError(
             "A GAN has two optimizers, so that `LearningRateScheduler` and `ReduceLROnPlateau` cannot "
             "know whose learning rate to set. Pass a `keras.optimizers.schedules` schedule to either "
@@ -48,15 +54,15 @@ class PairOptimizer(keras.optimizers.Optimizer):
             f"Received: learning_rate={value}"
         )
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         """Save the number of steps: `d` and `g` are saved as objects of their own."""
         store["iterations"] = keras.ops.convert_to_numpy(self.iterations)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Load what `save_own_variables` saved."""
         restore({"iterations": self.iterations}, store, "the optimizers")
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
         """Let both optimizers set their final values, at the end of `fit`."""
         for optimizer in (self.d, self.g):
             variables = optimizer._trainable_variables

@@ -8,12 +8,16 @@ import os
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from typing import IO, Any, Self
 
 import h5py
 import keras
 import numpy as np
 from keras import ops
+
+from keras_gan.types import Config, PathLike
 
 # What the arrays of training are called in a file: a GAN that is not compiled has no place for them.
 _TRAINING = ("d_optimizer/", "g_optimizer/", "optimizer/", "vars/state_")
@@ -25,7 +29,13 @@ class Saving:
     # Whether `load_own_variables` looks at the whole file: only where nobody has done so before.
     _checks_file = True
 
-    def save(self, filepath, overwrite=True, zipped=None, **kwargs):
+    def save(
+        self,
+        filepath: PathLike | IO[bytes],
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Write networks, optimizers, settings and the state of training to one `.keras` file.
 
         A file takes the place of an older one at once, when all of it is on the disk: whatever
@@ -50,7 +60,9 @@ class Saving:
         with _written_whole(filepath, ".keras", wanted, self._size()) as path:
             super().save(path, overwrite=overwrite, zipped=zipped, **kwargs)
 
-    def save_weights(self, filepath, overwrite=True, max_shard_size=None):
+    def save_weights(
+        self, filepath: PathLike, overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
         """Write all that training changes to one `.weights.h5` file: weights, optimizers, seeds.
 
         The file appears as that of `save` does. Shards are written by Keras as of any model.
@@ -64,7 +76,7 @@ class Saving:
         with _written_whole(filepath, ".weights.h5", wanted, self._size()) as path:
             super().save_weights(path, overwrite=overwrite, max_shard_size=max_shard_size)
 
-    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+    def load_weights(self, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Load all that `save_weights` or `save` wrote; on any error the GAN stays as it was.
 
         A GAN that is not compiled takes the networks of any GAN's file, and leaves the optimizers.
@@ -133,7 +145,7 @@ class Saving:
         if received != expected:
             raise ValueError(_mismatch(expected, received))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return what `GAN(...)` was called with, serialized."""
         parts = {"generator": self.generator, "discriminator": self.discriminator}
         parts["prior"] = self.prior
@@ -141,26 +153,26 @@ class Saving:
         return {**config, "seed": self.seed, "name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         """Make the GAN from what `get_config` returned."""
         parts = {name: config[name] for name in ("generator", "discriminator", "prior")}
         parts = {k: keras.saving.deserialize_keras_object(v) for k, v in parts.items()}
         return cls(**{**config, **parts})
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> Config | None:
         """Return what `compile` was called with, serialized."""
         if not self.compiled:
             return None
         parts = {"d_optimizer": self.d_optimizer, "g_optimizer": self.g_optimizer}
         parts.update(loss=self.loss, update=self.update, terms=list(self.terms))
         config = {k: _portable(keras.saving.serialize_keras_object(v)) for k, v in parts.items()}
-        names = ("discriminator_steps", "joint", "share_fakes", "average_decay", "gradient_norms")
-        names = (*names, "run_eagerly", "steps_per_execution")
+        names = ["discriminator_steps", "joint", "share_fakes", "average_decay", "gradient_norms"]
+        names += ["run_eagerly", "steps_per_execution"]
         config.update({name: getattr(self, name) for name in names})
         # What was asked for: "auto" means another thing on another machine.
         return {**config, "jit_compile": self.asked_jit_compile}
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: Config) -> None:
         """Compile with what `get_compile_config` returned, which also makes the optimizers' slots."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
@@ -172,12 +184,12 @@ class Saving:
             **{f"state_{i}": variable for i, variable in enumerate(self.training_state)},
         }
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         """Save the state of the noise, of the networks' dropout, and of terms, rule and average."""
         for name, variable in self._own_state().items():
             store[name] = ops.convert_to_numpy(variable)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Load what `save_own_variables` saved, if the file is that of such a GAN."""
         # `load_model` has no other place where a file can be looked at as a whole: Keras would leave
         # out an optimizer with a warning, and surplus layers without one.
@@ -199,7 +211,7 @@ def _portable(config):
     return config
 
 
-def restore(variables, store, owner):
+def restore(variables: Mapping[str, keras.Variable], store: Mapping[str, Any], owner: str) -> None:
     """Assign to variables what a store of Keras holds under their names.
 
     Args:
@@ -223,7 +235,7 @@ def restore(variables, store, owner):
         variable.assign(store[name])
 
 
-def sync(path):
+def sync(path: PathLike) -> None:
     """Return when a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

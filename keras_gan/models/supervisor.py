@@ -1,8 +1,12 @@
 """What a GAN watches during its own `fit`."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
+
+from keras_gan.types import Logs
 
 _EMPTY = (
     "The training data are empty: no batch came in the first epoch. Expected at least one batch of "
@@ -11,7 +15,9 @@ _EMPTY = (
 )
 
 
-def supervised(callbacks, data, shuffle):
+def supervised(
+    callbacks: keras.callbacks.Callback | Sequence[Any] | None, data: Any, shuffle: bool
+) -> list[keras.callbacks.Callback]:
     """Return the callbacks of `fit` in the order in which they act, with a `Supervisor` as the first.
 
     One that keeps the state of the others (it has a method `keep`) comes before them, so that it sees
@@ -46,26 +52,26 @@ class Supervisor(keras.callbacks.Callback):
     # Keras may report the logs of a step while the next one runs.
     async_safe = True
 
-    def __init__(self, data):
+    def __init__(self, data: Any) -> None:
         super().__init__()
         self._data = data
         self._batches = 0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Set the data's epoch, on which its order depends."""
-        counter = getattr(self._data, "epoch", None)
+        counter: Any = getattr(self._data, "epoch", None)
         if hasattr(counter, "assign"):
             counter.assign(epoch)
         elif isinstance(counter, int):
             self._data.epoch = epoch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Count, and give `keras.callbacks.TerminateOnNaN` the `loss` that it looks for."""
         self._batches += 1
         if logs and not math.isfinite(logs["d_loss"] + logs["g_loss"]):
             logs["loss"] = math.nan
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Refuse data without a single batch."""
         if not self._batches:
             raise ValueError(_EMPTY)

@@ -11,6 +11,7 @@ from keras_gan.terms.penalties import (
     squared_norms,
 )
 from keras_gan.terms.term import Term
+from keras_gan.types import Config
 
 __all__ = [
     "DRAGAN",
@@ -28,7 +29,7 @@ __all__ = [
 TERMS = {"gradient_penalty": GradientPenalty, "dragan": DRAGAN, "r1": R1, "r2": R2}
 
 
-def get(identifier):
+def get(identifier: str | Config | Term) -> Term:
     """Return a term by name, by configuration or as it is.
 
     Args:

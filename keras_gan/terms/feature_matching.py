@@ -6,6 +6,7 @@ from keras import ops
 from keras_gan import backend
 from keras_gan.registry import unknown
 from keras_gan.terms.term import Term
+from keras_gan.types import Config, Critic, Game, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
@@ -33,11 +34,13 @@ class FeatureMatching(Term):
 
     player = "generator"
 
-    def __init__(self, layer, weight=1.0, interval=1, name=None):
+    def __init__(
+        self, layer: str, weight: float = 1.0, interval: int = 1, name: str | None = None
+    ) -> None:
         super().__init__(weight, interval, name)
         self.layer = layer
 
-    def build(self, gan):
+    def build(self, gan: Game) -> list[keras.Variable]:
         """See base class."""
         discriminator = gan.discriminator
         if not getattr(discriminator, "inputs", None):
@@ -52,7 +55,7 @@ class FeatureMatching(Term):
         self._features = keras.Model(discriminator.inputs, output)
         return []
 
-    def call(self, critic, real, fake):
+    def call(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
         """See base class."""
         of_real, of_fake = (
             backend.replica_mean(ops.mean(critic(samples, network=self._features), axis=0))
@@ -60,6 +63,6 @@ class FeatureMatching(Term):
         )
         return ops.mean(ops.square(of_real - of_fake))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {"layer": self.layer, **super().get_config()}

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_gan.terms.term import Term
+from keras_gan.types import Config, Critic, Game, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
@@ -28,13 +29,15 @@ class HistoricalAveraging(Term):
     'g_historical_averaging'
     """
 
-    def __init__(self, player, weight=1.0, interval=1, name=None):
+    def __init__(
+        self, player: str, weight: float = 1.0, interval: int = 1, name: str | None = None
+    ) -> None:
         if player not in ("discriminator", "generator"):
             raise ValueError(f"`player` must be 'discriminator' or 'generator'. Received: {player!r}")
         super().__init__(weight, interval, name or f"{player[0]}_historical_averaging")
         self.player = player
 
-    def build(self, gan):
+    def build(self, gan: Game) -> list[keras.Variable]:
         """See base class."""
         self._weights = getattr(gan, self.player).trainable_variables
         self._averages = [
@@ -44,7 +47,7 @@ class HistoricalAveraging(Term):
         self._count = keras.Variable(0.0, trainable=False, dtype="float32", name="count")
         return [*self._averages, self._count]
 
-    def observe(self):
+    def observe(self) -> None:
         """See base class."""
         self._count.assign_add(1.0)
         for weight, average in zip(self._weights, self._averages, strict=True):
@@ -52,12 +55,12 @@ class HistoricalAveraging(Term):
                 (ops.convert_to_tensor(weight) - average) / ops.cast(self._count, average.dtype)
             )
 
-    def call(self, critic, real, fake):
+    def call(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
         """See base class."""
         pairs = zip(self._weights, self._averages, strict=True)
         squares = [ops.sum(ops.square(w - ops.stop_gradient(a))) for w, a in pairs]
         return sum(ops.cast(square, "float32") for square in squares)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {"player": self.player, **super().get_config()}

@@ -5,11 +5,12 @@ from keras import ops
 
 from keras_gan import backend, second_order
 from keras_gan.terms.term import Term
+from keras_gan.types import Config, Critic, Game, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 
-def squared_norms(critic, samples):
+def squared_norms(critic: Critic, samples: Tensor) -> Tensor:
     """Return ‖∇ critic‖² at every sample: the gradient's squares summed over all axes but the first.
 
     Args:
@@ -38,7 +39,7 @@ def _norms(critic, samples):
 class _GradientTerm(Term):
     """A term that differentiates the discriminator's gradient."""
 
-    def build(self, gan):
+    def build(self, gan: Game) -> list[keras.Variable]:
         """Check that the discriminator's gradient can be differentiated again.
 
         Raises:
@@ -56,22 +57,29 @@ class _GradientTerm(Term):
 class _NormTerm(_GradientTerm):
     """(‖∇D‖ − target)² at points near the data, or its part above the target."""
 
-    def __init__(self, weight=10.0, target=1.0, one_sided=False, interval=1, name=None):
+    def __init__(
+        self,
+        weight: float = 10.0,
+        target: float = 1.0,
+        one_sided: bool = False,
+        interval: int = 1,
+        name: str | None = None,
+    ) -> None:
         super().__init__(weight, interval, name)
         if not target >= 0:
             raise ValueError(f"`target` must not be negative. Received: {target}")
         self.target, self.one_sided = float(target), bool(one_sided)
 
-    def points(self, real, fake):
+    def points(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the points at which the gradient is penalized."""
         raise NotImplementedError
 
-    def call(self, critic, real, fake):
+    def call(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
         """See base class."""
         excess = _norms(critic, self.points(real, fake)) - self.target
         return ops.mean(ops.square(ops.relu(excess) if self.one_sided else excess))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         own = {"target": self.target, "one_sided": self.one_sided}
         return {**super().get_config(), **own}
@@ -104,7 +112,7 @@ class GradientPenalty(_NormTerm):
     10.0
     """
 
-    def points(self, real, fake):
+    def points(self, real: Tensor, fake: Tensor) -> Tensor:
         """See base class."""
         epsilon = self._uniform(_per_sample(real))
         return epsilon * real + (1.0 - epsilon) * fake
@@ -130,7 +138,7 @@ class DRAGAN(_NormTerm):
     'dragan'
     """
 
-    def points(self, real, fake):
+    def points(self, real: Tensor, fake: Tensor) -> Tensor:
         """See base class."""
         alpha, noise = self._uniform(_per_sample(real)), self._uniform(ops.shape(real))
         mean = backend.replica_mean(ops.mean(real))
@@ -155,10 +163,10 @@ class R1(_GradientTerm):
     16
     """
 
-    def __init__(self, weight=10.0, interval=1, name=None):
+    def __init__(self, weight: float = 10.0, interval: int = 1, name: str | None = None) -> None:
         super().__init__(weight, interval, name)
 
-    def call(self, critic, real, fake):
+    def call(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
         """See base class."""
         return 0.5 * ops.mean(squared_norms(critic, real))
 
@@ -180,6 +188,6 @@ class R2(R1):
     'r2'
     """
 
-    def call(self, critic, real, fake):
+    def call(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
         """See base class."""
         return 0.5 * ops.mean(squared_norms(critic, fake))

@@ -1,10 +1,13 @@
 """What the terms have in common."""
 
 import re
+from typing import Self
 
+import keras
 from keras import ops
 
 from keras_gan import backend
+from keras_gan.types import Config, Critic, Game, Tensor
 
 
 class Term:
@@ -37,7 +40,7 @@ class Term:
 
     player = "discriminator"
 
-    def __init__(self, weight=1.0, interval=1, name=None):
+    def __init__(self, weight: float = 1.0, interval: int = 1, name: str | None = None) -> None:
         if not weight > 0:
             raise ValueError(f"`weight` must be positive. Received: {weight}")
         if not isinstance(interval, int) or interval < 1:
@@ -46,7 +49,7 @@ class Term:
         self.interval = interval
         self.name = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
 
-    def build(self, gan):
+    def build(self, gan: Game) -> list[keras.Variable]:
         """Prepare for the two networks of a `GAN`, once, when it is compiled.
 
         Returns:
@@ -54,10 +57,10 @@ class Term:
         """
         return []
 
-    def observe(self):
+    def observe(self) -> None:
         """Take note of where training stands, once at the beginning of every step."""
 
-    def call(self, critic, real, fake):
+    def call(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
         """Return the term before its weight, a scalar.
 
         Args:
@@ -69,7 +72,7 @@ class Term:
         """
         raise NotImplementedError(f"{type(self).__name__} must define `call`.")
 
-    def __call__(self, critic, real, fake, step):
+    def __call__(self, critic: Critic, real: Tensor, fake: Tensor, step: Tensor) -> Tensor:
         """Return `call`; if lazy, `interval` times it or 0, so that the mean over steps is the same."""
         if self.interval == 1:
             return self.call(critic, real, fake)
@@ -78,11 +81,11 @@ class Term:
             due, lambda: ops.cast(self.interval * self.call(critic, real, fake), "float32")
         )
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments."""
         return {"weight": self.weight, "interval": self.interval, "name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         """Make the term from what `get_config` returned."""
         return cls(**config)

@@ -1,0 +1,75 @@
+"""Names of the types that recur in annotations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# The tensors of TensorFlow, JAX and torch, `keras.KerasTensor` and `keras.Variable` have no common type.
+Tensor: TypeAlias = Any
+
+# What `np.asarray` takes: arrays, nested lists of numbers, tensors of any backend.
+Array: TypeAlias = npt.ArrayLike
+
+# Images, as an array or in batches.
+Images: TypeAlias = npt.ArrayLike | Iterable[Any]
+
+# TensorFlow is imported where data are read, and not by the names of types, which `|` does not take.
+Data: TypeAlias = Union[npt.ArrayLike, "tf.data.Dataset"]
+
+# None where a size is not known, as that of a batch.
+Shape: TypeAlias = tuple[int | None, ...]
+
+# The numbers that are black and white.
+ValueRange: TypeAlias = tuple[float, float]
+
+PathLike: TypeAlias = str | os.PathLike[str]
+
+# What `get_config` returns.
+Config: TypeAlias = dict[str, Any]
+
+# Numbers by their names: scalar tensors in a step, floats in callbacks.
+Logs: TypeAlias = dict[str, Any]
+
+# Initializers, regularizers and constraints of Keras, by name, by configuration, or as they are.
+Identifier: TypeAlias = str | dict[str, Any] | Callable[..., Any]
+
+# From samples to logits; with `network=`, to what another network makes of the samples.
+Critic: TypeAlias = Callable[..., Any]
+
+# Returns one loss a player, and logs.
+Objective: TypeAlias = Callable[[], tuple[list[Any], Logs]]
+
+# A `kg.GAN` and a `kg.models.Player`, which stand above the modules that are handed one.
+Game: TypeAlias = Any
+Player: TypeAlias = Any
+
+
+class Extractor(Protocol):
+    """What makes features of images, such as a `kg.metrics.FeatureExtractor`."""
+
+    @property
+    def name(self) -> str | None:
+        """What results call it."""
+
+    @property
+    def weights(self) -> str | None:
+        """SHA-256 of the weights, or None."""
+
+    @property
+    def resizer(self) -> str | None:
+        """How images are brought to its size, or None."""
+
+    @property
+    def size(self) -> int | None:
+        """How many features an image has."""
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Return the features of images, of shape `(n, size)`."""
