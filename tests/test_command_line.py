@@ -26,7 +26,7 @@ from keras_gan_cli import architectures, commands, evaluation
 
 # Warnings are lines on stderr, as where the program runs.
 pytestmark = pytest.mark.filterwarnings("default::UserWarning")
-# What says no knows nothing of backends.
+# One run shows that a backend trains; all else knows nothing of it.
 once = pytest.mark.tensorflow
 QUICK = ["--size", "8", "--width", "4", "--batch-size", "8"]
 
@@ -109,6 +109,7 @@ def test_a_folder_of_photos_is_all_that_it_needs(photos, program, tmp_path):
     assert f"{history['g_loss'][-1]:.3f}" in out
 
 
+@once
 def test_more_epochs_go_on_as_if_there_had_been_no_end(photos, program, tmp_path):
     assert program("train", photos, *QUICK, "--epochs", "3", "--output", "whole")[0] == 0
     assert program("train", photos, *QUICK, "--epochs", "2", "--output", "parts")[0] == 0
@@ -157,6 +158,7 @@ def test_ctrl_c_keeps_the_run_and_says_how_to_go_on(presses, photos, tmp_path):
     assert_equal_models(tmp_path / "stopped" / "gan.keras", tmp_path / "undisturbed" / "gan.keras")
 
 
+@once
 def test_samples_are_those_of_the_average_by_their_seed(run_folder, program, tmp_path):
     argv = ("sample", run_folder, "--number", "5", "--seed", "3", "--output", "five")
     assert program(*argv)[0] == 0
