@@ -65,7 +65,7 @@ def train(source, channels, size, conditional, epochs, output, download, **setti
             "epochs": f"{len(history.epoch):,}",
             "minutes": f"{(time.perf_counter() - began) / 60:.1f}",
             **{key: f"{values[-1]:.3f}" for key, values in history.history.items()},
-            "samples": max((run.folder / "samples").glob("*.png"), default=None),
+            "samples": run.folder / "samples" / f"epoch-{len(history.epoch):04d}.png",
             "curves": run.folder / "curves.png",
             "model": run.model,
         },

@@ -121,6 +121,7 @@ class Run:
             rows=_GRID,
             columns=_GRID,
             condition=[number % len(classes) for number in range(_GRID**2)] if classes else None,
+            value_range=self.settings.images["value_range"],
             averaged=True,
         )
         curves = callbacks.TrainingCurves(self.folder / "curves.png", every=every)
