@@ -100,15 +100,19 @@ def alternating(generator, discriminator, rows, k=1, share_fakes=False):
 
 
 def wasserstein(generator, discriminator, rows, k=5, share_fakes=False):
-    """Return the products of a step of WGAN-GP.
+    """Return the products of a step of WGAN-GP, with a critic that is linear in pieces.
 
-    The penalty is on a gradient: a pass forward and one back to the inputs. Its own gradient goes back
-    through both, to the weights: twice a product for each weight, and as much again along the way.
+    The penalty is on a gradient: a pass forward, and one back to the inputs. Its own gradient follows
+    the second pass back: once more through the layers, forward, with a product for all weights. None
+    goes back through the first pass, since the slopes of the pieces do not change with the weights.
     """
-    penalty = forward(discriminator, rows) + backward(discriminator, rows, weights=False, inputs=True)
-    penalty += forward(discriminator, rows) + backward(discriminator, rows)
-    penalty += [p.for_weights for p in [Product(layer, rows) for layer in layers(discriminator)]]
-    return alternating(generator, discriminator, rows, k, share_fakes) + k * penalty
+    products = alternating(generator, discriminator, rows, k, share_fakes)
+    for _ in range(k):
+        products += forward(discriminator, rows)
+        products += backward(discriminator, rows, weights=False, inputs=True)
+        products += forward(discriminator, rows)[:-1]
+        products += [Product(layer, rows).for_weights for layer in layers(discriminator)]
+    return products
 
 
 def runner(products):

@@ -69,6 +69,72 @@ def test_a_step_of_algorithm_1_multiplies_as_often_as_counted_by_hand():
         assert counted == 100 * by_hand
 
 
+def products_run(function):
+    """Return how many products TensorFlow computes, after all that it merges and leaves out.
+
+    Args:
+        function: function that was not called before: graphs are told when they are made.
+    """
+    from tensorflow.python.eager import context
+
+    context.context().enable_run_metadata()
+    try:
+        function()
+        graphs = context.context().export_run_metadata().function_graphs
+    finally:
+        context.context().disable_run_metadata()
+    # Single operations that run without a function have graphs of their own.
+    return max(
+        sum("MatMul" in node.op or "Conv2D" in node.op for node in graph.node)
+        for whole in graphs
+        for graph in whole.partition_graphs
+    )
+
+
+@pytest.fixture(scope="module")
+def penalized():
+    """A small WGAN-GP, of three convolutions and a dense layer each."""
+    import keras_gan as kg
+    from benchmarks import cases
+
+    def nets():
+        discriminator = kg.architectures.dcgan_discriminator(16, 3, width=2)
+        kept = [x for x in discriminator.layers if not isinstance(x, keras.layers.BatchNormalization)]
+        return kg.architectures.dcgan_generator(16, 3, width=2), keras.Sequential(
+            [layer.__class__.from_config(layer.get_config()) for layer in kept]
+        )
+
+    return cases.CASES["wgan-gp, k = 5"]._replace(nets=nets, rows=4, k=2)
+
+
+@pytest.mark.tensorflow
+def test_the_limit_of_wgan_gp_is_what_is_counted_by_hand_and_nothing_of_it_is_merged(penalized):
+    """Of D's L products a penalty has L forward, L back, L − 1 forward again, and L for the weights."""
+    from benchmarks import cases, limit
+
+    generator, discriminator = penalized.nets()
+    g, d = len(limit.layers(generator)), len(limit.layers(discriminator))
+    assert (g, d) == (3, 3)
+    step = d + d + (d - 1)  # forward, to the weights, back through all but the first
+    by_hand = g + 2 * (step + 4 * d - 1) + d + d + (g + g - 1)
+    products = penalized.products(generator, discriminator, 4, 2)
+    assert len(products) == by_hand
+    run = cases.the_limit(penalized)
+    assert products_run(lambda: run(1)) == by_hand
+
+
+@pytest.mark.tensorflow
+def test_a_penalty_costs_no_more_products_than_its_limit(penalized):
+    """Without the zeros that TensorFlow's second derivative of a leaky ReLU carries back."""
+    from benchmarks import cases, limit
+
+    run = cases.keras_gan(penalized)
+    generator, discriminator = penalized.nets()
+    needed = len(penalized.products(generator, discriminator, 4, 2))
+    # The limit makes all fakes in one pass, a step those of the generator's update in a second one.
+    assert products_run(lambda: run(1)) == needed + len(limit.layers(generator))
+
+
 @pytest.mark.tensorflow
 def test_contenders_take_turns_and_medians_are_of_all_repeats():
     from benchmarks import timing

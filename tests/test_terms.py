@@ -167,6 +167,42 @@ RESIZING = {
 PENALTIES = [kg.terms.GradientPenalty, kg.terms.DRAGAN, kg.terms.R1, kg.terms.R2]
 
 
+SLOPES = {
+    "relu": lambda z: 1.0 * (z > 0),
+    "relu6": lambda z: 1.0 * ((z > 0) & (z < 6)),
+    "leaky_relu": lambda z: np.where(z > 0, 1.0, 0.2),
+}
+
+
+@pytest.mark.parametrize("activation", SLOPES)
+def test_the_step_of_a_penalty_on_a_critic_that_is_linear_in_pieces(activation, rng):
+    """D(x) = v·φ(Wx): R1 is ½‖g‖² with g = Wᵀ(φ′∘v), and moves W by (φ′∘v)gᵀ, v by φ′∘Wg."""
+    hidden = layers.Dense(6, activation, use_bias=False)
+    critic = keras.Sequential([keras.Input((4,)), hidden, layers.Dense(1, use_bias=False)])
+    # Further apart than 6, so that some units of relu6 are full.
+    w, v = 3.0 * rng.normal(size=(4, 6)), rng.normal(size=(6, 1))
+    critic.set_weights([w, v])
+    gan = kg.GAN(mlp(3, 4, name="g"), critic, seed=0)
+    gan.compile(**sgd(0.1), terms=[kg.terms.R1(weight=1.0)])
+    real = rng.normal(size=(8, 4))
+    gan.discriminator_objective = lambda *batch: penalty_alone(gan, *batch)
+    gan.fit(real.astype("float32"), batch_size=8, verbose=0)
+    slopes = SLOPES[activation](real @ w) * v[:, 0]
+    g = slopes @ w.T
+    expected_w = w - 0.1 * (g[:, :, None] * slopes[:, None, :]).mean(0)
+    expected_v = v[:, 0] - 0.1 * (SLOPES[activation](real @ w) * (g @ w)).mean(0)
+    got_w, got_v = critic.get_weights()
+    np.testing.assert_allclose(got_w, expected_w, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(got_v[:, 0], expected_v, rtol=1e-5, atol=1e-5)
+    assert np.abs(got_w - w).max() > 0.1
+
+
+def penalty_alone(gan, real, fake, condition, training=True):
+    (term,) = gan.terms
+    penalty = term(gan.judge, real, fake, gan.optimizer.iterations)
+    return [penalty], {"d_loss": penalty}
+
+
 @pytest.mark.parametrize("term", PENALTIES)
 def test_a_layer_without_second_derivative_is_reported_and_named(term):
     message = rf"the backend '{BACKEND}' does not have for: once \(Once\)"

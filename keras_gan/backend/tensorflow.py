@@ -29,6 +29,21 @@ _WORTH_FUSING = 100_000
 # Far more than the seeds of one GAN lie apart.
 _REPLICA_STRIDE = 2**40
 
+# The second derivative of these is 0 wherever it exists. TensorFlow carries those zeros back through the
+# whole network, at the price of a backward pass.
+_KINKS = {name: f"KerasGAN{name}" for name in ("ReluGrad", "Relu6Grad", "LeakyReluGrad")}
+
+
+def _linear(op, grad):
+    """Differentiate the gradient of a piecewise linear function, in the incoming gradient alone."""
+    attributes = {"alpha": op.get_attr("alpha")} if op.type == "LeakyReluGrad" else {}
+    again = getattr(tf.raw_ops, op.type)(gradients=grad, features=op.inputs[1], **attributes)
+    return again, None
+
+
+for _name in _KINKS.values():
+    tf.RegisterGradient(_name)(_linear)
+
 
 def step(method: Callable[..., Any]) -> Callable[..., Any]:
     """Turn `method(self, data)` into what the trainer calls, on each of the replicas of a strategy."""
@@ -113,10 +128,17 @@ def input_gradient(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tens
         LookupError: an operation of `function` has a gradient that cannot be differentiated again
             (raised by TensorFlow when an outer tape needs it).
     """
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(inputs)
-        total = ops.sum(function(inputs))
-    return tape.gradient(total, inputs)
+
+    def differentiated():
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(inputs)
+            total = ops.sum(function(inputs))
+        with tf.compat.v1.get_default_graph().gradient_override_map(_KINKS):
+            return tape.gradient(total, inputs)
+
+    # Only the gradient of a function asks for the operations that stand in. Replicas cannot meet in one.
+    within = tf.inside_function() and not tf.distribute.has_strategy()
+    return tf.function(differentiated, autograph=False)() if within else differentiated()
 
 
 def when(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
