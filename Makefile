@@ -12,7 +12,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 .PHONY: demo test test-jax test-torch bench reference lint format clean
 
 demo: $(VENV)/demo ## train the adversarial nets of 2014 on real digits
-	$(BIN)/python examples/gan_mnist.py $(ARGS)
+	TF_ENABLE_ONEDNN_OPTS=1 $(BIN)/python examples/gan_mnist.py $(ARGS)
 
 test: $(VENV)/test ## run the tests, on TensorFlow
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest $(PARALLEL) $(ARGS)

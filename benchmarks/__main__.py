@@ -25,7 +25,9 @@ def main():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", nargs="+", choices=sections, default=list(sections))
-    parser.add_argument("--repeats", type=int, default=timing.REPEATS, help="turns of each contender")
+    parser.add_argument(
+        "--repeats", type=timing.enough, default=timing.REPEATS, help="turns of each contender"
+    )
     parser.add_argument("--output", default="runs/bench", help="folder of results.md and results.json")
     arguments = parser.parse_args()
     rows = []

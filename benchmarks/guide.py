@@ -97,3 +97,14 @@ class GuideWassersteinGAN(GuideGAN):
     def generator_loss(self, logits):
         """Return the loss of the generator."""
         return -ops.mean(logits)
+
+
+GUIDES = {"alternating": GuideGAN, "wasserstein": GuideWassersteinGAN}
+
+
+def pattern(case):
+    """Return the compiled model of a `benchmarks.cases.Case`."""
+    generator, discriminator = case.nets()
+    gan = GUIDES[case.products.__name__](generator, discriminator, 100, case.k)
+    gan.compile(case.optimizer(), case.optimizer())
+    return gan

@@ -19,16 +19,17 @@ class Contender:
     Args:
         make: function of this package.
         *arguments: what it is given.
-        backend: Keras' backend in that process.
+        environment: dict of variables that the process has beside those of this one.
     """
 
-    def __init__(self, make, *arguments, backend="tensorflow"):
+    def __init__(self, make, *arguments, environment=()):
         self.pipe, other = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=_serve, args=(other, make, arguments), daemon=True)
-        before = os.environ.get("KERAS_BACKEND", "tensorflow")
-        os.environ["KERAS_BACKEND"] = backend  # which the process inherits
+        before = dict(os.environ)
+        os.environ.update(environment)  # which the process inherits
         self.process.start()
-        os.environ["KERAS_BACKEND"] = before
+        os.environ.clear()
+        os.environ.update(before)
 
     def run(self, steps):
         """Have it done, and wait."""

@@ -4,6 +4,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
@@ -14,11 +15,11 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 @pytest.mark.tensorflow
 def test_the_products_are_those_of_layers_and_of_their_gradients():
-    """Against Keras' layers, and TensorFlow's tape."""
+    """In the shapes of Keras' results, and in the operations that TensorFlow's profiler counts."""
     import tensorflow as tf
 
     import keras_gan as kg
-    from benchmarks import limit
+    from benchmarks import limit, work
 
     networks = [
         kg.architectures.dcgan_generator(8, 3, width=4),
@@ -26,31 +27,41 @@ def test_the_products_are_those_of_layers_and_of_their_gradients():
         keras.Sequential([keras.Input((6,)), kg.layers.Maxout(4, 3), keras.layers.Dense(2, "relu")]),
     ]
     kinds = set()
-    for layer in [layer for network in networks for layer in limit.layers(network)]:
-        product = limit.Product(layer, rows=5)
-        config = {**layer.get_config(), "activation": "linear", "pieces": 1}
+    for layer in [layer for network in networks for layer in work.layers(network)]:
+        config = {**layer.get_config(), "activation": "linear", "pieces": 1, "use_bias": False}
         if isinstance(layer, kg.layers.Maxout):
             config["units"] *= layer.pieces
         known = {name: value for name, value in config.items() if name in layer.get_config()}
         plain = type(layer).from_config(known)
-        plain.build(product.inputs.shape)
-        plain.kernel.assign(product.weights)
+        inputs = tf.random.uniform((5, *layer.input.shape[1:]))
+        plain.build(inputs.shape)
         with tf.GradientTape() as tape:
-            tape.watch(product.inputs)
-            outputs = plain(product.inputs)
-            total = tf.reduce_sum(outputs * product.outputs)
-        gradients = tape.gradient(total, [plain.kernel.value, product.inputs])
-        np.testing.assert_allclose(product.forward(), outputs, rtol=1e-4, atol=1e-4)
-        np.testing.assert_allclose(product.for_weights(), gradients[0], rtol=1e-4, atol=1e-2)
-        np.testing.assert_allclose(product.for_inputs(), gradients[1], rtol=1e-4, atol=1e-2)
+            tape.watch(inputs)
+            outputs = plain(inputs)
+            total = tf.reduce_sum(outputs * tf.random.uniform(outputs.shape))
+        expected = [outputs, *tape.gradient(total, [inputs, plain.kernel.value])]
+        for to, result in zip(("outputs", "inputs", "weights"), expected, strict=True):
+            product = work.Product(layer, 5, to)
+            assert limit.multiplication(product)().shape == result.shape
+            assert product.operations == counted(limit.multiplication(product))
         kinds.add(type(layer).__name__)
     assert kinds == {"Dense", "Conv2D", "Conv2DTranspose", "Maxout"}
+
+
+def counted(multiply):
+    """Return the operations of a product, as TensorFlow's profiler counts them."""
+    import tensorflow as tf
+
+    graph = tf.function(multiply).get_concrete_function().graph
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    options["output"] = "none"
+    return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops
 
 
 @pytest.mark.tensorflow
 def test_a_step_of_algorithm_1_multiplies_as_often_as_counted_by_hand():
     """2·m·inputs·outputs for a layer's product, of the nets of 2014."""
-    from benchmarks import cases, limit
+    from benchmarks import cases, work
 
     generator, discriminator = cases.CASES["mnist"].nets()
     g = [100 * 1200, 1200 * 1200, 1200 * 784]
@@ -64,9 +75,8 @@ def test_a_step_of_algorithm_1_multiplies_as_often_as_counted_by_hand():
         ("k", "share_fakes"): 3 * sum(g) + 3 * both + last,
     }.items():
         settings = {name: {"k": 3, "share_fakes": True}[name] for name in settings}
-        products = limit.alternating(generator, discriminator, rows=100, **settings)
-        counted = sum(np.prod(p.__self__.weights.shape) * p.__self__.inputs.shape[0] for p in products)
-        assert counted == 100 * by_hand
+        products = work.alternating(generator, discriminator, rows=100, **settings)
+        assert sum(product.operations for product in products) == 2 * 100 * by_hand
 
 
 def products_run(function):
@@ -110,29 +120,28 @@ def penalized():
 @pytest.mark.tensorflow
 def test_the_limit_of_wgan_gp_is_what_is_counted_by_hand_and_nothing_of_it_is_merged(penalized):
     """Of D's L products a penalty has L forward, L back, L − 1 forward again, and L for the weights."""
-    from benchmarks import cases, limit
+    from benchmarks import limit, work
 
     generator, discriminator = penalized.nets()
-    g, d = len(limit.layers(generator)), len(limit.layers(discriminator))
+    g, d = len(work.layers(generator)), len(work.layers(discriminator))
     assert (g, d) == (3, 3)
     step = d + d + (d - 1)  # forward, to the weights, back through all but the first
     by_hand = g + 2 * (step + 4 * d - 1) + d + d + (g + g - 1)
-    products = penalized.products(generator, discriminator, 4, 2)
+    products = penalized.work()
     assert len(products) == by_hand
-    run = cases.the_limit(penalized)
+    run = limit.runner(products)
     assert products_run(lambda: run(1)) == by_hand
 
 
 @pytest.mark.tensorflow
 def test_a_penalty_costs_no_more_products_than_its_limit(penalized):
     """Without the zeros that TensorFlow's second derivative of a leaky ReLU carries back."""
-    from benchmarks import cases, limit
+    from benchmarks import steps, work
 
-    run = cases.keras_gan(penalized)
-    generator, discriminator = penalized.nets()
-    needed = len(penalized.products(generator, discriminator, 4, 2))
+    run = steps.ours(penalized)
+    generator, _ = penalized.nets()
     # The limit makes all fakes in one pass, a step those of the generator's update in a second one.
-    assert products_run(lambda: run(1)) == needed + len(limit.layers(generator))
+    assert products_run(lambda: run(1)) == len(penalized.work()) + len(work.layers(generator))
 
 
 @pytest.mark.tensorflow
@@ -144,26 +153,45 @@ def test_contenders_take_turns_and_medians_are_of_all_repeats():
         {name: lambda n, name=name: calls.append((name, n)) for name in "ab"}, repeats=7, turn=1e-9
     )
     assert [name for name, _ in calls] == [*"aabb", *"ab" * 7]
-    assert len(times["a"].seconds) == 7
-    fixed = timing.Times([3.0, 1.0, 2.0, 100.0, 2.5, 1.5, 2.2])
+    assert len(times["a"].values) == 7
+    fixed = timing.Repeats([3.0, 1.0, 2.0, 100.0, 2.5, 1.5, 2.2])
     assert fixed.median == 2.2
     assert fixed.spread == pytest.approx(0.5 * (3.0 - 1.5) / 2.2)
+    # The machine that was slow in one turn was so for both.
+    half = timing.Repeats([value / 2 for value in fixed.values])
+    assert fixed.over(half) == timing.Repeats([2.0] * 7)
+    assert half.rate(3.0).values[0] == 2.0
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("number", ["6", "many", "-7"])
+def test_too_few_repeats_are_refused(number):
+    command = [sys.executable, "-m", "benchmarks", f"--repeats={number}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert f"at least 7; received {number}" in done.stderr
 
 
 @pytest.mark.tensorflow
 def test_the_table_says_what_is_reached(tmp_path):
-    from benchmarks import table
+    from benchmarks import table, timing
 
+    slow = table.number(timing.Repeats([1.2] * 7), at_most=1.15)
+    fast = table.number(timing.Repeats([1.3, 1.2, 1.4]), at_least=1.25)
+    step = table.row("step", "keras_gan", timing.Repeats([1.5] * 3), "ms", 1e3)
     rows = [
-        table.Row("step", "keras_gan / limit", 1.2, "×", **table.at_most(1.15, 1.2)),
-        table.Row("step", "guide / keras_gan", 1.3, "×", 0.02, **table.at_least(1.25, 1.3)),
+        step._replace(ratios={"limit": slow, "guide": fast}),
+        table.row("growth", "keras_gan", timing.Repeats([6.25]), "MiB", at_most=5),
     ]
     table.write(rows, tmp_path / "new")
     text = (tmp_path / "new" / "results.md").read_text()
-    assert "| step | keras_gan / limit | 1.2 × | ≤ 1.15 ✗ |" in text
-    assert "| step | guide / keras_gan | 1.3 × ± 2 % | ≥ 1.25 ✓ |" in text
+    assert (
+        "| step | keras_gan | 1,500 ms ± 0 % | 1.2 ± 0 % (≤ 1.15 ✗) | 1.3 ± 8 % (≥ 1.25 ✓) |  |" in text
+    )
+    assert "| growth | keras_gan | 6.25 MiB (≤ 5 ✗) |  |  |  |" in text
     content = json.loads((tmp_path / "new" / "results.json").read_text())
-    assert [row["met"] for row in content["rows"]] == [False, True]
+    assert content["rows"][0]["ratios"]["guide"]["met"] is True
+    assert [row["met"] for row in content["rows"]] == [None, False]
 
 
 def near(samples):
@@ -212,38 +240,73 @@ def test_the_torch_loop_learns(name):
     assert near(loop.fakes().detach().numpy())
 
 
-@pytest.mark.torch
-def test_a_step_has_the_operations_that_torch_counts():
-    """Which also computes gradients for the discriminator's weights in the generator's step."""
+def counted_by_torch(run):
+    """Return the operations of `run(1)`."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    from benchmarks import gpu, torch_loops
-
-    *nets, shape = torch_loops.dcgan(width=8)
-    loop = torch_loops.Loop((*nets, shape), [torch_loops.adam, torch_loops.adam], batch=4)
-    with FlopCounterMode(display=False) as counter:
-        loop.run(1)
-    generator, discriminator = gpu.networks(8)
-    weights = 2 * np.prod(discriminator.layers[-1].kernel.shape)
-    weights += sum(
-        2 * np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:3])
-        for layer in discriminator.layers
-        if isinstance(layer, keras.layers.Conv2D)
+    counter = FlopCounterMode(display=False)
+    # By modules it would count apart, with hooks that a gradient inside a step does not bear.
+    counter.mod_tracker = types.SimpleNamespace(
+        parents={"Global"}, __enter__=lambda: None, __exit__=lambda: None
     )
-    expected = gpu.operations(generator, discriminator, rows=4) + 4 * weights
-    assert counter.get_total_flops() == expected
+    with counter:
+        run(1)
+    return counter.get_total_flops()
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", ["mnist", "dcgan"])
+def test_a_step_has_the_operations_that_torch_counts(name):
+    """Which also computes gradients for the discriminator's weights in the generator's step."""
+    from benchmarks import cases, torch_loops, work
+
+    case = cases.CASES[name]._replace(rows=4, k=2)
+    _, discriminator = case.nets()
+    loop = torch_loops.loop(name, batch=4, discriminator_steps=2)
+    expected = case.work(share_fakes=True) + work.to_weights(discriminator, 4)
+    assert counted_by_torch(loop.run) == sum(product.operations for product in expected)
+
+
+@pytest.mark.torch
+def test_a_step_of_wgan_gp_has_the_operations_that_torch_counts():
+    """Which, beside those, carries the zeros of a leaky ReLU's second derivative back to the inputs.
+
+    With dense layers: of a convolution's second derivative torch makes a larger convolution.
+    """
+    from torch import nn
+
+    from benchmarks import cases, torch_loops, work
+
+    layers = keras.layers
+    discriminator = keras.Sequential(
+        [
+            keras.Input((1, 2, 3)), layers.Flatten(),
+            layers.Dense(16), layers.LeakyReLU(), layers.Dense(8), layers.LeakyReLU(), layers.Dense(1),
+        ]
+    )  # fmt: skip
+    generator = keras.Sequential([keras.Input((100,)), layers.Dense(6), layers.Reshape((1, 2, 3))])
+    critic = nn.Sequential(
+        nn.Flatten(), nn.Linear(6, 16), nn.LeakyReLU(), nn.Linear(16, 8), nn.LeakyReLU(), nn.Linear(8, 1)
+    )
+    nets = nn.Sequential(nn.Linear(100, 6), nn.Unflatten(1, (1, 2, 3))), critic, (1, 2, 3)
+    loop = torch_loops.WassersteinLoop(nets, [torch_loops.adam] * 2, batch=4, discriminator_steps=2)
+    case = cases.CASES["wgan-gp, k = 5"]._replace(nets=lambda: (generator, discriminator), rows=4, k=2)
+    zeros = work.to_weights(discriminator, 4)[:-1] + work.to_inputs(discriminator, 4)[:-1]
+    expected = case.work(share_fakes=True) + work.to_weights(discriminator, 4) + case.k * zeros
+    assert counted_by_torch(loop.run) == sum(product.operations for product in expected)
 
 
 @pytest.mark.torch
 def test_the_table_of_a_gpu_can_be_made_without_one():
     from benchmarks import gpu
 
-    few = {"repeats": 2, "width": 4, "compiled": False, "size": 64}
-    rows = list(gpu.measure("cpu", [4], ["float32"], **few))
-    assert [row.who for row in rows] == [
-        "float32", "keras_gan", "torch", "keras_gan / the card's products", "torch / keras_gan",
-    ]  # fmt: skip
-    assert all(0 < row.value < np.inf for row in rows)
+    few = {"repeats": 2, "compiled": False, "size": 64}
+    rows = list(gpu.measure("cpu", ["mnist", "dcgan"], [2], ["float32"], **few))
+    names = ["keras_gan", "keras_gan, two passes", "torch"]
+    for name in names[:2]:
+        names += [f"{name}, of the card's products", f"torch / {name}"]
+    assert [row.who for row in rows] == ["float32", *names, *names]
+    assert all(0 < row.number.value < np.inf for row in rows)
 
 
 @pytest.mark.torch
