@@ -27,16 +27,17 @@ bench: $(VENV)/backends ## measure speed and memory, beside peers and the machin
 reference: $(VENV)/test ## write the reference of the API into site/, from the docstrings
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pdoc --docformat google --output-directory site keras_gan keras_gan.tuner
 
-lint: $(VENV)/test ## check style and format
+lint: $(VENV)/test ## check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: $(VENV)/test ## mend style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## remove what the commands above have made
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache .coverage htmlcov build dist site
+	rm -rf $(VENV) runs .pytest_cache .ruff_cache .mypy_cache .coverage htmlcov build dist site
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -10,7 +10,7 @@ Example:
 """
 
 import importlib
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from keras_gan import (
     architectures,
@@ -57,8 +57,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Import `kg.tuner` when it is first asked for, since it needs KerasTuner."""
-    if name == "tuner":
-        return importlib.import_module("keras_gan.tuner")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if TYPE_CHECKING:
+    # A `__getattr__` would have type checkers find every name here.
+    from keras_gan import tuner as tuner
+else:
+
+    def __getattr__(name):
+        """Import `kg.tuner` when it is first asked for, since it needs KerasTuner."""
+        if name == "tuner":
+            return importlib.import_module("keras_gan.tuner")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,12 +1,11 @@
 """Paths between latents."""
 
-import numbers
 from collections.abc import Callable
 
 import numpy as np
 from keras import ops
 
-from keras_gan.types import Array
+from keras_gan.types import INTEGER, Array
 
 
 def interpolate(start: Array, end: Array, steps: int, path: str = "linear") -> np.ndarray:
@@ -42,7 +41,7 @@ def interpolate(start: Array, end: Array, steps: int, path: str = "linear") -> n
     >>> arc[0, 1].round(2).tolist() == np.float32([1.41, 1.41]).tolist()
     True
     """
-    start, end = (np.float64(ops.convert_to_numpy(ends)) for ends in (start, end))
+    start, end = (np.asarray(ops.convert_to_numpy(ends), "float64") for ends in (start, end))
     if start.ndim < 2 or start.shape != end.shape:
         raise ValueError(
             "A path leads from each latent of `start` to that of `end`: two arrays of one shape "
@@ -50,7 +49,7 @@ def interpolate(start: Array, end: Array, steps: int, path: str = "linear") -> n
         )
     if not (np.isfinite(start).all() and np.isfinite(end).all()):
         raise ValueError("`start` and `end` are finite latents. Received some that are NaN or infinite.")
-    if not isinstance(steps, numbers.Integral) or steps < 2:
+    if not isinstance(steps, INTEGER) or steps < 2:
         raise ValueError(f"`steps` counts both ends: a whole number of 2 or more. Received: {steps!r}")
     rows = [array.reshape(len(array), 1, -1) for array in (start, end)]
     times = np.linspace(0, 1, steps)[:, None]

@@ -5,14 +5,13 @@ No loss carries the factor ½ that some papers put on the discriminator's: with 
 `-d_loss` is the value V(D, G) of Goodfellow et al. (2014), −log 4 at the equilibrium.
 """
 
-import numbers
 from typing import Self
 
 import keras
 from keras import ops
 
 from keras_gan import backend, registry
-from keras_gan.types import Config, Tensor
+from keras_gan.types import REAL, Config, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -68,7 +67,7 @@ class _Smoothed(Loss):
     label_smoothing: float
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
-        if not isinstance(label_smoothing, numbers.Real):
+        if not isinstance(label_smoothing, REAL):
             raise ValueError(
                 "`label_smoothing` is one number, for real examples only: smoothing the fakes' target "
                 "to b would make the best discriminator (a·p_data + b·p_model) / (p_data + p_model), "

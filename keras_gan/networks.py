@@ -1,7 +1,6 @@
 """What a GAN needs to know about, and do with, the two Keras networks handed to it."""
 
 import contextlib
-import numbers
 import random
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_gan import backend
-from keras_gan.types import Array, Shape, Tensor
+from keras_gan.types import INTEGER, Array, Shape, Tensor
 
 # Activations that turn logits into probabilities: the losses would apply them a second time.
 _PROBABILITIES = {"sigmoid", "hard_sigmoid", "softmax", "sparse_sigmoid", "log_softmax"}
@@ -108,11 +107,11 @@ def check_logits(discriminator: keras.Model) -> None:
     Raises:
         ValueError: its last layer applies a sigmoid or a softmax.
     """
-    activation = final_activation(discriminator)
-    if activation in _PROBABILITIES:
+    last, activation = last_layer(discriminator), final_activation(discriminator)
+    if last is not None and activation in _PROBABILITIES:
         raise ValueError(
             f"The discriminator must return logits, on which the losses are exact and stable, but its "
-            f"last layer {last_layer(discriminator).name!r} applies {activation!r}. "
+            f"last layer {last.name!r} applies {activation!r}. "
             "Expected a layer without activation, such as `Dense(1)`: the losses take the sigmoid "
             "themselves."
         )
@@ -231,7 +230,7 @@ def check_steps(discriminator_steps: int) -> int:
     Raises:
         ValueError: it is no positive integer.
     """
-    if not isinstance(discriminator_steps, numbers.Integral) or discriminator_steps < 1:
+    if not isinstance(discriminator_steps, INTEGER) or discriminator_steps < 1:
         raise ValueError(
             "`discriminator_steps` is the number of discriminator steps for each generator step, an "
             f"integer of at least 1. Received: {discriminator_steps!r}"
@@ -247,7 +246,7 @@ def check_seed(seed: int | None) -> int:
     """
     if seed is None:
         return random.randrange(2**31)
-    if not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
+    if not isinstance(seed, INTEGER) or not 0 <= seed < 2**63:
         raise ValueError(f"`seed` must be an integer from 0 to 2⁶³ − 1. Received: {seed!r}")
     return int(seed)
 

@@ -296,16 +296,16 @@ class Joint(Prior):
 
     def with_shape(self, shape: int | Sequence[int]) -> Prior:
         """See base class."""
-        shape = _shape(shape)
+        latent = _shape(shape)
         known = sum(size for prior in self.priors if prior.shape for size in prior.shape)
-        if self.shape is None and len(shape) == 1 and shape[0] > known:
-            return Joint([p if p.shape else p.with_shape(shape[0] - known) for p in self.priors])
+        if self.shape is None and len(latent) == 1 and latent[0] > known:
+            return Joint([p if p.shape else p.with_shape(latent[0] - known) for p in self.priors])
         if self.shape is None:
             raise ValueError(
                 f"The priors joined here take {known} entries and one of them fills the rest, but "
-                f"the generator takes latents of shape {shape}."
+                f"the generator takes latents of shape {latent}."
             )
-        return super().with_shape(shape)
+        return super().with_shape(latent)
 
     def get_config(self) -> Config:
         """Return the constructor's arguments."""

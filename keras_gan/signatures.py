@@ -174,7 +174,7 @@ class Signatures:
 
     def example(self, spec: Any) -> np.ndarray | np.int64:
         """Return a small request for one input: zeros, two steps, the first class."""
-        if spec.dtype == "string":
+        if isinstance(self.classes, list) and spec.dtype == "string":
             return np.array(self.classes[:1], object)
         if spec.shape.rank == 0:
             return np.int64({"number": 1, "steps": 2}.get(spec.name, 0))

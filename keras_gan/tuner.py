@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -20,7 +20,10 @@ from keras_gan.optional import require
 from keras_gan.terms import R1, Term
 from keras_gan.terms import get as get_term
 
-keras_tuner = require("keras_tuner")
+if TYPE_CHECKING:
+    import keras_tuner
+else:
+    keras_tuner = require("keras_tuner")
 
 # What is searched for: numbers that callbacks of this package write into the logs.
 PARZEN = keras_tuner.Objective("val_parzen_log_likelihood", "max")
@@ -120,8 +123,8 @@ class GANHyperModel(keras_tuner.HyperModel):
         self.networks, self.prior, self.seed = _checked_networks(networks), prior, nets.check_seed(seed)
         priors.get(prior)
         terms = R1(weight=1.0, interval=4) if terms is None else terms
-        terms = terms if isinstance(terms, (list, tuple)) else [terms]
-        self.terms = [get_term(term) for term in terms]
+        listed = [terms] if isinstance(terms, str) or not isinstance(terms, Sequence) else terms
+        self.terms = [get_term(term) for term in listed]
         self.compile_arguments = {"average_decay": average_decay, **compile_arguments}
         for name in _SEARCHED.keys() & compile_arguments.keys():
             raise ValueError(
@@ -190,7 +193,8 @@ class GANHyperModel(keras_tuner.HyperModel):
         # Before those of KerasTuner, which write files of the epoch.
         place = [type(c).__module__.startswith("keras_tuner.") for c in callbacks] + [True]
         callbacks.insert(place.index(True), _Watch(callbacks))
-        history = model.fit(*args, callbacks=callbacks, **kwargs)
+        kwargs["callbacks"] = callbacks
+        history = model.fit(*args, **kwargs)
         data = inspect.signature(keras.Model.fit).bind_partial(model, *args, **kwargs).arguments
         _check_samples(model, *_few_examples(data.get("x"), data.get("y")))
         return history

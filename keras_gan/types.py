@@ -1,16 +1,16 @@
 """Names of the types that recur in annotations."""
 
-from __future__ import annotations
-
+import numbers
 import os
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    import tensorflow as tf
+# For `isinstance`: numbers of Python and of NumPy. To type checkers `int` is no `numbers.Integral`.
+INTEGER = (int, numbers.Integral)
+REAL = (float, numbers.Real)
 
 # The tensors of TensorFlow, JAX and torch, `keras.KerasTensor` and `keras.Variable` have no common type.
 Tensor: TypeAlias = Any
@@ -21,8 +21,23 @@ Array: TypeAlias = npt.ArrayLike
 # Images, as an array or in batches.
 Images: TypeAlias = npt.ArrayLike | Iterable[Any]
 
-# TensorFlow is imported where data are read, and not by the names of types, which `|` does not take.
-Data: TypeAlias = Union[npt.ArrayLike, "tf.data.Dataset"]
+
+class Dataset(Protocol):
+    """What is asked of a `tf.data.Dataset`, for which TensorFlow need not be imported."""
+
+    @property
+    def element_spec(self) -> Any:
+        """What an element looks like."""
+
+    def cardinality(self) -> Tensor:
+        """Return the number of elements, negative if it is infinite or unknown."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the elements."""
+
+
+# Images, as an array or in batches that TensorFlow reads.
+Data: TypeAlias = npt.ArrayLike | Dataset
 
 # None where a size is not known, as that of a batch.
 Shape: TypeAlias = tuple[int | None, ...]
@@ -73,3 +88,10 @@ class Extractor(Protocol):
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return the features of images, of shape `(n, size)`."""
+
+
+class Classifier(Extractor, Protocol):
+    """An extractor that also says which classes images are of, such as a `kg.metrics.InceptionV3`."""
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Return the class probabilities of images, of shape `(n, num_classes)`."""

@@ -11,7 +11,7 @@ from keras_gan.metrics.metric import (
     image_batches,
     probability_rows,
 )
-from keras_gan.types import Array, Extractor, Images
+from keras_gan.types import Array, Classifier, Images
 
 
 def inception_score(probabilities: Array, splits: int = 10) -> tuple[float, float]:
@@ -91,7 +91,7 @@ class InceptionScore(ClassifierMetric):
 
     names = ("inception_score",)
 
-    def __init__(self, extractor: Extractor, splits: int = 10, split: str | None = None) -> None:
+    def __init__(self, extractor: Classifier, splits: int = 10, split: str | None = None) -> None:
         super().__init__(extractor, split)
         check_whole(1, splits=splits)
         self.splits = splits

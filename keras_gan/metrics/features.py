@@ -263,8 +263,9 @@ class ModelFeatures(FeatureExtractor):
         own = {"input_range": self.input_range, "layer": self.layer}
         return super().settings | own
 
+    # Members may set both of these attributes, but here they follow the model, and cannot be set.
     @property
-    def weights(self) -> str:
+    def weights(self) -> str:  # type: ignore[override]
         """SHA-256 of names, shapes, types and values of the model's weights, in their order."""
         digest = hashlib.sha256()
         for variable in self.model.weights:
@@ -274,16 +275,16 @@ class ModelFeatures(FeatureExtractor):
             digest.update(values.tobytes())
         return digest.hexdigest()
 
+    @property
+    def classifies(self) -> bool:  # type: ignore[override]
+        """Whether the model's outputs can be logits of classes, or a softmax of them."""
+        shape, activation = self._classes.output_shape, networks.final_activation(self.model)
+        return len(shape) == 2 and shape[1] > 1 and activation not in ("sigmoid", "log_softmax")
+
     def __call__(self, images: Array) -> np.ndarray:
         """Return the features of images: float32 of shape `(n, size)`."""
         features = self._run(self._features, images)
         return features.reshape(len(features), self.size)
-
-    @property
-    def classifies(self) -> bool:
-        """Whether the model's outputs can be logits of classes, or a softmax of them."""
-        shape, activation = self._classes.output_shape, networks.final_activation(self.model)
-        return len(shape) == 2 and shape[1] > 1 and activation not in ("sigmoid", "log_softmax")
 
     def probabilities(self, images: Array) -> np.ndarray:
         """Return the softmax of the model's logits, or its output if that is a softmax already."""

@@ -1,7 +1,6 @@
 """Samples that repeat each other, or the training data."""
 
 import math
-import numbers
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from keras_gan.metrics.metric import (
     same_width,
 )
 from keras_gan.metrics.neighbours import nearest_distances
-from keras_gan.types import Array
+from keras_gan.types import REAL, Array
 
 # Bytes reach 255 times as far as numbers in [0, 1]; dark samples reach less far in one range too.
 RANGE_RATIO = 50
@@ -43,7 +42,7 @@ def duplicates(samples: Array, threshold: float) -> np.ndarray:
     >>> kg.metrics.duplicates([[0.0, 0.0], [0.0, 0.1], [3.0, 4.0]], threshold=0.5).tolist()
     [True, True, False]
     """
-    is_number = isinstance(threshold, numbers.Real) and not isinstance(threshold, bool)
+    is_number = isinstance(threshold, REAL) and not isinstance(threshold, bool)
     if not is_number or not 0 < threshold < math.inf:
         raise ValueError(f"`threshold` is a finite distance greater than 0. Received: {threshold!r}")
     rows = _rows("samples", samples)
@@ -72,7 +71,7 @@ def duplicate_threshold(real: Array, quantile: float = 0.01) -> float:
     >>> kg.metrics.duplicate_threshold([[0.0], [1.0], [3.0], [7.0]], quantile=0.5)
     1.5
     """
-    if not isinstance(quantile, numbers.Real) or not 0 < quantile < 1:
+    if not isinstance(quantile, REAL) or not 0 < quantile < 1:
         raise ValueError(f"`quantile` is a share between 0 and 1. Received: {quantile!r}")
     rows = _rows("real", real)
     nearest = nearest_distances(rows, rows, exclude_self=True)[:, 0]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_gan.types import Array, Extractor, Images, Shape
+from keras_gan.types import Array, Classifier, Extractor, Images, Shape
 
 BATCH_SIZE = 256  # images of one array that an extractor sees at once
 ROUNDING = 1e-3  # how far the sum of a row of probabilities may be from 1
@@ -257,7 +257,9 @@ class ClassifierMetric(FeatureMetric):
     True
     """
 
-    def __init__(self, extractor: Extractor, split: str | None = None) -> None:
+    extractor: Classifier
+
+    def __init__(self, extractor: Classifier, split: str | None = None) -> None:
         super().__init__(extractor, split)
         callable_too = callable(getattr(extractor, "probabilities", None))
         if not callable_too or not getattr(extractor, "classifies", True):
@@ -400,8 +402,8 @@ def same_width(name: str, rows: np.ndarray, other_name: str, other_rows: np.ndar
 
 def warn(message: str) -> None:
     """Give a warning that points to the line outside of this package that led here."""
-    frame, level = inspect.currentframe().f_back, 2
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("keras_gan."):
+    frame, level = inspect.currentframe(), 1
+    while frame and frame.f_globals.get("__name__", "").startswith("keras_gan."):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)
 

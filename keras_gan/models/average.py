@@ -2,13 +2,12 @@
 
 import contextlib
 import math
-import numbers
 from collections.abc import Iterator
 
 import keras
 from keras import ops
 
-from keras_gan.types import Tensor
+from keras_gan.types import REAL, Tensor
 
 
 class Average:
@@ -40,7 +39,7 @@ class Average:
     """
 
     def __init__(self, network: keras.Model, decay: float) -> None:
-        if not isinstance(decay, numbers.Real) or not 0 < decay < 1:
+        if not isinstance(decay, REAL) or not 0 < decay < 1:
             raise ValueError(
                 "The decay of an average is a number in (0, 1), such as 0.999 for an average over about "
                 f"the last 1,000 steps. Received: {decay!r}"

@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import functools
-import numbers
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from keras_gan.models.saving import Saving
 from keras_gan.models.supervisor import supervised
 from keras_gan.terms import Term
 from keras_gan.terms import get as get_term
-from keras_gan.types import Array, Critic, Logs, Tensor
+from keras_gan.types import INTEGER, Array, Critic, Logs, Tensor
 
 _LOGS = ("d_loss", "g_loss", "d_real", "d_fake")
 _NORMS = ("d_gradient_norm", "g_gradient_norm")
@@ -117,11 +116,6 @@ class GAN(Objectives, Saving, keras.Model):
         if networks.last_layer(discriminator) is None:
             large = self.probe(lambda critic, samples: critic(100.0 * (2.0 * samples - 1.0)))
             networks.warn_of_probabilities(discriminator, large)
-
-    @property
-    def conditional(self) -> bool:
-        """Whether the networks take a condition beside latents and samples."""
-        return self.condition_shape is not None
 
     @property
     def d_optimizer(self) -> keras.optimizers.Optimizer:
@@ -348,21 +342,17 @@ class GAN(Objectives, Saving, keras.Model):
                 raise ValueError(
                     f"Given latents are not drawn: leave `seed` out. Received: seed={seed!r}"
                 )
-            latents = networks.as_latents(latents, self.generator)
-            n = latents.shape[0]
-        for name, value in {"n": n, "batch_size": batch_size}.items():
-            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {value!r}")
-        condition = networks.as_conditions(condition, n, self.condition_shape)
+            points = networks.as_latents(latents, self.generator)
+            n = points.shape[0]
+        n, batch_size = _positive("n", n), _positive("batch_size", batch_size)
+        conditions = networks.as_conditions(condition, n, self.condition_shape)
         if latents is None:
             seed = keras.random.randint((), 0, 2**31 - 1) if seed is None else networks.check_seed(seed)
-            latents = self.prior.sample(int(n), int(seed))
+            points = self.prior.sample(n, int(seed))
         batches = [slice(start, start + batch_size) for start in range(0, n, batch_size)]
         with self.kept_average().applied() if averaged else contextlib.nullcontext():
             samples = [
-                ops.convert_to_numpy(
-                    self.make(latents[b], condition if condition is None else condition[b])
-                )
+                ops.convert_to_numpy(self.make(points[b], None if conditions is None else conditions[b]))
                 for b in batches
             ]
         return np.concatenate(samples)
@@ -430,6 +420,12 @@ class GAN(Objectives, Saving, keras.Model):
         if not self.conditional:
             return None
         return ops.zeros([2, *(size or 8 for size in self.condition_shape)])
+
+
+def _positive(name: str, number: Any) -> int:
+    if not isinstance(number, INTEGER) or isinstance(number, bool) or number < 1:
+        raise ValueError(f"`{name}` must be a positive integer. Received: {number!r}")
+    return int(number)
 
 
 def _scaled(optimizer, network):

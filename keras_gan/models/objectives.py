@@ -7,8 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_gan import backend, networks, updates
-from keras_gan.types import Logs, Player, Tensor
+from keras_gan import backend, losses, networks, updates
+from keras_gan.priors import Prior
+from keras_gan.terms import Term
+from keras_gan.types import Logs, Player, Shape, Tensor
 
 
 class Objectives:
@@ -31,6 +33,24 @@ class Objectives:
     (3, 1)
     """
 
+    # What `GAN` brings.
+    generator: keras.Model
+    discriminator: keras.Model
+    prior: Prior
+    noise: keras.random.SeedGenerator
+    sample_shape: Shape
+    condition_shape: Shape | None
+    optimizer: keras.optimizers.Optimizer
+    loss: losses.Loss
+    terms: list[Term]
+    discriminator_steps: int
+    joint: bool
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the networks take a condition beside latents and samples."""
+        return self.condition_shape is not None
+
     def read_batch(
         self, data: Any, minibatches: int | None = None
     ) -> tuple[list[tuple[Tensor, Tensor | None]], Tensor]:
@@ -50,8 +70,9 @@ class Objectives:
             "`drop_remainder=True`."
         )
         real, flaw = networks.cleaned(backend.check_rows(ops.cast(real, "float32"), k, message))
-        condition = condition if self.conditional else None
-        if self.conditional and "float" in keras.backend.standardize_dtype(condition.dtype):
+        if not self.conditional:
+            condition = None
+        elif "float" in keras.backend.standardize_dtype(condition.dtype):
             condition, other = networks.cleaned(condition)
             flaw = flaw + ops.cast(other, "float32")
         rows = ops.shape(real)[0] // k

@@ -23,7 +23,7 @@ from keras_gan.types import Config, PathLike
 _TRAINING = ("d_optimizer/", "g_optimizer/", "optimizer/", "vars/state_")
 
 
-class Saving:
+class Saving(keras.Model):
     """The part of `GAN` that Keras' `save`, `load_model`, `save_weights` and their callbacks use."""
 
     # Whether `load_own_variables` looks at the whole file: only where nobody has done so before.
