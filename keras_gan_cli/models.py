@@ -11,7 +11,7 @@ from keras_gan import datasets, pictures
 from keras_gan.callbacks.base import gather
 from keras_gan.models import GAN
 from keras_gan.signatures import are_images, image_range
-from keras_gan_cli.runs import MODEL, Run
+from keras_gan_cli.runs import MODEL, Run, ripe
 
 
 class Model:
@@ -51,8 +51,8 @@ class Model:
 
     @property
     def averaged(self):
-        """Whether there is an average of the generator's weights, whose samples are better."""
-        return self.gan.average is not None
+        """Whether there is an average of the generator's weights whose samples are better."""
+        return self.gan.average is not None and ripe(self.gan)
 
     @property
     def value_range(self):

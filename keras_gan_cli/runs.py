@@ -122,17 +122,34 @@ class Run:
             columns=_GRID,
             condition=[number % len(classes) for number in range(_GRID**2)] if classes else None,
             value_range=self.settings.images["value_range"],
-            averaged=True,
         )
         curves = callbacks.TrainingCurves(self.folder / "curves.png", every=every)
         try:
             with interrupt.listening():
-                history = gan.fit(data, epochs=epochs, callbacks=[grid, curves, resume, interrupt])
+                history = gan.fit(
+                    data, epochs=epochs, callbacks=[Ripening(grid), grid, curves, resume, interrupt]
+                )
         except KeyboardInterrupt:
             gan.save(self.model)
             raise
         gan.save(self.model)
         return history
+
+
+class Ripening(keras.callbacks.Callback):
+    """Lets sample grids show the average of the generator's weights as soon as it is ripe.
+
+    Args:
+        grid: `SampleGrid`.
+    """
+
+    def __init__(self, grid):
+        super().__init__()
+        self.grid = grid
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Look at the steps that were done."""
+        self.grid.averaged = ripe(self.model)
 
 
 class Interrupt(keras.callbacks.Callback):
@@ -167,6 +184,14 @@ class Interrupt(keras.callbacks.Callback):
         self.wanted.set()
         self.resume.every = 1
         tell("\nStops after this epoch. Ctrl-C again stops at once, and loses what this epoch did.")
+
+
+def ripe(gan):
+    """Whether the average of a generator's weights has forgotten the first steps.
+
+    Until then it averages over weights too far apart to make a picture together, most of them grey.
+    """
+    return int(gan.optimizer.iterations) >= 2 / (1 - gan.average.decay)
 
 
 def load(settings, conditional, download):

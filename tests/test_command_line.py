@@ -63,10 +63,12 @@ def program(tmp_path, monkeypatch, capfd):
 
 @pytest.fixture(scope="module")
 def run_folder(photos, tmp_path_factory):
-    """A run of two epochs, of two classes."""
+    """A run of two epochs, of two classes, whose average is over two steps: long enough to be used."""
     folder = tmp_path_factory.mktemp("runs") / "pets"
     argv = ["train", str(photos), *QUICK, "--epochs", "2", "--conditional", "--output", str(folder)]
-    assert keras_gan_cli.main(argv) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(architectures, "_DECAY", 0.5)
+        assert keras_gan_cli.main(argv) == 0
     return folder
 
 
@@ -173,6 +175,26 @@ def test_samples_are_those_of_the_average_by_their_seed(run_folder, program, tmp
     with PIL.Image.open(run_folder / "sample.png") as picture:
         assert picture.size == (3 * 58 + 2, 2 * 58 + 2)
         assert np.asarray(picture)[-30, -30].tolist() == [255, 255, 255]  # the sixth place is empty
+
+
+@once
+def test_an_average_over_the_first_steps_is_not_used(photos, program, tmp_path):
+    """It would be over weights too far apart, and grey."""
+    assert program("train", photos, *QUICK, "--epochs", "1", "--output", "run")[0] == 0
+    assert program("sample", "run", "--number", "1", "--output", "one")[0] == 0
+    gan = keras.models.load_model(tmp_path / "run" / "gan.keras")
+    (own,), (averaged,) = (
+        kg.pictures.to_uint8(gan.generate(1, seed=0, averaged=averaged), (-1, 1))
+        for averaged in (False, True)
+    )
+    assert (own != averaged).any()
+    with PIL.Image.open(tmp_path / "one" / "sample-00000.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), own)
+    # The grid of the first epoch, of which the sample is 56 pixels within a line of 2.
+    with PIL.Image.open(tmp_path / "run" / "samples" / "epoch-0001.png") as picture:
+        grid = np.asarray(picture)[2:58, 2:58]
+    first = kg.pictures.to_uint8(gan.generate(64, seed=0), (-1, 1))[0]
+    np.testing.assert_array_equal(grid[::7, ::7], first)
 
 
 @once
