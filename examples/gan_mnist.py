@@ -20,6 +20,7 @@ says 225 ± 2: 230.4 ± 2.1, 228.3 ± 2.0 and 229.2 ± 2.0 with seeds 0, 1 and 2
 import argparse
 import json
 import pathlib
+import sys
 import time
 
 import keras
@@ -155,4 +156,7 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nStopped. The same command goes on after the last epoch that was whole.")

@@ -4,12 +4,15 @@ A package beside `keras_gan`, because the environment of TensorFlow must be set 
 imported, and because help, and arguments that cannot be, should not wait for that import.
 """
 
+import errno
 import os
 import sys
 import warnings
 
-# What bad input, a full disk, a missing package and a missing network raise. All else is a defect.
+# What bad input, a missing package and a missing network raise. All else is a defect.
 _REFUSALS = (ValueError, TypeError, OSError, ImportError)
+# By name, since TensorFlow need not have been imported.
+_OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "ResourceExhaustedError")
 _INTERRUPTED = 130
 _ENVIRONMENT = {
     # Of TensorFlow's messages, none is about what the user did.
@@ -45,14 +48,27 @@ def main(argv=None):
 
     try:
         return keras_gan.main(argv, prog_name="keras-gan", standalone_mode=False) or 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return 2
     except click.ClickException as error:
         return _refuse(error.format_message())
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
-    except _REFUSALS as error:
-        if os.environ.get("KERAS_GAN_TRACEBACK"):
+    except Exception as error:
+        reason = _reason(error)
+        if reason is None or os.environ.get("KERAS_GAN_TRACEBACK"):
             raise
-        return _refuse(error)
+        return _refuse(reason)
+
+
+def _reason(error):
+    """Return what to tell of an error, or None of a defect."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full ({error}). What was saved before is whole; make room, and try again."
+    if type(error).__name__ in _OUT_OF_MEMORY:
+        return "there is not enough memory. Ask for fewer or smaller images, or for a smaller --width."
+    return error if isinstance(error, _REFUSALS) else None
 
 
 def _refuse(reason):

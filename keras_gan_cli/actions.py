@@ -14,7 +14,12 @@ import keras_gan as kg
 from keras_gan_cli import evaluation, runs
 from keras_gan_cli.architectures import ARCHITECTURES
 from keras_gan_cli.models import Model, grid
-from keras_gan_cli.tables import show, tell
+from keras_gan_cli.tables import count, show, tell
+
+# Endings of pictures that a folder hardly has.
+_NO_FOLDERS = {".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".json", ".keras"}
+# Sources beside TensorFlow Datasets.
+_BROUGHT = ("mnist5k", "tfd")
 
 
 def train(source, channels, size, conditional, epochs, output, download, **settings):
@@ -30,25 +35,31 @@ def train(source, channels, size, conditional, epochs, output, download, **setti
         **settings,
     )
     run = runs.Run(output or Path("runs") / name)
-    run.check_writable()
-    architecture.check(settings.size)
-    data = runs.load(settings, conditional, download)
+    runs.check_writable(run.folder)
+    _check_apart(run.folder, source)
+    architecture.check(settings.size, settings.width)
+    data = _loaded(name, settings, conditional, download)
     images = data.element_spec[0] if conditional else data.element_spec
     classes = list(data.class_names) if conditional else None
     settings = dataclasses.replace(settings, channels=images.shape[-1], classes=classes)
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
     gan = architecture.make(settings)
-    run.claim(settings)
-    epochs = epochs or runs.default_epochs(data)
+    with run.claimed():
+        run.claim(settings)
+        _train(run, gan, data, name, architecture, epochs or runs.default_epochs(data), began)
+
+
+def _train(run, gan, data, name, architecture, epochs, began):
+    classes = run.settings.classes
     show(
         "Training",
         {
-            "data": f"{data.num_examples:,} images of {name}, as {_shape(gan)}",
+            "data": f"{count(data.num_examples, 'image')} of {name}, as {_shape(gan)}",
             "classes": classes and ", ".join(classes),
             "generator": f"{gan.generator.count_params():,} weights ({architecture.name})",
             "discriminator": f"{gan.discriminator.count_params():,} weights",
-            "length": f"{epochs:,} epochs of {data.cardinality().numpy():,} steps",
+            "length": f"{count(epochs, 'epoch')} of {count(data.cardinality().numpy(), 'step')}",
             "folder": run.folder,
         },
     )
@@ -77,6 +88,9 @@ def sample(model, number, condition, seed, output):
     """Draw new pictures from MODEL."""
     model = Model(model)
     output = output or model.folder / "sample.png"
+    if output.suffix.lower() in _NO_FOLDERS:
+        raise ValueError(f"--output is a .png file, or a folder. Received: {str(output)!r}")
+    runs.check_writable(output.parent if output.suffix.lower() == ".png" else output)
     images = model.bytes(model.draw(number, seed, condition))
     if output.suffix.lower() == ".png":
         kg.pictures.save_png(output, grid(images))
@@ -84,13 +98,16 @@ def sample(model, number, condition, seed, output):
         for index, image in enumerate(images):
             picture = image[..., 0] if image.shape[-1] == 1 else image
             kg.pictures.save_png(output / f"sample-{index:05d}.png", picture)
-    tell(f"{number:,} pictures: {output}")
+    tell(f"{count(number, 'picture')}: {output}")
 
 
 def interpolate(model, rows, steps, path, condition, seed, output):
     """Draw what MODEL makes on the way from one latent to another."""
     model = Model(model)
     output = output or model.folder / "interpolation.png"
+    if output.suffix.lower() not in (".png", ".gif"):
+        raise ValueError(f"--output is a .png file, or a .gif film. Received: {str(output)!r}")
+    runs.check_writable(output.parent)
     # One draw, whose halves are independent; draws of two seeds might not be.
     ends = keras.ops.convert_to_numpy(model.gan.prior.sample(2 * rows, seed))
     latents = kg.interpolation.interpolate(ends[:rows], ends[rows:], steps, path)
@@ -107,15 +124,17 @@ def interpolate(model, rows, steps, path, condition, seed, output):
         frames = [grid(frame) for frame in films]
         kg.pictures.save_gif(output, [*frames, *frames[-2:0:-1]])
     else:
-        kg.pictures.check_png(output)
         kg.pictures.save_png(output, grid(images, columns=steps))
-    tell(f"{rows} ways of {steps} pictures: {output}")
+    tell(f"{count(rows, 'way')} of {steps} pictures: {output}")
 
 
 def evaluate(model, source, number, features, weights, seed, output):
     """Hold samples of MODEL against real images: those of its training, or SOURCE."""
     model = Model(model)
-    output = output or model.folder / "scores.json"
+    # Scores beside other images do not take the place of those of the run's own.
+    other = f"scores-{_named(source)[0]}.json" if source else "scores.json"
+    output = output or model.folder / other
+    runs.check_writable(output.parent)
     name, real = model.real_images(*_named(source) if source else (None, None), number)
     samples = model.draw(len(real), seed)
     found = evaluation.scores(
@@ -131,9 +150,11 @@ def evaluate(model, source, number, features, weights, seed, output):
 def export(model, version, output):
     """Write MODEL as a SavedModel."""
     model = Model(model)
+    output = output or model.folder / "export"
+    runs.check_writable(output)
     folder = kg.export_savedmodel(
         model.gan,
-        output or model.folder / "export",
+        output,
         version=version,
         averaged=model.averaged,
         classes=model.classes,
@@ -150,6 +171,8 @@ def info(model):
 
 def _named(source):
     """Return what a source is called, and what `kg.datasets.load` calls it."""
+    if not source.strip():
+        raise ValueError("SOURCE is empty. Expected: a folder of pictures, or a dataset's name.")
     folder = Path(source).expanduser()
     if folder.is_dir():
         folder = folder.resolve()
@@ -159,6 +182,27 @@ def _named(source):
     if source.startswith((".", "/", "~")) or source.endswith("/"):
         raise ValueError(f"There is no folder {source!r}.")
     return source.replace("/", "-").replace(":", "-"), source
+
+
+def _check_apart(folder, source):
+    """Refuse to write a run among the pictures that it learns from, and the next from its samples."""
+    kind, _, pictures = source.partition(":")
+    if kind == "folder" and folder.resolve().is_relative_to(pictures):
+        raise ValueError(
+            f"The run would lie among the pictures of {pictures!r}, and later runs would learn from its "
+            "samples. Name a folder outside by --output, or start the program elsewhere."
+        )
+
+
+def _loaded(name, settings, conditional, download):
+    try:
+        return runs.load(settings, conditional, download)
+    except (ImportError, ValueError) as error:
+        if settings.source.startswith("folder:") or settings.source.partition(":")[0] in _BROUGHT:
+            raise
+        raise type(error)(
+            f"There is no folder {settings.source!r}; as a dataset's name: {error}"
+        ) from error
 
 
 def _shape(gan):

@@ -1,5 +1,7 @@
 """What `--architecture` names: two networks, the range of their images, and how they are trained."""
 
+import itertools
+
 import keras
 
 from keras_gan import losses, recipes
@@ -14,6 +16,8 @@ from keras_gan.models import GAN
 
 # The average is over about the last thousand steps.
 _DECAY = 0.999
+# Weights that fit into the memory of a machine, several times each: gradients, two moments, an average.
+_LARGEST = 500_000_000
 
 
 class DCGAN:
@@ -25,9 +29,15 @@ class DCGAN:
 
     name, value_range, size = "dcgan", (-1.0, 1.0), 64
 
-    def check(self, size):
-        """Refuse a size."""
-        doublings_to(size)
+    def check(self, size, width):
+        """Refuse a size that is no power of two, and nets that fit into no memory."""
+        maps = [width * 2**i for i in range(doublings_to(size))]
+        weights = 2 * 5 * 5 * sum(a * b for a, b in itertools.pairwise(maps))
+        if weights > _LARGEST:
+            raise ValueError(
+                f"The two nets of --size {size} and --width {width} would have {weights:,} weights, "
+                f"more than {_LARGEST:,}. Expected: a smaller --size or --width."
+            )
 
     def make(self, settings):
         """Return a compiled GAN, for the `Settings` of a run."""
@@ -51,8 +61,8 @@ class Dense2014:
 
     name, value_range, size = "dense2014", (0.0, 1.0), 28
 
-    def check(self, size):
-        """Refuse a size."""
+    def check(self, size, width):
+        """Refuse a size; these nets have one width."""
         if size != self.size:
             raise ValueError(
                 f"The architecture 'dense2014' makes images of 28 × 28. Received: --size {size}"

@@ -41,9 +41,14 @@ def _digits(weights, shape, value_range):
 EXTRACTORS = {"pixels": _pixels, "inception": _inception, "digits": _digits}
 
 
+# What the scores are of samples that cannot be told from real images.
+_IDEAL = {"fid": "0", "kid": "0", "precision": "1", "recall": "1", "density": "1", "coverage": "1"}
+
+
 def told(score):
-    """Return the values of a score as text, by name."""
+    """Return the values of a score as text, by a name that says which value is ideal."""
     return {
-        name: f"{value:.4g}" + (f" ± {score.errors[name]:.2g}" if name in score.errors else "")
+        f"{name} (ideally {_IDEAL[name]})": f"{value:.4g}"
+        + (f" ± {score.errors[name]:.2g}" if name in score.errors else "")
         for name, value in score.values.items()
     }

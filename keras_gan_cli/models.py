@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import zipfile
 from pathlib import Path
 
 import keras
@@ -38,6 +39,8 @@ class Model:
                 "its end, or when it is stopped by Ctrl-C."
             )
         self.settings = Run(self.folder).settings
+        if not zipfile.is_zipfile(self.file):
+            raise ValueError(f"{self.file} is damaged, or is no .keras file.")
         self.gan = keras.models.load_model(self.file)
         if not isinstance(self.gan, GAN):
             raise ValueError(

@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import keras
@@ -16,12 +17,13 @@ from keras_gan_cli.architectures import ARCHITECTURES
 from keras_gan_cli.tables import tell
 
 MODEL = "gan.keras"
-_SETTINGS = "run.json"
+_SETTINGS, _LOCK = "run.json", ".lock"
 # Training steps of a run that is not told its epochs.
-_STEPS = 20_000
+_STEPS = 10_000
 # Training steps from one state to the next, which is as large as the model and its optimizers.
 _STEPS_A_STATE = 50
 _PICTURES = 50
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 _GRID = 8
 
 
@@ -78,14 +80,21 @@ class Run:
         except FileNotFoundError:
             return None
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{file} does not hold the settings of a run: {error}") from error
+            raise ValueError(f"{file} does not hold the settings of a run of this program.") from error
 
-    def check_writable(self):
-        """Notice before anything takes time that the folder cannot be made or written to."""
-        there = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            what = "is no folder" if not there.is_dir() else "lets nobody like you write"
-            raise ValueError(f"The run cannot be written to {str(self.folder)!r}: {there} {what}.")
+    @contextlib.contextmanager
+    def claimed(self):
+        """Keep other processes from the folder for the code inside."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / _LOCK, "w") as file:
+            try:
+                _lock(file)
+            except BlockingIOError as error:
+                raise ValueError(
+                    f"Another process is at work on the run in {str(self.folder)!r}. Wait for its end, "
+                    "or name another folder by --output."
+                ) from error
+            yield
 
     def claim(self, settings):
         """Write the settings into the folder, or refuse it if it holds another run."""
@@ -112,10 +121,9 @@ class Run:
         """
         steps = data.cardinality().numpy()
         resume = callbacks.Resume(self.folder / "resume", every=max(1, _STEPS_A_STATE // steps))
-        interrupt = Interrupt(resume)
         every = max(1, epochs // _PICTURES)
         classes = self.settings.classes
-        grid = callbacks.SampleGrid(
+        grid = Album(
             self.folder / "samples",
             every=every,
             rows=_GRID,
@@ -124,10 +132,11 @@ class Run:
             value_range=self.settings.images["value_range"],
         )
         curves = callbacks.TrainingCurves(self.folder / "curves.png", every=every)
+        interrupt = Interrupt(resume, [grid, curves])
         try:
             with interrupt.listening():
                 history = gan.fit(
-                    data, epochs=epochs, callbacks=[Ripening(grid), grid, curves, resume, interrupt]
+                    data, epochs=epochs, callbacks=[Estimate(), grid, curves, resume, interrupt]
                 )
         except KeyboardInterrupt:
             gan.save(self.model)
@@ -136,20 +145,32 @@ class Run:
         return history
 
 
-class Ripening(keras.callbacks.Callback):
-    """Lets sample grids show the average of the generator's weights as soon as it is ripe.
-
-    Args:
-        grid: `SampleGrid`.
-    """
-
-    def __init__(self, grid):
-        super().__init__()
-        self.grid = grid
+class Album(callbacks.SampleGrid):
+    """Sample grids, closer together at first, by the average of the weights as soon as it is ripe."""
 
     def on_epoch_end(self, epoch, logs=None):
-        """Look at the steps that were done."""
-        self.grid.averaged = ripe(self.model)
+        """Draw, if it is this epoch's turn."""
+        self.averaged = ripe(self.model)
+        super().on_epoch_end(epoch, logs)
+
+    def _is_due(self, number):
+        return super()._is_due(number) or number.bit_count() == 1  # 1, 2, 4, 8, ...
+
+
+class Estimate(keras.callbacks.Callback):
+    """Says how long a run takes, from its second and third epoch: compilation is in the first."""
+
+    def on_train_begin(self, logs=None):
+        """Begin to count the epochs of this process."""
+        self.begun = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Tell, once there is something to tell from."""
+        self.begun.append(time.perf_counter())
+        left = self.params["epochs"] - epoch
+        if len(self.begun) == 4:
+            seconds = (self.begun[3] - self.begun[1]) / 2 * left
+            tell(f"About {_duration(seconds)} to the end.")
 
 
 class Interrupt(keras.callbacks.Callback):
@@ -157,25 +178,29 @@ class Interrupt(keras.callbacks.Callback):
 
     Args:
         resume: `Resume`, which acts before all other callbacks.
+        drawing: callbacks that draw the last epoch when training ends.
     """
 
-    def __init__(self, resume):
+    def __init__(self, resume, drawing):
         super().__init__()
         # An event, and no plain number, which a resumed run would put back.
-        self.resume, self.wanted = resume, threading.Event()
+        self.resume, self.drawing, self.wanted = resume, drawing, threading.Event()
 
     @contextlib.contextmanager
     def listening(self):
-        """Take Ctrl-C over for the code inside."""
-        before = signal.signal(signal.SIGINT, self._note)
+        """Take Ctrl-C over for the code inside, and what ends a process that nobody looks at."""
+        before = {number: signal.signal(number, self._note) for number in _STOPS}
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def on_epoch_begin(self, epoch, logs=None):
         """End the run, since `Resume` has just written the state of the epoch before."""
         if self.wanted.is_set():
+            for callback in self.drawing:
+                callback.on_train_end()
             raise KeyboardInterrupt
 
     def _note(self, number, frame):
@@ -184,6 +209,33 @@ class Interrupt(keras.callbacks.Callback):
         self.wanted.set()
         self.resume.every = 1
         tell("\nStops after this epoch. Ctrl-C again stops at once, and loses what this epoch did.")
+
+
+def check_writable(folder):
+    """Notice before anything takes time that a folder cannot be made or written to.
+
+    Raises:
+        ValueError: it cannot; the message says what is in the way.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "is no folder" if not there.is_dir() else "lets nobody like you write"
+        raise ValueError(f"Nothing can be written to {str(folder)!r}: {there} {what}.")
+
+
+def _lock(file):
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _duration(seconds):
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} seconds"
+    return f"{minutes} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
 
 
 def ripe(gan):

@@ -5,6 +5,11 @@ import rich.markup
 import rich.table
 
 
+def count(number, what):
+    """Return a number of things as text, such as "1 epoch"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def show(title, rows):
     """Print a table of two columns, without the rows whose value is None.
 

@@ -23,6 +23,7 @@ from games import mlp
 import keras_gan as kg
 import keras_gan_cli
 from keras_gan_cli import architectures, commands, evaluation
+from keras_gan_cli import runs as kg_runs
 
 # Warnings are lines on stderr, as where the program runs.
 pytestmark = pytest.mark.filterwarnings("default::UserWarning")
@@ -95,9 +96,10 @@ def assert_equal_models(file, other):
 def test_a_folder_of_photos_is_all_that_it_needs(photos, program, tmp_path):
     code, out, err = program("train", photos, *QUICK, "--epochs", "2")
     assert code == 0
-    # Two lines, of the two broken files.
-    assert re.findall(r"Left out .*/(\w+\.\w+),", err) == ["broken.jpg", "half.png"]
-    assert len(err.splitlines()) == 2
+    # One line, of the two broken files.
+    assert re.findall(r"Left out.*/(\w+\.\w+) \(.*/(\w+\.\w+) \(", err) == [("broken.jpg", "half.png")]
+    assert len(err.splitlines()) == 1
+    assert re.search(r"About \d+ seconds to the end", out) is None  # of a run so short
     run = tmp_path / "runs" / photos.name
     assert re.search(r"data +18 images of My photos – été, as 8 × 8, in colour", out)
     assert {"run.json", "history.json", "curves.png", "gan.keras", "resume", "samples"} <= {
@@ -125,8 +127,10 @@ def test_more_epochs_go_on_as_if_there_had_been_no_end(photos, program, tmp_path
 
 
 @once
-@pytest.mark.parametrize("presses", [1, 2])
-def test_ctrl_c_keeps_the_run_and_says_how_to_go_on(presses, photos, tmp_path):
+@pytest.mark.parametrize(
+    ("stop", "presses"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)]
+)
+def test_ctrl_c_keeps_the_run_and_says_how_to_go_on(stop, presses, photos, tmp_path):
     def start(output):
         argv = ["train", str(photos), *QUICK, "--epochs", "40", "--output", output]
         program = "import sys, keras_gan_cli; sys.exit(keras_gan_cli.main())"
@@ -143,13 +147,19 @@ def test_ctrl_c_keeps_the_run_and_says_how_to_go_on(presses, photos, tmp_path):
     while not picture.exists() and time.monotonic() < end and process.poll() is None:
         time.sleep(0.01)
     for _ in range(presses):
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         time.sleep(0.05)  # two at once would be one
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 130, out
     assert "Traceback" not in out
     assert shlex.join(["keras-gan", *argv]) in out
     assert (tmp_path / "stopped" / "gan.keras").exists()
+    if presses == 1:
+        # The last epoch is drawn, whatever its turn.
+        (epoch,) = re.findall(r"Epoch (\d+)/40", out)[-1:]
+        drawn = {path.stem for path in (tmp_path / "stopped" / "samples").glob("*.png")}
+        assert drawn & {f"epoch-{int(epoch) - back:04d}" for back in (0, 1)}
+        assert re.search(r"About \d+ (seconds|minutes) to the end", out) or int(epoch) < 4
     process, _ = start("stopped")
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 0, out
@@ -181,7 +191,7 @@ def test_samples_are_those_of_the_average_by_their_seed(run_folder, program, tmp
 def test_an_average_over_the_first_steps_is_not_used(photos, program, tmp_path):
     """It would be over weights too far apart, and grey."""
     assert program("train", photos, *QUICK, "--epochs", "1", "--output", "run")[0] == 0
-    assert program("sample", "run", "--number", "1", "--output", "one")[0] == 0
+    assert program("sample", "run", "--number", "1", "--seed", "0", "--output", "one")[0] == 0
     gan = keras.models.load_model(tmp_path / "run" / "gan.keras")
     (own,), (averaged,) = (
         kg.pictures.to_uint8(gan.generate(1, seed=0, averaged=averaged), (-1, 1))
@@ -235,7 +245,7 @@ def test_scores_are_those_of_the_metrics(run_folder, photos, program):
     found = json.loads((run_folder / "scores.json").read_text())
     gan = keras.models.load_model(run_folder / "gan.keras")
     real = kg.datasets.load_arrays(f"folder:{photos}", image_size=8, channels=3, value_range=(-1, 1))
-    samples = gan.generate(18, seed=0, condition=np.arange(18) % 2, averaged=True)
+    samples = gan.generate(18, seed=1, condition=np.arange(18) % 2, averaged=True)
     pixels = kg.metrics.Pixels((8, 8, 3), (-1, 1))
     expected = kg.metrics.DensityCoverage(pixels)(real=real, fake=samples).values
     values = {name: value for score in found for name, value in score["values"].items()}
@@ -295,10 +305,15 @@ def refusals(photos, run_folder, folder):
     yield ["train", "mnits"], r"Unknown dataset 'mnits'\. Did you mean 'mnist'"
     yield ["train", "123"], "Unknown dataset '123'"
     yield ["train", "./nowhere"], r"There is no folder '\./nowhere'"
+    yield ["train", "pictures/cats"], r"There is no folder 'pictures/cats'; as a dataset's name"
+    yield ["train", " "], "SOURCE is empty"
+    yield ["train", photos, "--output", photos / "dogs" / "run"], "lie among the pictures of"
+    yield ["train", photos, "--size", "1048576"], "would have .* weights, more than 500,000,000"
+    yield ["train", photos, "--width", "100000"], "would have .* weights, more than 500,000,000"
     yield ["train", "file"], "'file' is a file. Expected: a folder of pictures"
-    yield ["train", "empty"], "holds no readable image: 0 files"
-    yield ["train", "texts"], "holds no readable image: 0 files"
-    yield ["train", "broken"], "holds no readable image: 1 files"
+    yield ["train", "empty"], "holds no image that can be read.*: 0$"
+    yield ["train", "texts"], "holds no image that can be read.*: 0$"
+    yield ["train", "broken"], "holds no image that can be read.*: 1$"
     yield ["train", photos, "--size", "33"], "power of two.*the nearest: 32 and 64"
     yield ["train", photos, "--size", "large"], "'large' is not a valid integer"
     yield ["train", photos, "--architecture", "3"], "'3' is not one of 'dcgan', 'dense2014'"
@@ -308,21 +323,26 @@ def refusals(photos, run_folder, folder):
         "28 × 28. Received: --size 32",
     )
     yield ["train", photos / "dogs", *QUICK, "--conditional"], "no labels"
-    yield [*train, "--output", "file/run"], "cannot be written to 'file/run'.*file is no folder"
+    yield [*train, "--output", "file/run"], "be written to 'file/run'.*file is no folder"
     yield [*train, "--output", run_folder, "--width", "8"], "other settings: .*width was 4, and is 8"
     yield ["train", photos, "--epochs", "0"], "0 is not in the range x>=1"
     yield ["train"], "Missing argument 'SOURCE'"
     yield ["sample", "nowhere"], "There is no run and no model at 'nowhere'"
     yield ["sample", "empty"], "'empty' holds no gan.keras"
     yield ["sample", "other.keras"], "model of the class Sequential, not a GAN"
-    yield ["sample", "damaged.keras"], "damaged.keras"
+    yield ["sample", "damaged.keras"], "damaged.keras is damaged, or is no .keras file"
+    yield ["sample", run_folder, "--number", "100000000"], "not in the range 1<=x<=10000"
+    yield ["sample", run_folder, "--output", "a.jpg"], r"--output is a \.png file, or a folder.*'a\.jpg'"
     yield ["sample", run_folder, "--number", "x"], "'x' is not a valid integer"
     yield ["sample", run_folder, "--condition", "birds"], "one of cats, dogs, or its number.*'birds'"
     yield ["sample", run_folder, "--condition", "2"], "one of cats, dogs, or its number.*'2'"
-    yield ["sample", run_folder, "--output", "file/a.png"], "file"
-    yield ["interpolate", run_folder, "--output", "way.jpg"], "name of a PNG file"
+    yield ["sample", run_folder, "--output", "file/a.png"], "be written to 'file'.*file is no folder"
+    yield ["sample", run_folder, "--output", "file"], "be written to 'file'.*file is no folder"
+    yield ["interpolate", run_folder, "--output", "way.mp4"], r"--output is a \.png.*'way\.mp4'"
+    yield ["evaluate", run_folder, "--output", "file/a.json"], "be written to 'file'.*file is no folder"
+    yield ["export", run_folder, "--output", "file"], "be written to 'file'.*file is no folder"
     yield ["evaluate", run_folder, "--features", "digits"], "needs the file of the classifier"
-    yield ["evaluate", run_folder, "empty"], "holds no readable image"
+    yield ["evaluate", run_folder, "empty"], "holds no image that can be read"
     yield ["evaluate", run_folder, "--weights", "x"], "--features is pixels"
     yield ["export", run_folder, "--version", "0"], "0 is not in the range"
     yield ["simple"], "No such command 'simple'. Did you mean 'sample'"
@@ -355,10 +375,47 @@ def test_a_full_disk_leaves_the_run_as_it_was(photos, program, tmp_path, monkeyp
         code, _, err = program("train", photos, *QUICK, "--epochs", "3", "--output", "run")
     lines = [line for line in err.splitlines() if "Left out" not in line]
     assert (code, len(lines)) == (2, 1)
-    assert "No space left on device" in lines[0]
+    assert re.search("the disk is full .*No space left on device.* before is whole", lines[0])
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.keras")} == before
     assert sorted((tmp_path / "run" / "resume").rglob("*")) == states
     assert program("train", photos, *QUICK, "--epochs", "3", "--output", "run")[0] == 0
+
+
+@once
+def test_two_processes_do_not_work_on_one_run(photos, program, tmp_path):
+    argv = ["train", photos, *QUICK, "--epochs", "1", "--output", "run"]
+    with kg_runs.Run(tmp_path / "run").claimed():
+        code, _, err = program(*argv)
+    assert code == 2
+    assert "Another process is at work on the run in 'run'" in err.splitlines()[-1]
+    assert program(*argv)[0] == 0
+
+
+@once
+def test_too_little_memory_is_told(run_folder, program, monkeypatch):
+    def exhausted(*args, **kwargs):
+        raise MemoryError("Unable to allocate 3 TiB")
+
+    monkeypatch.setattr(kg.GAN, "generate", exhausted)
+    code, _, err = program("sample", run_folder)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "not enough memory" in err
+
+
+@once
+def test_without_arguments_there_is_help(program):
+    code, out, err = program()
+    assert (code, out) == (2, "")
+    assert err.startswith("Usage: keras-gan")
+    assert "  train        Train on a folder of pictures, or a dataset.\n" in err
+
+
+@once
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(70, "70 seconds"), (300, "5 minutes"), (9000, "2 hours")]
+)
+def test_durations_are_in_units_that_one_can_read(seconds, text):
+    assert kg_runs._duration(seconds) == text
 
 
 @once

@@ -17,6 +17,11 @@ from keras_gan.datasets.options import Options, fitted, resized
 from keras_gan.optional import require, tensorflow
 from keras_gan.types import Array
 
+# Formats of measurements, which Pillow knows by name only.
+_NO_PICTURES = ("BUFR", "GRIB", "HDF5")
+# Files named in a warning.
+_TOLD = 5
+
 # The sources. Each has `sizes` (split -> number of examples), `class_names`, and
 # `read(split, start, stop)`, which returns (images, labels or None): bytes, or float32 in range.
 
@@ -126,11 +131,11 @@ def _folder(path, options):
         options, image_size=options.image_size or 64, channels=options.channels or 3
     )
     files = _image_files(root)
-    readable = list(_readable(files, options))
+    readable = _readable(files, options)
     if not readable:
         raise ValueError(
-            f"The folder {path!r} holds no readable image: {len(files)} files have the ending of "
-            "an image (.png, .jpg, ...), and none of them could be read."
+            f"The folder {path!r} holds no image that can be read. Files that end as images do (.png, "
+            f".jpg, ...): {len(files)}"
         )
     order = _fixed_order(len(readable))
     images = np.stack([image for _, image in readable])[order]
@@ -144,34 +149,49 @@ def _folder(path, options):
 
 def _image_files(root):
     image = require("PIL.Image")
-    endings = {ending for ending, kind in image.registered_extensions().items() if kind in image.OPEN}
+    kinds = image.registered_extensions().items()
+    endings = {ending for ending, kind in kinds if kind in image.OPEN and kind not in _NO_PICTURES}
+    parts = {file: file.relative_to(root).parts for file in root.rglob("*")}
     return sorted(
         (
             file
-            for file in root.rglob("*")
-            if file.suffix.lower() in endings and not file.name.startswith(".")
+            for file in parts
+            if file.suffix.lower() in endings and not any(part[0] == "." for part in parts[file])
         ),
-        key=lambda file: file.relative_to(root).parts,
+        key=parts.get,
     )
 
 
 def _readable(files, options):
+    """Return pairs of the files that can be read and their pixels, and tell of the others."""
+    readable, broken = [], []
     for file in files:
         try:
-            yield file, _decoded(file, options)
+            readable.append((file, _decoded(file, options)))
+        except MemoryError:
+            raise
         # A broken file leads its decoder into any kind of error.
         except Exception as error:
-            warnings.warn(f"Left out {file}, which cannot be read: {error}", stacklevel=6)
+            broken.append(f"{file} ({str(error).replace(str(file), file.name)})")
+    if broken:
+        more = f", and {len(broken) - _TOLD} more" if len(broken) > _TOLD else ""
+        warnings.warn(
+            f"Left out, of {len(files)} files: {', '.join(broken[:_TOLD])}{more}. They cannot be read.",
+            stacklevel=6,
+        )
+    return readable
 
 
 def _decoded(file, options):
     """Return the pixels of one file as a square, upright, of the size and channels asked for."""
     with require("PIL.Image").open(file) as image:
+        image = require("PIL.ImageOps").exif_transpose(image)
+        if image.mode.startswith("I;16"):
+            image = require("PIL.Image").fromarray((np.asarray(image) >> 8).astype("uint8"))
         # Pillow would clip these to white.
-        if image.mode[0] in "IF":
-            raise ValueError(f"it has more than 8 bits a channel (mode {image.mode})")
-        image = require("PIL.ImageOps").exif_transpose(image).convert("RGB")
-        return fitted(np.asarray(image), options).numpy()
+        if image.mode in ("I", "F"):
+            raise ValueError(f"it has more than 16 bits a channel (mode {image.mode})")
+        return fitted(np.asarray(image.convert("RGB")), options).numpy()
 
 
 def _tfd(path, options):
@@ -262,10 +282,10 @@ def _prepared(tfds, name, options):
     if not options.download:
         raise ValueError(
             f"The dataset {name!r} is not prepared: there is nothing at {builder.data_dir}. "
-            "Either pass `download=True` on a machine with a network, or copy a prepared folder "
-            f"({builder.name}/{builder.version}) from another machine and name the folder that "
-            "holds it by `data_dir` or the environment variable TFDS_DATA_DIR. (The source "
-            "'mnist5k' needs neither.)"
+            "Either pass `download=True` (to `keras-gan`, --download) on a machine with a network, or "
+            f"copy a prepared folder ({builder.name}/{builder.version}) from another machine and name "
+            "the folder that holds it by `data_dir` or the environment variable TFDS_DATA_DIR. (The "
+            "source 'mnist5k' needs neither.)"
         )
     _check_network(name, builder.url_infos or ())
     builder.download_and_prepare()

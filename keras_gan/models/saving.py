@@ -1,6 +1,7 @@
 """How a GAN is written to a file and made again: whole, or not at all."""
 
 import contextlib
+import errno
 import io
 import json
 import math
@@ -21,6 +22,7 @@ from keras_gan.types import Config, PathLike
 
 # What the arrays of training are called in a file: a GAN that is not compiled has no place for them.
 _TRAINING = ("d_optimizer/", "g_optimizer/", "optimizer/", "vars/state_")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Saving(keras.Model):
@@ -117,6 +119,9 @@ class Saving(keras.Model):
             for variable, value in zip(variables, before, strict=True):
                 variable.assign(value)
             if isinstance(error, FileNotFoundError) or not isinstance(error, Exception):
+                raise
+            # Keras loads by way of a copy, for which the disk may have no room.
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 raise
             reason = error if isinstance(error, ValueError) else _damage(error)
             raise ValueError(
