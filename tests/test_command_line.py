@@ -254,7 +254,7 @@ def test_scores_are_those_of_the_metrics(run_folder, photos, program):
         assert values[name] == pytest.approx(value, abs=1e-6)
     assert found[0]["num_real"] == found[0]["num_fake"] == 18
     assert found[0]["extractor"] == "pixels"
-    assert re.search(r"coverage +[\d.]+", out)
+    assert re.search(r"coverage \(ideally 1\) +[\d.]+", out)
 
 
 @once
