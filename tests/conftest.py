@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-# As the program sets it: what TensorFlow logs, which depends on the processor, is none of what tests read.
+# As the program sets it: what TensorFlow logs depends on the processor, and is none of what tests read.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 if "PYTEST_XDIST_WORKER" in os.environ:
     # As many processes as cores: threads of one would only wait for those of the others.
