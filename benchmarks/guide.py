@@ -1,8 +1,9 @@
 """The pattern that the Keras guides teach: a model with a `train_step` of its own, for one game.
 
 Both games are written as the guides' readers write them: a pass for fakes, a joint pass of the
-discriminator, a tape for each player, and metrics of the losses. `training=True`, which the guide of the
-first game leaves out, makes it the same work: Keras 3 would neither drop units nor normalize by batch.
+discriminator (of the critic, two), a tape for each player, and metrics of the losses. `training=True`,
+which the guide of the first game leaves out, makes it the same work: Keras 3 would neither drop units
+nor normalize by batch.
 """
 
 import keras

@@ -4,6 +4,7 @@ A package beside `keras_gan`, because the environment of TensorFlow must be set 
 imported, and because help, and arguments that cannot be, should not wait for that import.
 """
 
+import contextlib
 import errno
 import os
 import sys
@@ -40,6 +41,8 @@ def main(argv=None):
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     warnings.showwarning = _tell_warning
+    with contextlib.suppress(AttributeError):  # of what stands in for stdout
+        sys.stdout.reconfigure(errors="replace")  # names of files may be in no encoding
     try:
         import click
     except ImportError:

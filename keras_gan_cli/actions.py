@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shlex
 import sys
 import time
@@ -41,7 +42,9 @@ def train(source, channels, size, conditional, epochs, output, download, **setti
     data = _loaded(name, settings, conditional, download)
     images = data.element_spec[0] if conditional else data.element_spec
     classes = list(data.class_names) if conditional else None
-    settings = dataclasses.replace(settings, channels=images.shape[-1], classes=classes)
+    settings = dataclasses.replace(
+        settings, channels=images.shape[-1], classes=classes, num_images=data.num_examples
+    )
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
     gan = architecture.make(settings)
@@ -173,9 +176,10 @@ def _named(source):
     """Return what a source is called, and what `kg.datasets.load` calls it."""
     if not source.strip():
         raise ValueError("SOURCE is empty. Expected: a folder of pictures, or a dataset's name.")
+    source = source.removeprefix("folder:")
     folder = Path(source).expanduser()
     if folder.is_dir():
-        folder = folder.resolve()
+        folder = Path(os.path.abspath(folder))
         return folder.name or "pictures", f"folder:{folder}"
     if folder.exists():
         raise ValueError(f"{source!r} is a file. Expected: a folder of pictures, or a dataset's name.")
@@ -187,7 +191,7 @@ def _named(source):
 def _check_apart(folder, source):
     """Refuse to write a run among the pictures that it learns from, and the next from its samples."""
     kind, _, pictures = source.partition(":")
-    if kind == "folder" and folder.resolve().is_relative_to(pictures):
+    if kind == "folder" and folder.resolve().is_relative_to(Path(pictures).resolve()):
         raise ValueError(
             f"The run would lie among the pictures of {pictures!r}, and later runs would learn from its "
             "samples. Name a folder outside by --output, or start the program elsewhere."
@@ -200,9 +204,8 @@ def _loaded(name, settings, conditional, download):
     except (ImportError, ValueError) as error:
         if settings.source.startswith("folder:") or settings.source.partition(":")[0] in _BROUGHT:
             raise
-        raise type(error)(
-            f"There is no folder {settings.source!r}; as a dataset's name: {error}"
-        ) from error
+        kind = ImportError if isinstance(error, ImportError) else ValueError
+        raise kind(f"There is no folder {settings.source!r}; as a dataset's name: {error}") from error
 
 
 def _shape(gan):

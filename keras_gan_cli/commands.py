@@ -19,9 +19,10 @@ _positive = click.IntRange(min=1)
 # Images of one command, which are held in memory.
 _images = click.IntRange(1, 10_000)
 _path = click.Path(path_type=Path)
+_seeds = click.IntRange(0, 2**32 - 1)
 # 1, since the pictures of training are drawn by 0.
 _seed = click.option(
-    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same gives the same."
+    "--seed", type=_seeds, default=1, show_default=True, help="The same gives the same."
 )
 _condition = click.option(
     "--condition", metavar="CLASS", help="Name or number of the class to draw. Default: all in turn."
@@ -72,12 +73,16 @@ def keras_gan():
     show_default=True,
     help="Maps of dcgan's outer layers: 64 or 128 if there is a GPU.",
 )
-@click.option("--batch-size", type=_positive, default=64, show_default=True, help="Images a step.")
-@click.option("--precision", type=click.Choice(_PRECISIONS), default="float32", show_default=True)
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same gives the same."
+    "--batch-size", type=click.IntRange(1, 65_536), default=64, show_default=True, help="Images a step."
 )
-@click.option("--epochs", type=_positive, help="Passes over the data. Default: as hold 10,000 steps.")
+@click.option("--precision", type=click.Choice(_PRECISIONS), default="float32", show_default=True)
+@click.option("--seed", type=_seeds, default=0, show_default=True, help="The same gives the same.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1, 1_000_000),
+    help="Passes over the data. Default: as hold 10,000 steps.",
+)
 @click.option("--output", type=_path, help="Folder of the run. Default: runs/NAME.")
 @click.option("--download", is_flag=True, help="Let TensorFlow Datasets download what is not prepared.")
 def train(**options):

@@ -39,9 +39,7 @@ class Model:
                 "its end, or when it is stopped by Ctrl-C."
             )
         self.settings = Run(self.folder).settings
-        if not zipfile.is_zipfile(self.file):
-            raise ValueError(f"{self.file} is damaged, or is no .keras file.")
-        self.gan = keras.models.load_model(self.file)
+        self.gan = _loaded(self.file)
         if not isinstance(self.gan, GAN):
             raise ValueError(
                 f"{self.file} holds a model of the class {type(self.gan).__name__}, not a GAN."
@@ -129,6 +127,20 @@ class Model:
     def bytes(self, samples):
         """Return samples as images of bytes."""
         return pictures.to_uint8(samples, self.value_range)
+
+
+def _loaded(file):
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"{file} is damaged, or is no .keras file.")
+    try:
+        return keras.models.load_model(file)
+    except (ImportError, MemoryError):
+        raise
+    # A damaged file leads its reader into any kind of error.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk
+            raise
+        raise ValueError(f"{file} is damaged, or is no .keras file of a GAN: {error}") from error
 
 
 def grid(images, columns=None):

@@ -1,5 +1,6 @@
 """A run: a folder that holds settings, the state of training, pictures and a model."""
 
+import collections
 import contextlib
 import dataclasses
 import json
@@ -41,6 +42,7 @@ class Settings:
         batch_size: images a step.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         seed: of weights, noise and the order of the data.
+        num_images: how many images the data are.
     """
 
     source: str
@@ -52,6 +54,7 @@ class Settings:
     batch_size: int
     precision: str
     seed: int
+    num_images: int | None = None
 
     @property
     def images(self):
@@ -99,7 +102,9 @@ class Run:
     def claim(self, settings):
         """Write the settings into the folder, or refuse it if it holds another run."""
         held, wanted = self.settings, dataclasses.asdict(settings)
-        if held is None:
+        # A run that ended before its first state, by too large a network or so, claims nothing.
+        begun = self.model.exists() or any((self.folder / "resume").glob("epoch-*"))
+        if held is None or not begun:
             pictures.write_whole(self.folder / _SETTINGS, json.dumps(wanted, indent=2).encode())
             return
         unlike = [
@@ -162,7 +167,8 @@ class Estimate(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Begin to count the epochs of this process."""
-        self.begun = []
+        # No plain list, which a resumed run would put back.
+        self.begun = collections.deque()
 
     def on_epoch_begin(self, epoch, logs=None):
         """Tell, once there is something to tell from."""
@@ -208,7 +214,10 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
         self.wanted.set()
         self.resume.every = 1
-        tell("\nStops after this epoch. Ctrl-C again stops at once, and loses what this epoch did.")
+        # Not by `tell`: the signal may have come amidst a line of the progress bar.
+        os.write(
+            1, b"\nStops after this epoch. Ctrl-C again stops at once, and loses what this epoch did.\n"
+        )
 
 
 def check_writable(folder):
@@ -228,7 +237,12 @@ def _lock(file):
         import fcntl
     except ImportError:  # Windows
         return
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass  # some file systems of networks have no locks
 
 
 def _duration(seconds):

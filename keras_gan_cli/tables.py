@@ -34,4 +34,4 @@ def tell(text):
 
 def _console():
     # Made anew, since it takes the stdout that there is when it is made.
-    return rich.console.Console(highlight=False)
+    return rich.console.Console(highlight=False, emoji=False)

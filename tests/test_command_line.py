@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -301,6 +302,11 @@ def refusals(photos, run_folder, folder):
     (folder / "file").write_text("text")
     mlp(2, 1).save(folder / "other.keras")
     (folder / "damaged.keras").write_bytes(b"PK")
+    with zipfile.ZipFile(folder / "other.zip.keras", "w") as archive:
+        archive.writestr("text", "no model")
+    whole = (run_folder / "gan.keras").read_bytes()
+    middle = len(whole) // 2
+    (folder / "bits.keras").write_bytes(whole[:middle] + bytes(1000) + whole[middle + 1000 :])
     train = ["train", photos, *QUICK]
     yield ["train", "mnits"], r"Unknown dataset 'mnits'\. Did you mean 'mnist'"
     yield ["train", "123"], "Unknown dataset '123'"
@@ -308,6 +314,9 @@ def refusals(photos, run_folder, folder):
     yield ["train", "pictures/cats"], r"There is no folder 'pictures/cats'; as a dataset's name"
     yield ["train", " "], "SOURCE is empty"
     yield ["train", photos, "--output", photos / "dogs" / "run"], "lie among the pictures of"
+    yield ["train", f"folder:{photos}", "--output", photos / "dogs" / "run"], "lie among the pictures"
+    yield ["train", photos, "--seed", str(2**32)], "'--seed'.*not in the range"
+    yield ["train", photos, "--batch-size", str(2**80)], "'--batch-size'.*not in the range"
     yield ["train", photos, "--size", "1048576"], "would have .* weights, more than 500,000,000"
     yield ["train", photos, "--width", "100000"], "would have .* weights, more than 500,000,000"
     yield ["train", "file"], "'file' is a file. Expected: a folder of pictures"
@@ -325,12 +334,14 @@ def refusals(photos, run_folder, folder):
     yield ["train", photos / "dogs", *QUICK, "--conditional"], "no labels"
     yield [*train, "--output", "file/run"], "be written to 'file/run'.*file is no folder"
     yield [*train, "--output", run_folder, "--width", "8"], "other settings: .*width was 4, and is 8"
-    yield ["train", photos, "--epochs", "0"], "0 is not in the range x>=1"
+    yield ["train", photos, "--epochs", "0"], "0 is not in the range 1<=x"
     yield ["train"], "Missing argument 'SOURCE'"
     yield ["sample", "nowhere"], "There is no run and no model at 'nowhere'"
     yield ["sample", "empty"], "'empty' holds no gan.keras"
     yield ["sample", "other.keras"], "model of the class Sequential, not a GAN"
     yield ["sample", "damaged.keras"], "damaged.keras is damaged, or is no .keras file"
+    yield ["sample", "other.zip.keras"], "other.zip.keras is damaged, or is no .keras file of a GAN"
+    yield ["sample", "bits.keras"], "bits.keras is damaged, or is no .keras file of a GAN"
     yield ["sample", run_folder, "--number", "100000000"], "not in the range 1<=x<=10000"
     yield ["sample", run_folder, "--output", "a.jpg"], r"--output is a \.png file, or a folder.*'a\.jpg'"
     yield ["sample", run_folder, "--number", "x"], "'x' is not a valid integer"
@@ -379,6 +390,42 @@ def test_a_full_disk_leaves_the_run_as_it_was(photos, program, tmp_path, monkeyp
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.keras")} == before
     assert sorted((tmp_path / "run" / "resume").rglob("*")) == states
     assert program("train", photos, *QUICK, "--epochs", "3", "--output", "run")[0] == 0
+
+
+@once
+def test_a_resumed_run_says_how_long_it_takes(photos, program):
+    argv = ["train", photos, *QUICK, "--output", "run"]
+    assert program(*argv, "--epochs", "6")[0] == 0
+    code, out, _ = program(*argv, "--epochs", "12")
+    assert code == 0
+    ((seconds, place),) = [(int(m[1]), m.start()) for m in re.finditer(r"About (\d+) seconds to", out)]
+    assert seconds < 30
+    assert out[:place].count("Epoch ") == 3  # 7, 8 and 9
+
+
+@once
+def test_a_run_that_never_took_a_step_may_be_begun_otherwise(photos, program, monkeypatch):
+    def exhausted(*args, **kwargs):
+        raise MemoryError("Unable to allocate 3 TiB")
+
+    argv = ["train", photos, *QUICK, "--epochs", "1", "--output", "run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(kg.GAN, "fit", exhausted)
+        code, _, err = program(*argv)
+    assert code == 2
+    assert "smaller --width" in err
+    assert program(*argv, "--width", "2")[0] == 0
+
+
+@once
+def test_more_pictures_are_another_run(photos, program, tmp_path):
+    shutil.copytree(photos / "dogs", tmp_path / "pets")
+    argv = ["train", "pets", *QUICK, "--epochs", "1"]
+    assert program(*argv)[0] == 0
+    shutil.copy(next((tmp_path / "pets").glob("*.png")), tmp_path / "pets" / "new.png")
+    code, _, err = program(*argv)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "num_images was 9, and is 10" in err
 
 
 @once

@@ -457,6 +457,20 @@ def test_folder_leaves_out_what_would_turn_white(folder):
         assert len(datasets.load_arrays(f"folder:{folder}", image_size=8)) == 7
 
 
+def test_folder_follows_links_once(folder, tmp_path_factory):
+    linked = tmp_path_factory.mktemp("linked")
+    (linked / "all").symlink_to(folder)
+    (folder / "c" / "back").symlink_to(linked)
+    dataset = datasets.load(f"folder:{linked}", image_size=8, labels=True)
+    assert (dataset.num_examples, dataset.class_names) == (7, ["all"])
+
+
+def test_a_name_near_one_of_ours_is_suggested_without_tensorflow_datasets(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(ImportError, match=r"Did you mean 'mnist5k'\?.*pip install"):
+        datasets.load("mnist5")
+
+
 def test_folder_does_not_look_at_what_is_hidden_or_no_picture(folder):
     (folder / ".trash").mkdir()
     save(np.zeros((8, 8), "uint8"), folder / ".trash" / "old.png")

@@ -151,15 +151,19 @@ def _image_files(root):
     image = require("PIL.Image")
     kinds = image.registered_extensions().items()
     endings = {ending for ending, kind in kinds if kind in image.OPEN and kind not in _NO_PICTURES}
-    parts = {file: file.relative_to(root).parts for file in root.rglob("*")}
-    return sorted(
-        (
-            file
-            for file in parts
-            if file.suffix.lower() in endings and not any(part[0] == "." for part in parts[file])
-        ),
-        key=parts.get,
-    )
+    files = [file for file in _files_below(root) if file.suffix.lower() in endings and file.is_file()]
+    return sorted(files, key=lambda file: file.relative_to(root).parts)
+
+
+def _files_below(root):
+    """Yield all files that are not hidden, also of folders that are links."""
+    seen = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        # A link may lead back to a folder above it.
+        folders[:] = [] if real in seen else [name for name in folders if name[0] != "."]
+        yield from [pathlib.Path(folder, name) for name in files if name[0] != "." and real not in seen]
+        seen.add(real)
 
 
 def _readable(files, options):
@@ -225,7 +229,7 @@ class _TensorFlowDataset:
 
     def __init__(self, name, options):
         tensorflow()  # before TensorFlow Datasets uses it
-        self.tfds = require("tensorflow_datasets")
+        self.tfds = _tensorflow_datasets(name)
         self.options = options
         self.builder = _prepared(self.tfds, name, options)
         features = dict(self.builder.info.features.items())
@@ -263,6 +267,17 @@ class _TensorFlowDataset:
 # "name", "name/configuration", "name:1.2.3". Other names with a colon are of community datasets,
 # for which TensorFlow Datasets asks the network.
 _TFDS_NAME = re.compile(r"([A-Za-z]\w*)(/[\w.-]+)?(:[\d.]+)?")
+
+
+def _tensorflow_datasets(name):
+    try:
+        return require("tensorflow_datasets")
+    except ImportError as error:
+        nearest = difflib.get_close_matches(name, ["mnist5k", "tfd"])
+        meant = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise ImportError(
+            f"The dataset {name!r} is none of this package's own.{meant} {error}"
+        ) from error
 
 
 def _prepared(tfds, name, options):
