@@ -97,6 +97,9 @@ class Run:
                     f"Another process is at work on the run in {str(self.folder)!r}. Wait for its end, "
                     "or name another folder by --output."
                 ) from error
+            # What a killed process was writing: as large as a model, and nobody's.
+            for part in self.folder.glob(f".{MODEL}.*.tmp.keras"):
+                part.unlink()
             yield
 
     def claim(self, settings):

@@ -432,10 +432,14 @@ def test_more_pictures_are_another_run(photos, program, tmp_path):
 def test_two_processes_do_not_work_on_one_run(photos, program, tmp_path):
     argv = ["train", photos, *QUICK, "--epochs", "1", "--output", "run"]
     with kg_runs.Run(tmp_path / "run").claimed():
+        part = tmp_path / "run" / ".gan.keras.123.tmp.keras"
+        part.write_bytes(b"of a process that was killed")
         code, _, err = program(*argv)
     assert code == 2
+    assert part.exists()
     assert "Another process is at work on the run in 'run'" in err.splitlines()[-1]
     assert program(*argv)[0] == 0
+    assert not part.exists()
 
 
 @once
