@@ -465,6 +465,15 @@ def test_folder_follows_links_once(folder, tmp_path_factory):
     assert (dataset.num_examples, dataset.class_names) == (7, ["all"])
 
 
+def test_of_two_ways_to_a_folder_the_first_by_name_is_taken(tmp_path):
+    for name, link in (("b", "a"), ("c", "d")):
+        (tmp_path / name).mkdir()
+        save(np.zeros((8, 8), "uint8"), tmp_path / name / "image.png")
+        (tmp_path / link).symlink_to(tmp_path / name)
+    dataset = datasets.load(f"folder:{tmp_path}", image_size=8, labels=True)
+    assert (dataset.num_examples, dataset.class_names) == (2, ["a", "c"])
+
+
 def test_a_name_near_one_of_ours_is_suggested_without_tensorflow_datasets(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(ImportError, match=r"Did you mean 'mnist5k'\?.*pip install"):

@@ -160,8 +160,8 @@ def _files_below(root):
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
-        # A link may lead back to a folder above it.
-        folders[:] = [] if real in seen else [name for name in folders if name[0] != "."]
+        # A link may lead back to a folder above it. Sorted: of two ways to a folder always the same.
+        folders[:] = [] if real in seen else sorted(name for name in folders if name[0] != ".")
         yield from [pathlib.Path(folder, name) for name in files if name[0] != "." and real not in seen]
         seen.add(real)
 
