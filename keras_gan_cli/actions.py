@@ -39,7 +39,7 @@ def train(source, channels, size, conditional, epochs, output, download, **setti
     runs.check_writable(run.folder)
     _check_apart(run.folder, source)
     architecture.check(settings.size, settings.width)
-    data = _loaded(name, settings, conditional, download)
+    data = _loaded(settings, conditional, download)
     images = data.element_spec[0] if conditional else data.element_spec
     classes = list(data.class_names) if conditional else None
     settings = dataclasses.replace(
@@ -198,7 +198,7 @@ def _check_apart(folder, source):
         )
 
 
-def _loaded(name, settings, conditional, download):
+def _loaded(settings, conditional, download):
     try:
         return runs.load(settings, conditional, download)
     except (ImportError, ValueError) as error:
