@@ -16,8 +16,9 @@ from pathlib import Path
 
 import keras
 
+from keras_gan import structures
+from keras_gan.models.files import sync
 from keras_gan.models.gan import GAN
-from keras_gan.models.saving import sync
 from keras_gan.optional import tensorflow
 from keras_gan.pictures import limits
 from keras_gan.signatures import Signatures, are_images
@@ -152,7 +153,8 @@ def _check_classes(gan, classes):
             "`classes` is the number of classes, or a list of their names, each another. Received: "
             f"{classes!r}"
         )
-    if gan.condition_shape not in [(), (1,), (number,)]:
+    leaves = structures.leaves(gan.condition_spec)
+    if len(leaves) > 1 or tuple(leaves[0].shape[1:]) not in [(), (1,), (number,)]:
         raise ValueError(
             f"The class of a sample is one number, or a one-hot vector of {number}. The networks of "
             f"this GAN take conditions of shape {gan.condition_shape}: leave `classes` out, or give "
@@ -165,7 +167,7 @@ def _check_range(gan, value_range):
     """Return the two ends of a range of images, or None."""
     if value_range is None:
         return None
-    if not are_images(gan.sample_shape):
+    if not are_images(gan.sample_spec):
         raise ValueError(
             "`value_range` is that of images, of shape (height, width, 1, 3 or 4). This GAN makes "
             f"samples of shape {gan.sample_shape}: leave it out."

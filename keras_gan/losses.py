@@ -5,22 +5,54 @@ No loss carries the factor ½ that some papers put on the discriminator's: with 
 `-d_loss` is the value V(D, G) of Goodfellow et al. (2014), −log 4 at the equilibrium.
 """
 
+import inspect
 from typing import Self
 
 import keras
 from keras import ops
 
-from keras_gan import backend, registry
-from keras_gan.types import REAL, Config, Tensor
+from keras_gan import backend, registry, structures
+from keras_gan.types import REAL, Config, Structure, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
+
+
+def mean(values: Tensor, weight: Tensor | None = None, axis: int | None = None) -> Tensor:
+    """Return the mean of values, whose rows have weights.
+
+    Args:
+        values: tensor of any rank, batch axis first.
+        weight: tensor of a number for each row, of mean 1 (see `kg.models.Play`), or None.
+        axis: as in `keras.ops.mean`.
+
+    Raises:
+        ValueError: there is a weight, but no rows.
+
+    Example:
+
+    >>> float(kg.losses.mean(ops.array([1.0, 5.0]), weight=ops.array([2.0, 0.0])))
+    1.0
+    """
+    if weight is not None:
+        if not len(values.shape):
+            raise ValueError(
+                "`sample_weight` weighs the rows of a batch, and one number has none. Expected a loss or a "
+                "term that takes the mean of a number for each row by `kg.losses.mean(values, weight)`."
+            )
+        values = values * ops.reshape(weight, (-1,) + (1,) * (len(values.shape) - 1))
+    return ops.mean(values, axis=axis)
 
 
 class Loss:
     """Base class of the losses of the game.
 
-    A member writes `discriminator` and `generator`, both of `(real_logits, fake_logits)`, and
-    returns scalars. The logits arrive as float32, whatever the precision of the networks.
+    A member writes `discriminator` and `generator`, both of `(real_logits, fake_logits, real_weight,
+    fake_weight)`, and returns scalars, means over the rows by `kg.losses.mean`. The logits are one float32
+    tensor each, whatever the precision of the networks. Without `sample_weight` the weights are left out,
+    so that a loss for data without weights need not take them.
+
+    A loss is called on logits of any structure, as `loss(player, real_logits, fake_logits)`: those of
+    several tensors are summed.
 
     Attributes:
         needs_real: whether the generator's loss reads `real_logits` too. If not, the generator's
@@ -33,23 +65,77 @@ class Loss:
     ...         return ops.mean((real_logits - 1) ** 2) + ops.mean(fake_logits**2)
     ...     def generator(self, real_logits, fake_logits):
     ...         return ops.mean((fake_logits - 1) ** 2)
-    >>> float(Squared().generator(None, ops.zeros((4, 1))))
+    >>> float(Squared()("generator", None, ops.zeros((4, 1))))
     1.0
+    >>> float(Squared()("generator", None, {"coarse": ops.zeros((4, 1)), "fine": ops.zeros((4, 9))}))
+    2.0
     """
 
     needs_real = False
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    def __call__(
+        self,
+        player: str,
+        real_logits: Structure,
+        fake_logits: Structure,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
+        """Return what `player` minimises, the sum over all tensors of logits.
+
+        Args:
+            player: `"discriminator"` or `"generator"`.
+            real_logits: tensor or structure of tensors; None of a generator's loss that does not read it.
+            fake_logits: tensor or structure of tensors.
+            real_weight: weights of the real rows, of mean 1, or None.
+            fake_weight: weights of the generated rows, of mean 1, or None.
+
+        Raises:
+            ValueError: there are weights, and the loss does not take any.
+        """
+        formula = getattr(self, player)
+        weights = () if real_weight is None and fake_weight is None else (real_weight, fake_weight)
+        if weights and len(inspect.signature(formula).parameters) < 4:
+            raise ValueError(
+                f"The data have a `sample_weight`, and `{type(self).__name__}.{player}` takes none. Expected "
+                "`(real_logits, fake_logits, real_weight=None, fake_weight=None)`, and means by "
+                "`kg.losses.mean(values, weight)`."
+            )
+        fakes = structures.leaves(fake_logits)
+        reals = [None] * len(fakes) if real_logits is None else structures.leaves(real_logits)
+        return sum(formula(real, fake, *weights) for real, fake in zip(reals, fakes, strict=True))
+
+    def discriminator(
+        self,
+        real_logits: Tensor,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
         """Return the scalar that the discriminator minimises."""
         raise NotImplementedError(f"{type(self).__name__} must define `discriminator`.")
 
-    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+    def generator(
+        self,
+        real_logits: Tensor | None,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
         """Return the scalar that the generator minimises."""
         raise NotImplementedError(f"{type(self).__name__} must define `generator`.")
 
     def decisions(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `d_real` and `d_fake` average: D(x) and D(G(z)), both ½ at the optimum."""
         return ops.sigmoid(real_logits), ops.sigmoid(fake_logits)
+
+    def mean_decisions(self, real_logits: Structure, fake_logits: Structure) -> tuple[Tensor, Tensor]:
+        """Return `d_real` and `d_fake`, for logits of several tensors the mean of theirs."""
+        pairs = zip(structures.leaves(real_logits), structures.leaves(fake_logits), strict=True)
+        means = [[ops.mean(side) for side in self.decisions(*pair)] for pair in pairs]
+        return tuple(
+            sum(side) / len(side) if len(side) > 1 else side[0] for side in zip(*means, strict=True)
+        )
 
     def get_config(self) -> Config:
         """Return the constructor's arguments."""
@@ -90,11 +176,17 @@ class _Smoothed(Loss):
 class _CrossEntropy(_Smoothed):
     """The discriminator of Goodfellow et al. (2014), for generators with different objectives."""
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    def discriminator(
+        self,
+        real_logits: Tensor,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
         """Return −E[(1−s) log D(x) + s log(1−D(x))] − E[log(1−D(G(z)))], s the smoothing."""
         # −t log σ(a) − (1−t) log(1−σ(a)) = softplus(a) − t·a, finite for any a.
         real = ops.softplus(-real_logits) + self.label_smoothing * real_logits
-        return ops.mean(real) + ops.mean(ops.softplus(fake_logits))
+        return mean(real, real_weight) + mean(ops.softplus(fake_logits), fake_weight)
 
 
 @_register
@@ -116,9 +208,15 @@ class Minimax(_CrossEntropy):
     1.386294
     """
 
-    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+    def generator(
+        self,
+        real_logits: Tensor | None,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
         """Return E[log(1 − D(G(z)))]."""
-        return -ops.mean(ops.softplus(fake_logits))
+        return -mean(ops.softplus(fake_logits), fake_weight)
 
 
 @_register
@@ -139,9 +237,15 @@ class NonSaturating(_CrossEntropy):
     0.693147
     """
 
-    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+    def generator(
+        self,
+        real_logits: Tensor | None,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
         """Return −E[log D(G(z))]."""
-        return ops.mean(ops.softplus(-fake_logits))
+        return mean(ops.softplus(-fake_logits), fake_weight)
 
 
 @_register
@@ -163,11 +267,17 @@ class MaximumLikelihood(_CrossEntropy):
 
     _TANGENT = 40.0
 
-    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+    def generator(
+        self,
+        real_logits: Tensor | None,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
         """Return −E[exp(logit)]."""
         head = ops.exp(ops.minimum(fake_logits, self._TANGENT))
         excess = ops.maximum(fake_logits - self._TANGENT, 0.0)
-        return -ops.mean(head * (1.0 + excess))
+        return -mean(head * (1.0 + excess), fake_weight)
 
 
 @_register
@@ -187,14 +297,27 @@ class LeastSquares(_Smoothed):
     0.5
     """
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    def discriminator(
+        self,
+        real_logits: Tensor,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
         """Return ½E[(D(x) − 1 + label_smoothing)²] + ½E[D(G(z))²]."""
         target = 1.0 - self.label_smoothing
-        return 0.5 * (ops.mean(ops.square(real_logits - target)) + ops.mean(ops.square(fake_logits)))
+        real = mean(ops.square(real_logits - target), real_weight)
+        return 0.5 * (real + mean(ops.square(fake_logits), fake_weight))
 
-    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+    def generator(
+        self,
+        real_logits: Tensor | None,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
         """Return ½E[(D(G(z)) − 1)²]."""
-        return 0.5 * ops.mean(ops.square(fake_logits - 1.0))
+        return 0.5 * mean(ops.square(fake_logits - 1.0), fake_weight)
 
     def decisions(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return the outputs themselves: both ½ at the optimum."""
@@ -204,9 +327,15 @@ class LeastSquares(_Smoothed):
 class _Critic(Loss):
     """A loss whose discriminator gives a score on an open scale rather than a probability."""
 
-    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+    def generator(
+        self,
+        real_logits: Tensor | None,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
         """Return −E[D(G(z))]."""
-        return -ops.mean(fake_logits)
+        return -mean(fake_logits, fake_weight)
 
     def decisions(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scores themselves."""
@@ -227,9 +356,16 @@ class Hinge(_Critic):
     2.0
     """
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    def discriminator(
+        self,
+        real_logits: Tensor,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
         """Return E[max(0, 1 − D(x))] + E[max(0, 1 + D(G(z)))]."""
-        return ops.mean(ops.relu(1.0 - real_logits)) + ops.mean(ops.relu(1.0 + fake_logits))
+        real = mean(ops.relu(1.0 - real_logits), real_weight)
+        return real + mean(ops.relu(1.0 + fake_logits), fake_weight)
 
 
 @_register
@@ -247,9 +383,15 @@ class Wasserstein(_Critic):
     -1.0
     """
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    def discriminator(
+        self,
+        real_logits: Tensor,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
         """Return E[D(G(z))] − E[D(x)]."""
-        return ops.mean(fake_logits) - ops.mean(real_logits)
+        return mean(fake_logits, fake_weight) - mean(real_logits, real_weight)
 
 
 class _Relativistic(Loss):
@@ -257,18 +399,36 @@ class _Relativistic(Loss):
 
     needs_real = True
 
-    def margins(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
+    def margins(
+        self,
+        real_logits: Tensor,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Return by how much real examples beat fakes, and fakes beat real ones."""
         raise NotImplementedError
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    def discriminator(
+        self,
+        real_logits: Tensor,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
         """Return E[softplus(−margin of real)] + E[softplus(margin of fake)]."""
-        real, fake = self.margins(real_logits, fake_logits)
-        return ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake))
+        real, fake = self.margins(real_logits, fake_logits, real_weight, fake_weight)
+        return mean(ops.softplus(-real), real_weight) + mean(ops.softplus(fake), fake_weight)
 
-    def generator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    def generator(
+        self,
+        real_logits: Tensor,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
         """Return the discriminator's loss with real and fake exchanged."""
-        return self.discriminator(fake_logits, real_logits)
+        return self.discriminator(fake_logits, real_logits, fake_weight, real_weight)
 
     def decisions(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return the probabilities that each side looks more real than the other."""
@@ -290,10 +450,16 @@ class RelativisticAverage(_Relativistic):
     1.386294
     """
 
-    def margins(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
+    def margins(
+        self,
+        real_logits: Tensor,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Return both sides' logits less the other side's mean."""
-        fake_mean = backend.replica_mean(ops.mean(fake_logits))
-        real_mean = backend.replica_mean(ops.mean(real_logits))
+        fake_mean = backend.replica_mean(mean(fake_logits, fake_weight))
+        real_mean = backend.replica_mean(mean(real_logits, real_weight))
         return real_logits - fake_mean, fake_logits - real_mean
 
 
@@ -311,13 +477,26 @@ class RelativisticPaired(_Relativistic):
     0.693147
     """
 
-    def margins(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
+    def margins(
+        self,
+        real_logits: Tensor,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Return the difference of the logits, row by row, and its negative."""
         return real_logits - fake_logits, fake_logits - real_logits
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return E[softplus(C(G(z)) − C(x))]."""
-        return ops.mean(ops.softplus(fake_logits - real_logits))
+    def discriminator(
+        self,
+        real_logits: Tensor,
+        fake_logits: Tensor,
+        real_weight: Tensor | None = None,
+        fake_weight: Tensor | None = None,
+    ) -> Tensor:
+        """Return E[softplus(C(G(z)) − C(x))], each pair with the weight of the one that has one."""
+        weight = fake_weight if real_weight is None else real_weight
+        return mean(ops.softplus(fake_logits - real_logits), weight)
 
 
 LOSSES = {

@@ -1,67 +1,19 @@
-"""What a GAN needs to know about, and do with, the two Keras networks handed to it."""
+"""What a GAN needs to know about, and do with, the Keras networks handed to it."""
 
 import contextlib
 import random
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_gan import backend
-from keras_gan.types import INTEGER, Array, Shape, Tensor
+from keras_gan import backend, inputs, structures
+from keras_gan.types import INTEGER, Structure, Tensor
 
 # Activations that turn logits into probabilities: the losses would apply them a second time.
 _PROBABILITIES = {"sigmoid", "hard_sigmoid", "softmax", "sparse_sigmoid", "log_softmax"}
-
-
-def input_shapes(network: keras.Model) -> list[Shape] | None:
-    """Return the shapes that a network takes, batch axis included, or None if it is not built.
-
-    Returns:
-        List of one shape, or of two for a conditional network.
-    """
-    if getattr(network, "inputs", None):
-        return [tuple(tensor.shape) for tensor in network.inputs]
-    shape = (network.get_build_config() or {}).get("input_shape")
-    if shape is None:
-        return None
-    shapes = shape if isinstance(shape[0], (list, tuple)) else [shape]
-    # A subclassed network remembers the batch that it was built with.
-    return [(None, *shape[1:]) for shape in shapes]
-
-
-def output_shape(network: keras.Model, name: str, shapes: Sequence[Shape]) -> Shape:
-    """Build a network for inputs of `shapes` and return the shape of what it gives.
-
-    Raises:
-        ValueError: the network does not take such inputs.
-    """
-    dtypes = [tensor.dtype for tensor in getattr(network, "inputs", None) or []]
-    dtypes = dtypes or [keras.config.floatx()] * len(shapes)
-    inputs = [keras.KerasTensor(*spec) for spec in zip(shapes, dtypes, strict=True)]
-    try:
-        outputs = network(inputs if len(inputs) > 1 else inputs[0])
-    except Exception as error:
-        raise ValueError(
-            f"The {name} {network.name!r} cannot be called on inputs of shape "
-            f"{' and '.join(map(str, shapes))} (batch axis first). If it is subclassed and takes a "
-            f"condition too, call it once on data before, so that its input shapes are known. {error}"
-        ) from error
-    if not hasattr(outputs, "shape"):
-        raise ValueError(
-            f"The {name} {network.name!r} must return one tensor. Received: {type(outputs).__name__}"
-        )
-    return tuple(outputs.shape)
-
-
-def compatible(shape: Sequence[int | None], other: Sequence[int | None]) -> bool:
-    """Whether two shapes agree wherever both are known."""
-    return len(shape) == len(other) and all(
-        a is None or b is None or a == b for a, b in zip(shape, other, strict=True)
-    )
 
 
 # Layers that may follow the last activation and leave probabilities what they are.
@@ -77,14 +29,18 @@ _TRANSPARENT = (
 )
 
 
-def last_layer(network: keras.Model) -> keras.Operation | None:
+def last_layer(network: keras.Model, output: Any = None) -> keras.Operation | None:
     """Return what gives a functional or sequential network's numbers, else None.
 
     Layers that only rearrange, average or pass on are looked through.
+
+    Args:
+        network: `keras.Model`.
+        output: one of its symbolic outputs; by default the first.
     """
     if not getattr(network, "outputs", None):
         return None
-    layer = network.outputs[0]._keras_history.operation
+    layer = (network.outputs[0] if output is None else output)._keras_history.operation
     while isinstance(layer, _TRANSPARENT) or _is_linear(layer):
         layer = layer.input._keras_history.operation
     return last_layer(layer) or layer if isinstance(layer, keras.Model) else layer
@@ -94,11 +50,16 @@ def _is_linear(layer):
     return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.linear
 
 
-def final_activation(network: keras.Model) -> str:
+def final_activation(network: keras.Model, output: Any = None) -> str:
     """Return the name of the last layer's activation, or of the layer itself if it has none."""
-    layer = last_layer(network)
+    layer = last_layer(network, output)
     activation = getattr(layer, "activation", None) or type(layer)
     return getattr(activation, "__name__", type(activation).__name__).lower()
+
+
+def game_logits(output: Structure) -> Structure:
+    """Return what the losses see of a discriminator's output: the entry `logits` of a dict, or all."""
+    return output["logits"] if isinstance(output, Mapping) and "logits" in output else output
 
 
 def check_logits(discriminator: keras.Model) -> None:
@@ -107,14 +68,26 @@ def check_logits(discriminator: keras.Model) -> None:
     Raises:
         ValueError: its last layer applies a sigmoid or a softmax.
     """
-    last, activation = last_layer(discriminator), final_activation(discriminator)
-    if last is not None and activation in _PROBABILITIES:
-        raise ValueError(
-            f"The discriminator must return logits, on which the losses are exact and stable, but its "
-            f"last layer {last.name!r} applies {activation!r}. "
-            "Expected a layer without activation, such as `Dense(1)`: the losses take the sigmoid "
-            "themselves."
-        )
+    if last_layer(discriminator) is None:
+        return
+    outputs = (
+        discriminator.outputs if isinstance(discriminator, keras.Sequential) else discriminator.output
+    )
+    for output in structures.leaves(game_logits(outputs)):
+        last, activation = last_layer(discriminator, output), final_activation(discriminator, output)
+        if last is not None and activation in _PROBABILITIES:
+            raise ValueError(
+                f"The discriminator must return logits, on which the losses are exact and stable, but "
+                f"its last layer {last.name!r} applies {activation!r}. "
+                "Expected a layer without activation, such as `Dense(1)`: the losses take the sigmoid "
+                "themselves."
+            )
+
+
+def trainable(networks: Sequence[keras.Model]) -> list[keras.Variable]:
+    """Return the weights that training moves, each once."""
+    variables = {id(v): v for network in networks for v in network.trainable_variables}
+    return list(variables.values())
 
 
 def state(*networks: keras.Model) -> list[keras.Variable]:
@@ -158,70 +131,132 @@ def undone_unless_finite(values: Sequence[Tensor], *networks: keras.Model) -> It
         variable.assign(ops.where(finite, variable.value, value))
 
 
-def fit_together(
-    generator: keras.Model, discriminator: keras.Model, prior: Any
-) -> tuple[Any, Shape, Shape | None]:
-    """Check that two networks and a prior fit, and build the networks where they are not built.
-
-    Returns:
-        `(prior, sample_shape, condition_shape)`: the prior with the generator's latent shape, and the
-        shapes of one sample and of one condition (None if the networks take none).
+def check_models(**models: keras.Model) -> None:
+    """Refuse what is no network.
 
     Raises:
-        ValueError: they do not fit; the message says which shapes met.
+        TypeError: an argument is no `keras.Model`; the message names it.
     """
-    for name, network in {"generator": generator, "discriminator": discriminator}.items():
+    for name, network in models.items():
         if not isinstance(network, keras.Model):
             raise TypeError(
                 f"The {name} must be a `keras.Model`. Received: {network!r} of type "
                 f"{type(network).__name__}"
             )
-    if generator is discriminator:
-        raise ValueError("The generator and the discriminator must be two networks. Received one twice.")
-    g_inputs, d_inputs = input_shapes(generator), input_shapes(discriminator)
-    prior = _shaped_prior(prior, generator, g_inputs)
-    if g_inputs and d_inputs and len(g_inputs) != len(d_inputs):
+
+
+def check_apart(teams: Mapping[str, Sequence[keras.Model]]) -> None:
+    """Refuse players that share weights.
+
+    Raises:
+        ValueError: they do; the message names the weights.
+    """
+    owners: dict[int, str] = {}
+    for player, members in teams.items():
+        for variable in [v for network in members for v in network.weights]:
+            if owners.setdefault(id(variable), player) != player:
+                shared = [
+                    v.path for network in members for v in network.weights if owners[id(v)] != player
+                ]
+                raise ValueError(
+                    "Each player moves its own weights, so that the two networks must not share layers. "
+                    f"Received networks that share {', '.join(shared)}. Give each network layers of its "
+                    "own."
+                )
+
+
+def called(what: str, function: Callable[..., Structure], *specs: Structure) -> Structure:
+    """Return the specification of what a function of networks gives for inputs of such specifications.
+
+    It also builds the networks that are not built.
+
+    Raises:
+        ValueError: the networks do not take such inputs.
+    """
+    try:
+        return function(*specs)
+    except Exception as error:
+        shapes = " and ".join(str(tuple(leaf.shape)) for leaf in structures.leaves(list(specs)))
+        raise ValueError(
+            f"{what} cannot be called on inputs of shape {shapes} (batch axis first). If it is "
+            "subclassed and takes a condition too, call it once on data before, so that its input shapes "
+            f"are known. {error}"
+        ) from error
+
+
+def check_inputs(
+    discriminator: keras.Model, generator: keras.Model, samples: Structure, condition: Structure
+) -> None:
+    """Refuse samples or conditions that the discriminator does not take.
+
+    Args:
+        discriminator: `keras.Model`.
+        generator: `keras.Model`, for the message.
+        samples: specification of what the discriminator is shown.
+        condition: specification of the condition that the generator takes, or None.
+
+    Raises:
+        ValueError: they do not fit; the message says which shapes met.
+    """
+    takes = inputs.specs(discriminator)
+    if takes is None:
+        return
+    parts, given = structures.leaves(takes), structures.leaves([samples, condition])
+    if len(parts) != len(given):
         raise ValueError(
             "A conditional GAN needs two networks that take a condition as second input. Received a "
-            f"generator with inputs {g_inputs} and a discriminator with inputs {d_inputs}."
+            f"generator {generator.name!r} of samples {_shapes(samples)} for the condition "
+            f"{_shapes(condition)}, and a discriminator {discriminator.name!r} with inputs "
+            f"{_shapes(takes)}."
         )
-    *_, condition = [None, *(g_inputs or d_inputs or [])[1:]]
-    conditions = [] if condition is None else [condition]
-    samples = output_shape(generator, "generator", [(None, *prior.shape), *conditions])
-    if d_inputs and not compatible(samples[1:], d_inputs[0][1:]):
+    packed = structures.leaves(inputs.pack(discriminator, samples, condition))
+    conditions = {id(leaf) for leaf in structures.leaves(condition)}
+    for leaf, wanted in zip(packed, parts, strict=True):
+        shape, expected = tuple(leaf.shape[1:]), tuple(wanted.shape[1:])
+        if inputs.compatible(shape, expected):
+            continue
+        if id(leaf) in conditions:
+            raise ValueError(
+                "Both networks must take the same condition. Received conditions of shape "
+                f"{tuple(leaf.shape)[1:]} for the generator and {expected} for the discriminator."
+            )
         raise ValueError(
             "The generator's samples must have the shape that the discriminator takes. Expected "
-            f"{d_inputs[0][1:]}, as {discriminator.name!r} does. Received {samples[1:]} from "
-            f"{generator.name!r} (batch axis left out). Change the last layer of the generator or the "
-            "input of the discriminator."
+            f"{expected}, as {discriminator.name!r} does. Received {shape} from {generator.name!r} (batch "
+            "axis left out). Change the last layer of the generator or the input of the discriminator."
         )
-    if d_inputs and conditions and not compatible(condition[1:], d_inputs[1][1:]):
-        raise ValueError(
-            "Both networks must take the same condition. Received conditions of shape "
-            f"{condition[1:]} for the generator and {d_inputs[1][1:]} for the discriminator."
-        )
-    output_shape(discriminator, "discriminator", [samples, *conditions])
-    shared = {id(v) for v in generator.weights} & {id(v) for v in discriminator.weights}
-    if shared:
-        names = [v.path for v in generator.weights if id(v) in shared]
-        raise ValueError(
-            "Each player moves its own weights, so that the two networks must not share layers. "
-            f"Received networks that share {', '.join(names)}. Give each network layers of its own."
-        )
-    return prior, samples[1:], condition[1:] if conditions else None
 
 
-def _shaped_prior(prior, generator, g_inputs):
-    latents = g_inputs[0][1:] if g_inputs else None
-    if latents and None not in latents:
-        return prior.with_shape(latents)
+def _shapes(specs):
+    return [tuple(spec.shape) for spec in structures.leaves(specs)]
+
+
+def shaped_prior(prior: Any, generator: keras.Model, latents: Any) -> Any:
+    """Return the prior with the shape of the generator's latents.
+
+    Args:
+        prior: `kg.priors.Prior`.
+        generator: `keras.Model`.
+        latents: specification of what it takes as latents, or None if it is not known.
+
+    Raises:
+        ValueError: neither says the shape, or they say different ones.
+    """
+    shape = None if latents is None else tuple(latents.shape[1:])
+    if shape and None not in shape:
+        return prior.with_shape(shape)
     if prior.shape is None:
         raise ValueError(
             f"The shape of the latents is unknown: the generator {generator.name!r} does not say which "
-            f"inputs it takes (found: {latents}). Give the prior a shape, such as "
+            f"inputs it takes (found: {shape}). Give the prior a shape, such as "
             f"`prior=kg.priors.{type(prior).__name__}(shape=100)`, or call the generator once first."
         )
     return prior
+
+
+def computes_in_float16(network: keras.Model) -> bool:
+    """Whether a layer of the network computes in float16, which a network out of a file does not say."""
+    return any(layer.compute_dtype == "float16" for layer in network._flatten_layers())
 
 
 def check_steps(discriminator_steps: int) -> int:
@@ -251,122 +286,14 @@ def check_seed(seed: int | None) -> int:
     return int(seed)
 
 
-def check_batch(
-    real: Any, condition: Any, weight: Any, sample_shape: Shape, condition_shape: Shape | None
-) -> None:
-    """Check a batch against the networks, as far as it is known while the step is traced.
-
-    Raises:
-        ValueError: it does not fit; the message says what was expected.
-    """
-    if weight is not None:
-        raise ValueError("A GAN has no use for `sample_weight`. Leave it out of the data.")
-    if not hasattr(real, "shape"):
-        raise ValueError(
-            f"The data must be one array of examples, or `(examples, condition)`. Received: {real!r}"
-        )
-    if "float" not in keras.backend.standardize_dtype(real.dtype):
-        raise ValueError(
-            f"Examples must be floating-point numbers in the range of the generator's output: [0, 1] "
-            "for a sigmoid, [-1, 1] for a tanh. Received dtype "
-            f"{keras.backend.standardize_dtype(real.dtype)}. Scale integers first, for instance with "
-            "`kg.datasets.load(images, value_range=(0, 1))`."
-        )
-    known = real.shape is not None and getattr(real.shape, "rank", len) is not None
-    if known and not compatible(tuple(real.shape[1:]), sample_shape):
-        raise ValueError(
-            "The data must have the shape of the generator's samples. Expected "
-            f"{sample_shape}, received {tuple(real.shape[1:])} (batch axis left out)."
-        )
-    if condition_shape is None:
-        return
-    if not hasattr(condition, "shape"):
-        raise ValueError(
-            "The networks take a condition as second input, but the data have none. Expected "
-            "`(examples, condition)` for each batch, or `fit(examples, condition)`. Received: "
-            f"{condition!r}"
-        )
-    shape = tuple(condition.shape[1:])
-    if not compatible(shape, condition_shape) and {shape, condition_shape} != {(), (1,)}:
-        raise ValueError(
-            "The data's conditions must have the shape that the networks take. Expected "
-            f"{condition_shape}, received {shape} (batch axis left out)."
-        )
-
-
-def cleaned(batch: Tensor) -> tuple[Tensor, Tensor]:
-    """Replace numbers of a batch that are not finite by 0.
-
-    One NaN would spread to every weight, or vanish without a trace in a ReLU.
-
-    Args:
-        batch: float32 tensor.
-
-    Returns:
-        `(batch, flaw)`: the flaw is 0 if all numbers were finite, otherwise NaN.
-    """
-    finite = ops.isfinite(batch)
-    return ops.where(finite, batch, 0.0), 0.0 * ops.sum(ops.where(finite, 0.0, batch))
-
-
-def as_latents(latents: Array, generator: keras.Model) -> Tensor:
-    """Return given latents as an array of the shape that the generator takes.
-
-    Raises:
-        ValueError: they have another shape, or are not finite.
-    """
-    latents = np.asarray(ops.convert_to_numpy(latents), "float32")
-    shapes = input_shapes(generator)
-    if latents.ndim < 2 or (shapes and not compatible(latents.shape, shapes[0])):
-        raise ValueError(
-            f"`latents` must have the shape {shapes[0] if shapes else '(n, ...)'} that the generator "
-            f"takes, one row a sample. Received: {latents.shape}"
-        )
-    if not np.isfinite(latents).all():
-        raise ValueError(
-            f"`latents` must be finite, but {np.count_nonzero(~np.isfinite(latents))} of their numbers "
-            "are not."
-        )
-    return ops.convert_to_tensor(latents)
-
-
-def as_conditions(condition: Array | None, n: int, shape: Shape | None) -> Tensor | None:
-    """Return `n` conditions of `shape` as an array, or None for a network without condition.
-
-    Raises:
-        ValueError: the condition is missing, not wanted, or of another shape.
-    """
-    if shape is None:
-        if condition is not None:
-            raise ValueError("This GAN is not conditional. Leave `condition` out.")
-        return None
-    if condition is None:
-        raise ValueError(
-            f"This GAN is conditional. Pass `condition=`: an array of shape {(n, *shape)}, or one "
-            f"condition of shape {shape} for all samples."
-        )
-    condition = np.asarray(ops.convert_to_numpy(condition))
-    # Labels are kept with or without an axis of length 1.
-    if shape in [(), (1,)] and condition.shape in [(), (1,), (n,), (n, 1)]:
-        condition = condition.reshape(-1, *shape)
-    elif condition.ndim == len(shape):
-        condition = condition[None]
-    if not compatible(condition.shape[1:], shape) or len(condition) not in (1, n):
-        raise ValueError(
-            f"`condition` must have the shape {(n, *shape)}, or {shape} for all samples. Received: "
-            f"{condition.shape}"
-        )
-    return ops.convert_to_tensor(np.broadcast_to(condition, (n, *condition.shape[1:])))
-
-
-def warn_of_probabilities(discriminator: keras.Model, logits: Tensor) -> None:
+def warn_of_probabilities(discriminator: keras.Model, logits: Structure) -> None:
     """Warn if a discriminator whose last layer cannot be seen seems to return probabilities.
 
     Args:
         discriminator: `keras.Model`.
         logits: what it makes of large random samples.
     """
-    logits = ops.convert_to_numpy(logits)
+    logits = ops.convert_to_numpy(structures.leaves(logits)[0])
     if 0 <= logits.min() < logits.max() <= 1:
         warnings.warn(
             f"The discriminator {discriminator.name!r} gives numbers from {logits.min():.3g} to "

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import backend
-from keras_gan.types import Critic, Tensor
+from keras_gan import backend, structures
+from keras_gan.types import Critic, Structure, Tensor
 
 
-def twice_differentiable(function: Callable[[Tensor], Tensor], inputs: Tensor) -> bool:
+def twice_differentiable(function: Callable[[Structure], Structure], inputs: Structure) -> bool:
     """Whether the gradient of `function` with respect to `inputs` can itself be differentiated.
 
     ∇(u·f) is linear in the multiplier u of f, so that u times its derivative for u gives it back. The
@@ -19,8 +19,9 @@ def twice_differentiable(function: Callable[[Tensor], Tensor], inputs: Tensor) -
     a word: the identity fails by that share.
 
     Args:
-        function: function from a tensor to a tensor, such as a layer or a network.
-        inputs: float tensor, the point at which it is tried.
+        function: function from a tensor to a tensor, or from a structure to another, such as a layer or
+            a network.
+        inputs: float tensor, or structure of tensors, the point at which it is tried.
 
     Returns:
         bool.
@@ -33,22 +34,31 @@ def twice_differentiable(function: Callable[[Tensor], Tensor], inputs: Tensor) -
     """
 
     def outputs(points):
-        return ops.cast(function(points), "float32")
+        return structures.float32(function(points))
 
-    gradient = ops.cast(backend.input_gradient(outputs, inputs), "float32")
+    def gradient(of, points):
+        found = structures.leaves(backend.input_gradient(of, points))
+        return [ops.cast(leaf, "float32") for leaf in found]
+
+    whole = gradient(outputs, inputs)
     # Of length 1, so that float16 layers do not overflow.
-    direction = gradient / ops.sqrt(ops.sum(ops.square(gradient)) + 1e-12)
-    expected = ops.sum(direction * gradient)
+    length = ops.sqrt(sum(ops.sum(ops.square(g)) for g in whole) + 1e-12)
+    direction = [g / length for g in whole]
+    expected = sum(ops.sum(d * g) for d, g in zip(direction, whole, strict=True))
 
     def projected(multiplier):
-        again = backend.input_gradient(lambda points: multiplier * outputs(points), inputs)
-        return direction * ops.cast(again, "float32")
+        def multiplied(points):
+            return structures.mapped(ops.multiply, multiplier, outputs(points))
+
+        again = gradient(multiplied, inputs)
+        return [d * g for d, g in zip(direction, again, strict=True)]
 
     try:
-        slope = backend.input_gradient(projected, ops.ones_like(outputs(inputs)))
+        slope = backend.input_gradient(projected, structures.mapped(ops.ones_like, outputs(inputs)))
     except LookupError:
         return False
-    return slope is not None and bool(ops.abs(ops.sum(slope) - expected) <= 1e-2 * expected)
+    total = sum(ops.sum(leaf) for leaf in structures.leaves(slope))
+    return bool(ops.abs(total - expected) <= 1e-2 * expected)
 
 
 def _leaves(network):

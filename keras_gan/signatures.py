@@ -1,15 +1,16 @@
 """The signatures of a GAN's SavedModel: functions of TensorFlow from a request to an answer."""
 
+import functools
 import numbers
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from keras_gan import networks, pictures
+from keras_gan import networks, pictures, structures
 from keras_gan.models.gan import GAN
 from keras_gan.optional import tensorflow
-from keras_gan.types import Shape, Tensor, ValueRange
+from keras_gan.types import Tensor, ValueRange
 
 # What a generator that ends in this activation draws in.
 _RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -34,8 +35,8 @@ class Signatures:
 
     def all(self) -> dict[str, tuple[Callable[..., dict[str, Tensor]], list[Any]]]:
         """Return `{name: (function, inputs)}`, of which `serving_default` is `generate`."""
-        tf, latents = self.tf, self.gan.prior.shape
-        condition = [self._condition_spec()] if self.gan.conditional else []
+        tf, gan = self.tf, self.gan
+        condition = self._condition_specs()
 
         def rows(name, shape):
             return tf.TensorSpec((None, *shape), tf.float32, name=name)
@@ -43,32 +44,39 @@ class Signatures:
         def scalar(name):
             return tf.TensorSpec((), tf.int64, name=name)
 
-        drawing: dict[str, tuple[Callable[..., dict[str, Tensor]], list[Any]]] = {
-            "generate": (self.generate, [rows("latents", latents)]),
-            "sample": (self.sample, [scalar("number"), scalar("seed")]),
-            "interpolate": (
-                self.interpolate,
-                [rows("start", latents), rows("end", latents), scalar("steps")],
-            ),
-        }
+        drawing: dict[str, tuple[Callable[..., dict[str, Tensor]], list[Any]]]
+        if gan.prior is None:
+            drawing = {"generate": (functools.partial(self.generate, None), [])}
+        else:
+            latents = gan.prior.shape
+            drawing = {
+                "generate": (self.generate, [rows("latents", latents)]),
+                "sample": (self.sample, [scalar("number"), scalar("seed")]),
+                "interpolate": (
+                    self.interpolate,
+                    [rows("start", latents), rows("end", latents), scalar("steps")],
+                ),
+            }
         found = {"serving_default": drawing["generate"], **drawing}
         for form, convert in self._image_forms().items():
             for name, (function, inputs) in drawing.items():
                 found[f"{name}_{form}"] = (_converted(function, convert), inputs)
-        found["discriminate"] = (self.discriminate, [rows("samples", self.gan.sample_shape)])
+        shown = structures.named("samples", structures.shapes(gan.shown_spec))
+        found["discriminate"] = (self.discriminate, [rows(*part) for part in shown.items()])
         return {name: (function, [*inputs, *condition]) for name, (function, inputs) in found.items()}
 
-    def generate(self, latents: Tensor, *condition: Tensor) -> dict[str, Tensor]:
+    def generate(self, latents: Tensor | None, *condition: Tensor) -> dict[str, Tensor]:
         """Return `samples` of the latents."""
-        with self._limited("Rows of `latents`", 0, self.tf.shape(latents, self.tf.int64)[0]):
-            return {"samples": self._make(latents, *condition)}
+        what, first = ("condition", condition[0]) if latents is None else ("latents", latents)
+        with self._limited(f"Rows of `{what}`", 0, self.tf.shape(first, self.tf.int64)[0]):
+            return self._make(latents, *condition)
 
     def sample(self, number: Tensor, seed: Tensor, *condition: Tensor) -> dict[str, Tensor]:
         """Return `number` samples, the first of all that `seed` stands for, and their latents."""
         tf = self.tf
         with self._limited("`number` of samples", 1, number):
-            latents = self.gan.prior.sample(tf.cast(number, tf.int32), tf.stack([seed, 0]))
-        return {"samples": self._make(latents, *condition), "latents": latents}
+            latents = self.gan.draw(tf.cast(number, tf.int32), tf.stack([seed, 0]))
+        return {**self._make(latents, *condition), "latents": latents}
 
     def interpolate(
         self, start: Tensor, end: Tensor, steps: Tensor, *condition: Tensor
@@ -81,23 +89,35 @@ class Signatures:
             total = rows * steps
         with self._limited("`steps` of all paths", 0, total):
             times = tf.linspace(0.0, 1.0, tf.cast(steps, tf.int32))
-        times = tf.reshape(times, [1, -1] + [1] * len(self.gan.prior.shape))
+        times = tf.reshape(times, [1, -1] + [1] * (len(start.shape) - 1))
         points = (1.0 - times) * start[:, None] + times * end[:, None]
         flat = tf.reshape(points, tf.concat([[-1], tf.shape(points)[2:]], 0))
         each = [self._rows(c, tf.cast(rows, tf.int32)) for c in condition]
-        samples = self._make(flat, *[tf.repeat(c, tf.cast(steps, tf.int32), axis=0) for c in each])
-        shape = tf.concat([tf.shape(points)[:2], tf.shape(samples)[1:]], 0)
-        return {"samples": tf.reshape(samples, shape), "latents": points}
+        made = self._make(flat, *[tf.repeat(c, tf.cast(steps, tf.int32), axis=0) for c in each])
 
-    def discriminate(self, samples: Tensor, *condition: Tensor) -> dict[str, Tensor]:
+        def along_paths(samples):
+            return tf.reshape(samples, tf.concat([tf.shape(points)[:2], tf.shape(samples)[1:]], 0))
+
+        return {**{name: along_paths(samples) for name, samples in made.items()}, "latents": points}
+
+    def discriminate(self, *inputs: Tensor) -> dict[str, Tensor]:
         """Return the discriminator's `logits`, and `probabilities`, their sigmoid."""
-        tf = self.tf
-        with self._limited("Rows of `samples`", 0, tf.shape(samples, tf.int64)[0]):
-            logits = self.gan.judge(samples, *self._conditions(condition, tf.shape(samples)[0]))
-        return {"logits": logits, "probabilities": tf.sigmoid(logits)}
+        tf, shown = self.tf, self.gan.shown_spec
+        count = len(structures.leaves(shown))
+        samples, condition = structures.like(shown, inputs[:count]), inputs[count:]
+        rows = tf.shape(inputs[0], tf.int64)[0]
+        with self._limited("Rows of `samples`", 0, rows):
+            outputs = self.gan.judge(samples, self._conditions(condition, tf.cast(rows, tf.int32)))
+        logits = self.gan.logits(outputs)
+        return {
+            **structures.named("logits", logits),
+            **structures.named("probabilities", structures.mapped(tf.sigmoid, logits)),
+        }
 
     def _make(self, latents, *condition):
-        return self.gan.make(latents, *self._conditions(condition, self.tf.shape(latents)[0]))
+        rows = self.tf.shape(condition[0] if latents is None else latents)[0]
+        samples = self.gan.make(latents, self._conditions(condition, rows))
+        return structures.named("samples", samples)
 
     def _limited(self, what, least, number):
         """Return a context whose operations fail unless `least` ≤ number ≤ `max_number`."""
@@ -111,37 +131,52 @@ class Signatures:
             ]
         )
 
-    def _condition_spec(self):
-        tf = self.tf
-        if self.classes is None:
-            inputs = getattr(self.gan.generator, "inputs", None)
-            dtype = inputs[1].dtype if inputs else "float32"
-            return tf.TensorSpec((None, *self.gan.condition_shape), dtype, name="condition")
-        dtype = tf.int64 if isinstance(self.classes, numbers.Integral) else tf.string
-        return tf.TensorSpec((None,), dtype, name="condition")
+    def _condition_specs(self):
+        """Return the inputs of a condition: one, or one for each leaf, by the names of the networks'."""
+        tf, data = self.tf, self.gan.data
+        specs = structures.leaves(data.condition)
+        if self.classes is not None:
+            dtype = tf.int64 if isinstance(self.classes, numbers.Integral) else tf.string
+            return [tf.TensorSpec((None,), dtype, name=data.condition_names[0])]
+        return [
+            tf.TensorSpec((None, *spec.shape[1:]), spec.dtype, name=_free(name))
+            for spec, name in zip(specs, data.condition_names, strict=True)
+        ]
 
     def _conditions(self, condition, rows):
         """Return what networks take of a request's condition: nothing, or a row for each sample."""
-        return [self._rows(self._decoded(c), rows) for c in condition]
+        data = self.gan.data
+        given = [
+            self._rows(self._decoded(*leaf), rows)
+            for leaf in zip(condition, data.classes, data.condition_names, strict=True)
+        ]
+        return structures.like(data.condition, given)
 
-    def _decoded(self, condition):
+    def _decoded(self, condition, known_classes, name):
         """Return conditions as the networks take them, made of the classes that a request names."""
         tf, classes = self.tf, self.classes
-        if classes is None:
+        if classes is None and known_classes is None:
             return condition
+        if classes is None:
+            known = tf.logical_and(condition >= 0, condition < tf.cast(known_classes, condition.dtype))
+            message = f"`{name}` is a class in [0, {known_classes})"
+            with tf.control_dependencies([tf.debugging.assert_equal(known, True, message)]):
+                return tf.identity(condition)
         if isinstance(classes, numbers.Integral):
             number, known = classes, tf.logical_and(condition >= 0, condition < classes)
-            message = f"`condition` is a class in [0, {number})"
+            message = f"`{name}` is a class in [0, {number})"
         else:
             found = condition[:, None] == tf.constant(classes)
             number, known = len(classes), tf.reduce_any(found, axis=1)
-            message = f"Unknown class in `condition`. Expected of {classes}"
+            message = f"Unknown class in `{name}`. Expected of {classes}"
             condition = tf.argmax(tf.cast(found, tf.int32), axis=1)
         with tf.control_dependencies([tf.debugging.assert_equal(known, True, message)]):
             condition = tf.identity(condition)
-        if self.gan.condition_shape == (number,):
+        (spec,) = structures.leaves(self.gan.condition_spec)
+        shape = tuple(spec.shape[1:])
+        if shape == (number,):
             condition = tf.one_hot(condition, number)
-        return tf.reshape(condition, [-1, *self.gan.condition_shape])
+        return tf.reshape(condition, [-1, *shape])
 
     def _rows(self, condition, rows):
         """Return one condition for each of `rows` samples."""
@@ -157,7 +192,7 @@ class Signatures:
     def _image_forms(self):
         """Return `{name: function}` of what else images are given as; none if samples are not images."""
         tf, value_range = self.tf, self.value_range or image_range(self.gan)
-        if value_range is None or not are_images(self.gan.sample_shape):
+        if value_range is None or not are_images(self.gan.sample_spec):
             return {}
         low, high = pictures.limits(value_range)
 
@@ -181,9 +216,18 @@ class Signatures:
         return np.zeros([1, *(size or 8 for size in spec.shape[1:])], spec.dtype.as_numpy_dtype)
 
 
-def are_images(shape: Shape) -> bool:
-    """Whether samples of this shape are what a PNG holds: grey, RGB or RGBA."""
-    return len(shape) == 3 and shape[-1] in (1, 3, 4)
+# Inputs of the signatures that have these names already.
+_TAKEN = ("latents", "number", "seed", "start", "end", "steps", "samples")
+
+
+def _free(name):
+    return f"condition_{name}" if name in _TAKEN else name
+
+
+def are_images(spec: Any) -> bool:
+    """Whether samples of this specification are what a PNG holds: grey, RGB or RGBA."""
+    shape = tuple(getattr(spec, "shape", ()))
+    return len(shape) == 4 and shape[-1] in (1, 3, 4)
 
 
 def image_range(gan: GAN) -> ValueRange | None:

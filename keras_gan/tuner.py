@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_gan import losses, priors, registry
+from keras_gan import losses, priors, registry, structures
 from keras_gan import networks as nets
 from keras_gan.callbacks import CollapseMonitor
 from keras_gan.models.gan import GAN
@@ -74,7 +74,8 @@ class GANHyperModel(keras_tuner.HyperModel):
     `max_consecutive_failed_trials` (3, unless a tuner is told another).
 
     Args:
-        networks: function `(latent_size, width)` that returns a generator and a discriminator.
+        networks: function `(latent_size, width)` that returns a generator and a discriminator, or a
+            `kg.GAN` of them, which is not compiled: a variant of the game, or one of more networks.
         prior: where latents come from, as of `GAN`.
         terms: what adds to a loss, as of `GAN.compile`, with weights around which is searched; by
             default `kg.terms.R1(weight=1.0, interval=4)`.
@@ -148,16 +149,11 @@ class GANHyperModel(keras_tuner.HyperModel):
         """
         keras.config.set_dtype_policy(self.policy)
         keras.utils.set_random_seed(self.seed)
-        pair = self.networks(
+        made = self.networks(
             hp.Int("latent_size", 16, 128, default=100),
             hp.Int("width", 64, 512, sampling="log", default=256),
         )
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise keras_tuner.errors.FatalTypeError(
-                f"`networks` returns a generator and a discriminator. Received: {pair!r}"
-            )
-        generator, discriminator = pair
-        gan = GAN(generator, discriminator, prior=self.prior, seed=self.seed)
+        gan = self._game(made)
         beta_1 = hp.Float("beta_1", 0.0, 0.9, default=0.5)
         _check("beta_1", beta_1, 0 <= beta_1 < 1, "in [0, 1)")
         gan.compile(
@@ -196,8 +192,19 @@ class GANHyperModel(keras_tuner.HyperModel):
         kwargs["callbacks"] = callbacks
         history = model.fit(*args, **kwargs)
         data = inspect.signature(keras.Model.fit).bind_partial(model, *args, **kwargs).arguments
-        _check_samples(model, *_few_examples(data.get("x"), data.get("y")))
+        _check_samples(model, *_few_examples(model, data.get("x"), data.get("y")))
         return history
+
+    def _game(self, made):
+        """Return a GAN of what `networks` returned."""
+        if isinstance(made, GAN):
+            return made
+        if not isinstance(made, (tuple, list)) or len(made) != 2:
+            raise keras_tuner.errors.FatalTypeError(
+                f"`networks` returns a generator and a discriminator, or a `kg.GAN` of them. Received: {made!r}"
+            )
+        generator, discriminator = made
+        return GAN(generator, discriminator, prior=self.prior, seed=self.seed)
 
     def _rate(self, hp, name):
         rate = hp.Float(name, 2e-5, 2e-3, sampling="log", default=2e-4)
@@ -216,7 +223,12 @@ class GANHyperModel(keras_tuner.HyperModel):
         name, low, high = f"{term.name}_weight", 0.03 * term.weight, 30 * term.weight
         weight = hp.Float(name, low, high, sampling="log", default=term.weight)
         _check(name, weight, weight > 0, "positive")
-        return type(term).from_config({**term.get_config(), "weight": weight})
+        # Serialized, so that each trial trains networks of its own.
+        config = keras.saving.serialize_keras_object({**term.get_config(), "weight": weight})
+        again = type(term).from_config(config)
+        for network, initial in zip(again.networks, term.networks, strict=True):
+            network.set_weights(initial.get_weights())
+        return again
 
     def _check_names(self, hp):
         own = {*_NAMES, *(f"{term.name}_weight" for term in self.terms)}
@@ -251,29 +263,29 @@ def _check(name, value, good, expected):
     return value
 
 
-def _few_examples(x, y):
-    """Return a few examples of what `fit` was given, and their conditions or labels, if any."""
-    if hasattr(x, "shape"):
-        batch = (x, y)
-    else:
-        *batch, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x)))
-    count = len(batch[0])
+def _few_examples(gan, x, y):
+    """Return a few examples of what `fit` was given, and their conditions, if any."""
+    data = (x, y) if hasattr(x, "shape") or isinstance(x, dict) else next(iter(x))
+    x, condition, _ = gan.data.parts(data)
+    x, condition = (structures.mapped(keras.ops.convert_to_numpy, part) for part in (x, condition))
+    count = len(structures.leaves(x)[0])
     rows = np.linspace(0, count - 1, min(count, _COMPARED)).astype(int)
-    return [part if part is None else keras.ops.convert_to_numpy(part)[rows] for part in batch]
+    return [structures.mapped(lambda leaf: leaf[rows], part) for part in (x, condition)]
 
 
 def _check_samples(gan, real, condition):
     """Fail a trial whose samples, of a few examples' conditions, are not finite, or all alike."""
-    samples = gan.generate(len(real), seed=0, condition=condition if gan.conditional else None)
-    if not np.isfinite(samples).all():
+    count = len(structures.leaves(real)[0])
+    samples = structures.leaves(gan.generate(count, seed=0, condition=condition))
+    if not all(np.isfinite(leaf).all() for leaf in samples):
         raise keras_tuner.errors.FailedTrialError("This GAN has diverged: its samples are not finite.")
-    if _spread(samples) < _DIVERSITY * _spread(real):
+    if _spread(samples) < _DIVERSITY * _spread(structures.leaves(real)):
         raise keras_tuner.errors.FailedTrialError("This GAN has collapsed: its samples are alike.")
 
 
-def _spread(rows):
+def _spread(leaves):
     """Return the mean distance between two rows."""
-    rows = np.float64(rows).reshape(len(rows), -1)
+    rows = np.concatenate([np.float64(leaf).reshape(len(leaf), -1) for leaf in leaves], axis=1)
     return np.mean([np.linalg.norm(rows - row, axis=1) for row in rows])
 
 

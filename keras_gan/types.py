@@ -15,6 +15,9 @@ REAL = (float, numbers.Real)
 # The tensors of TensorFlow, JAX and torch, `keras.KerasTensor` and `keras.Variable` have no common type.
 Tensor: TypeAlias = Any
 
+# A tensor, or a tuple, list or dict of tensors.
+Structure: TypeAlias = Any
+
 # What `np.asarray` takes: arrays, nested lists of numbers, tensors of any backend.
 Array: TypeAlias = npt.ArrayLike
 
@@ -62,9 +65,10 @@ Critic: TypeAlias = Callable[..., Any]
 # Returns one loss a player, and logs.
 Objective: TypeAlias = Callable[[], tuple[list[Any], Logs]]
 
-# A `kg.GAN` and a `kg.models.Player`, which stand above the modules that are handed one.
+# A `kg.GAN`, a `kg.models.Player` and a `kg.models.Play`: importing them here would be circular.
 Game: TypeAlias = Any
 Player: TypeAlias = Any
+Play: TypeAlias = Any
 
 
 class Extractor(Protocol):

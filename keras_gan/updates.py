@@ -3,25 +3,22 @@
 v = (∇_D L_D, ∇_G L_G) is the gradient of both players' losses, each for its own weights w.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import keras
 from keras import ops
 
 from keras_gan import backend, networks, registry, second_order
+from keras_gan.batches import Batch
 from keras_gan.types import Config, Game, Logs, Objective, Player
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 
 class UpdateRule:
-    """Base class of update rules, whose members write `step`.
-
-    Attributes:
-        alternates: whether the discriminator's k steps are over when `step` is called, which then
-            moves the generator alone. If not, `step` makes the k-th step of the discriminator and
-            the generator's together.
+    """Base class of update rules, whose members write `step`, or `play`.
 
     Example:
 
@@ -29,10 +26,8 @@ class UpdateRule:
     ['alternating', 'simultaneous', 'extragradient', 'optimistic', 'consensus']
     """
 
-    alternates = False
-
     def build(self, gan: Game) -> list[keras.Variable]:
-        """Prepare for the two networks of a `GAN`, once, when it is compiled.
+        """Prepare for the networks of a `GAN`, once, when it is compiled.
 
         Returns:
             List of `keras.Variable` that the rule keeps between steps; they are saved with the
@@ -40,13 +35,28 @@ class UpdateRule:
         """
         return []
 
+    def play(self, gan: Game, batch: Batch) -> Iterator[Logs]:
+        """Play one training step: here k − 1 steps of the discriminator, and one of both players.
+
+        Args:
+            gan: `kg.GAN`.
+            batch: k minibatches of examples.
+
+        Yields:
+            The logs of each step.
+        """
+        for play in gan.plays(batch.part(0, batch.k - 1)):
+            yield gan.discriminator_step(play)
+        last = batch.last
+        objective = functools.partial(gan.game_objective, last, gan.draw(last.rows, gan.noise))
+        yield self.step(objective, gan.players)
+
     def step(self, objective: Objective, players: Sequence[Player]) -> Logs:
-        """Move the players.
+        """Move both players.
 
         Args:
             objective: function without arguments that returns `(losses, logs)`, one loss a player.
-            players: list of `kg.models.Player`: the generator alone if the rule alternates, otherwise
-                the discriminator and the generator.
+            players: list of `kg.models.Player`, the discriminator and the generator.
 
         Returns:
             The `logs` of `objective`, evaluated before the step.
@@ -77,7 +87,7 @@ def descend(objective: Objective, players: Sequence[Player]) -> Logs:
 
     >>> dense = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")
     >>> network = keras.Sequential([keras.Input((1,)), dense])
-    >>> player = kg.models.Player(network, keras.optimizers.SGD(0.1))
+    >>> player = kg.models.Player([network], keras.optimizers.SGD(0.1))
     >>> logs = kg.updates.descend(lambda: ([3.0 * ops.sum(dense.kernel.value)], {}), [player])
     >>> round(float(dense.kernel[0, 0]), 6)  # 1 − 0.1 · 3
     0.7
@@ -115,20 +125,24 @@ def _both(players):
 class Alternating(UpdateRule):
     """Algorithm 1 of the paper: k steps of the discriminator, then one of the generator.
 
-    The generator's step sees the discriminator that the k steps have left, and fresh latents.
-    Goodfellow et al., 2014, arXiv 1406.2661.
+    The generator's step sees the discriminator that the k steps have left, and fresh latents, or, with
+    `compile(share_fakes=True)`, the fakes of the k-th step. Goodfellow et al., 2014, arXiv 1406.2661.
 
     Example:
 
-    >>> kg.updates.get("alternating").alternates
-    True
+    >>> type(kg.updates.get("alternating")).__name__
+    'Alternating'
     """
 
-    alternates = True
-
-    def step(self, objective: Objective, players: Sequence[Player]) -> Logs:
+    def play(self, gan: Game, batch: Batch) -> Iterator[Logs]:
         """See base class."""
-        return descend(objective, players)
+        steps = batch.k - 1 if gan.share_fakes else batch.k
+        for play in gan.plays(batch.part(0, steps)):  # for k steps: m examples, m fakes of new latents
+            yield gan.discriminator_step(play)  # D descends −E log D(x) − E log(1 − D(G(z))), or so
+        if gan.share_fakes:
+            yield gan.shared_step(batch.last)  # D's k-th step, and G's on the same fakes
+        else:
+            yield gan.generator_step(batch.last)  # m new latents: G descends its loss
 
 
 @_register
@@ -140,8 +154,8 @@ class Simultaneous(UpdateRule):
 
     Example:
 
-    >>> kg.updates.get("simultaneous").alternates
-    False
+    >>> type(kg.updates.get("simultaneous")).__name__
+    'Simultaneous'
     """
 
     def step(self, objective: Objective, players: Sequence[Player]) -> Logs:
@@ -169,7 +183,7 @@ class Extragradient(UpdateRule):
         variables = _both(players)
         here = [ops.copy(variable) for variable in variables]
         # The networks' own statistics move with the second look alone.
-        with networks.frozen(*[player.network for player in players]):
+        with networks.frozen(*[network for player in players for network in player.networks]):
             logs = descend(objective, players)
         grads, _, _ = backend.gradients(
             objective, [p.variables for p in players], [p.optimizer for p in players]
@@ -190,24 +204,23 @@ class Optimistic(UpdateRule):
 
     Example:
 
-    >>> kg.updates.get("optimistic").alternates
-    False
+    >>> kg.updates.get("optimistic").get_config()
+    {}
     """
 
     def build(self, gan: Game) -> list[keras.Variable]:
         """See base class."""
-        players = (gan.discriminator, gan.generator)
         self._last_steps = [
             [
                 keras.Variable(
                     ops.zeros(v.shape, v.dtype), trainable=False, dtype=v.dtype, name="last_step"
                 )
-                for v in network.trainable_variables
+                for v in networks.trainable(gan.team(player))
             ]
-            for network in players
+            for player in gan.teams
         ]
         self._started = [
-            keras.Variable(False, trainable=False, dtype="bool", name="started") for _ in players
+            keras.Variable(False, trainable=False, dtype="bool", name="started") for _ in gan.teams
         ]
         return [*self._started, *self._last_steps[0], *self._last_steps[1]]
 

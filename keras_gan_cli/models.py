@@ -59,7 +59,7 @@ class Model:
     def value_range(self):
         """The numbers that are black and white in samples."""
         value_range = image_range(self.gan)
-        if value_range is None or not are_images(self.gan.sample_shape):
+        if value_range is None or not are_images(self.gan.sample_spec):
             raise ValueError(
                 f"{self.file} makes no images that this command knows how to show: samples of shape "
                 f"{self.gan.sample_shape}, by a generator that ends in neither sigmoid nor tanh."

@@ -3,8 +3,8 @@
 `gradients`, `apply` and `input_gradient` differentiate and step; `step` makes of a method what Keras'
 trainer calls, and `state_kept` guards what that may lose; `when` is a branch that may change variables;
 `replica_mean`, `whole_gradients`, `check_replicas` and `is_chief` are about several devices;
-`random_bits`, `seed_integer`, `seed_tensor` and `claim_seeds` about noise; `check_shape` and
-`check_rows` about data; `compiled` is for loops.
+`random_bits`, `seed_integer`, `seed_tensor` and `claim_seeds` about noise; `check_shape`, `check_rows`,
+`check_labels`, `unchecked_labels`, `checked_data` and `local_rows` about data; `compiled` is for loops.
 """
 
 import importlib
@@ -29,19 +29,23 @@ _batch = _module if keras.backend.backend() == "tensorflow" else whole_batch
 DISTRIBUTION_SEED = _module.DISTRIBUTION_SEED
 INEXACT_SECOND_ORDER = _module.INEXACT_SECOND_ORDER
 apply = _module.apply
+check_labels = _module.check_labels
 check_replicas = _batch.check_replicas
 check_rows = _batch.check_rows
 check_shape = _batch.check_shape
+checked_data = _module.checked_data
 claim_seeds = _module.claim_seeds
 compiled = _module.compiled
 gradients = _module.gradients
 input_gradient = _module.input_gradient
 is_chief = _module.is_chief
+local_rows = getattr(_module, "local_rows", whole_batch.local_rows)
 random_bits = _module.random_bits
 replica_mean = _batch.replica_mean
 seed_integer = _module.seed_integer
 seed_tensor = _module.seed_tensor
 state_kept = _module.state_kept
 step = _module.step
+unchecked_labels = _module.unchecked_labels
 when = _module.when
 whole_gradients = _batch.whole_gradients

@@ -11,9 +11,11 @@ from typing import Any
 
 import jax
 import keras
+import numpy as np
 from keras import ops
 
-from keras_gan.types import Game, Tensor
+from keras_gan import structures
+from keras_gan.types import Game, Structure, Tensor
 
 INEXACT_SECOND_ORDER = ()
 
@@ -120,9 +122,9 @@ def apply(
         variable.assign(value)
 
 
-def input_gradient(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """Return the gradient of `sum(function(inputs))` with respect to `inputs`."""
-    pure = _Pure(lambda points: ops.sum(function(points)))
+def input_gradient(function: Callable[[Structure], Structure], inputs: Structure) -> Structure:
+    """Return the gradient of `sum(function(inputs))` with respect to `inputs`, in their structure."""
+    pure = _Pure(lambda points: sum(ops.sum(output) for output in structures.leaves(function(points))))
     gradient, changes = jax.grad(lambda points: pure((), points), has_aux=True)(inputs)
     pure.assign(changes)
     return gradient
@@ -137,6 +139,34 @@ def when(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
     value, changes = jax.lax.cond(due, lambda: pure(()), lambda: (zero, unchanged))
     pure.assign(changes)
     return value
+
+
+def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
+    """Return `labels`: a compiled step raises nothing, so that `checked_data` looks before."""
+    return labels
+
+
+def unchecked_labels(gan: Game) -> bool:
+    """Whether a step lets labels outside an embedding pass without a word: all data are checked."""
+    return False
+
+
+def checked_data(function: Callable[..., Any], check: Callable[[Any], None]) -> Callable[..., Any]:
+    """Return what runs a step on an iterator's next batch, which is checked before."""
+
+    def checked(iterator):
+        for batch in iterator:
+            check(batch)
+            yield batch
+
+    return lambda state, iterator: function(state, checked(iterator))
+
+
+def local_rows(leaf: Tensor) -> np.ndarray:
+    """Return the rows of an array or a tensor that this process sees, as NumPy."""
+    if getattr(leaf, "is_fully_addressable", True):
+        return np.asarray(leaf)
+    return np.concatenate([np.asarray(shard.data) for shard in leaf.addressable_shards])
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,8 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from keras_gan.types import Game, Shape, Tensor
+from keras_gan import structures
+from keras_gan.types import Game, Shape, Structure, Tensor
 
 # `tf.nn.moments` holds the mean constant while it differentiates the variance. The first derivative is
 # right, the second is not.
@@ -121,8 +122,10 @@ def apply(
     tf.function(lambda: optimizer.apply(grads, variables), autograph=False, jit_compile=True)()
 
 
-def input_gradient(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor | None:
-    """Return the gradient of `sum(function(inputs))` with respect to `inputs`.
+def input_gradient(function: Callable[[Structure], Structure], inputs: Structure) -> Structure | None:
+    """Return the gradient of `sum(function(inputs))` with respect to `inputs`, in their structure.
+
+    It is None, as a whole or for a leaf, where nothing depends on it.
 
     Raises:
         LookupError: an operation of `function` has a gradient that cannot be differentiated again
@@ -132,7 +135,7 @@ def input_gradient(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tens
     def differentiated():
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(inputs)
-            total = ops.sum(function(inputs))
+            total = sum(ops.sum(output) for output in structures.leaves(function(inputs)))
         with tf.compat.v1.get_default_graph().gradient_override_map(_KINKS):
             return tape.gradient(total, inputs)
 
@@ -261,6 +264,28 @@ def check_rows(inputs: Tensor, least: int, message: str) -> Tensor:
     )
     with tf.control_dependencies([row] if check is None else [check, row]):
         return tf.identity(inputs)
+
+
+def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
+    """Return `labels`, failing with `message` if one is not in [0, classes).
+
+    Raises:
+        tf.errors.InvalidArgumentError: while running. XLA leaves the check out: see `unchecked_labels`.
+    """
+    least = tf.debugging.assert_greater_equal(tf.reduce_min(labels), tf.cast(0, labels.dtype), message)
+    most = tf.debugging.assert_less(tf.reduce_max(labels), tf.cast(classes, labels.dtype), message)
+    with tf.control_dependencies([check for check in (least, most) if check is not None]):
+        return tf.identity(labels)
+
+
+def unchecked_labels(gan: Game) -> bool:
+    """Whether a step lets labels outside an embedding pass without a word: XLA leaves assertions out."""
+    return gan.jit_compile is True
+
+
+def checked_data(function: Callable[..., Any], check: Callable[[Any], None]) -> Callable[..., Any]:
+    """Return what runs a step on an iterator's next batch: `check_labels` is a part of the step."""
+    return function
 
 
 def seed_integer(number: int) -> int:

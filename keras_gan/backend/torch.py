@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from keras import ops
 
-from keras_gan.types import Game, Tensor
+from keras_gan import structures
+from keras_gan.types import Game, Structure, Tensor
 
 INEXACT_SECOND_ORDER = ()
 
@@ -58,29 +59,57 @@ def apply(
         optimizer.apply(list(grads), variables)
 
 
-def input_gradient(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor | None:
-    """Return the gradient of `sum(function(inputs))` with respect to `inputs`.
+def input_gradient(function: Callable[[Structure], Structure], inputs: Structure) -> Structure | None:
+    """Return the gradient of `sum(function(inputs))` with respect to `inputs`, in their structure.
+
+    It is None, as a whole or for a leaf, where nothing depends on it.
 
     Raises:
         LookupError: an operation of `function` has a gradient that cannot be differentiated again.
     """
     with torch.enable_grad():
-        points = inputs if inputs.requires_grad else inputs.clone().requires_grad_()
-        total = ops.sum(function(points))
+        points = structures.mapped(
+            lambda leaf: leaf if leaf.requires_grad else leaf.clone().requires_grad_(), inputs
+        )
+        total = sum(ops.sum(output) for output in structures.leaves(function(points)))
         if not total.requires_grad:
             return None
         try:
-            (gradient,) = torch.autograd.grad(total, points, create_graph=True, allow_unused=True)
+            grads = torch.autograd.grad(
+                total, structures.leaves(points), create_graph=True, allow_unused=True
+            )
         except RuntimeError as error:
             if any(words in str(error) for words in ("not implemented", "once_differentiable")):
                 raise LookupError(str(error)) from error
             raise
-    return gradient
+    return structures.like(points, grads)
 
 
 def when(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
     """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
     return function() if due else ops.zeros((), "float32")
+
+
+def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
+    """Return `labels`.
+
+    Raises:
+        ValueError: one is not in [0, classes).
+    """
+    wrong = labels[~((labels >= 0) & (labels < classes))]
+    if len(wrong):
+        raise ValueError(f"{message} Received: {wrong.flatten()[0].item()}")
+    return labels
+
+
+def unchecked_labels(gan: Game) -> bool:
+    """Whether a step lets labels outside an embedding pass without a word: none does."""
+    return False
+
+
+def checked_data(function: Callable[..., Any], check: Callable[[Any], None]) -> Callable[..., Any]:
+    """Return what runs a step on an iterator's next batch: `check_labels` is a part of the step."""
+    return function
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

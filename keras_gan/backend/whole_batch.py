@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from keras_gan.types import Game, Shape, Tensor
 
@@ -35,3 +36,8 @@ def whole_gradients(optimizer: keras.optimizers.Optimizer, grads: Sequence[Tenso
 
 def check_replicas(gan: Game) -> None:
     """Accept all layers: batch statistics are those of all rows."""
+
+
+def local_rows(leaf: Tensor) -> np.ndarray:
+    """Return the rows of an array or a tensor that this process sees, as NumPy."""
+    return np.asarray(keras.ops.convert_to_numpy(leaf))

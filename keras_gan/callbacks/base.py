@@ -8,7 +8,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from keras_gan import backend
+from keras_gan import backend, structures
 from keras_gan.metrics.metric import check_whole
 from keras_gan.optional import require, tensorflow
 from keras_gan.pictures import encode_png, limits, save_gif, save_png
@@ -152,7 +152,12 @@ class ImageCallback(DrawingCallback):
         raise NotImplementedError(f"{type(self).__name__} must define `_picture`.")
 
     def _images(self):
-        samples = np.asarray(self._samples())
+        samples = self._samples()
+        if not hasattr(samples, "shape"):
+            samples = structures.leaves(samples)
+            # Images of several domains stand side by side.
+            together = all(leaf.ndim == 4 for leaf in samples)
+            samples = np.concatenate(samples, axis=2) if together else samples[0]
         if samples.ndim != 4:
             raise ValueError(
                 f"{type(self).__name__} draws images, of shape (n, height, width, channels), but the "
@@ -197,6 +202,21 @@ class ImageCallback(DrawingCallback):
         frames = [frame for frame in frames if frame.shape == frames[-1].shape]
         if frames:
             save_gif(self.directory / f"{self._tag}.gif", frames)
+
+
+def rows_of_conditions(condition: Any, rows: int, what: str) -> Any:
+    """Return the conditions of `rows` samples as an array, or as arrays in the structure given.
+
+    Raises:
+        ValueError: they are not so many; the message says that `what` needs them.
+    """
+    condition = structures.arrays(condition)
+    for leaf in structures.leaves(condition):
+        if leaf.shape[:1] != (rows,):
+            raise ValueError(
+                f"`condition` needs one row for each of the {what}. Received shape: {leaf.shape}"
+            )
+    return condition
 
 
 def gather(data: Data, most: int | None = None) -> np.ndarray:

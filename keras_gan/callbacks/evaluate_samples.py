@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_gan import structures
 from keras_gan.callbacks.base import EpochCallback, gather
 from keras_gan.metrics import Metric
 from keras_gan.metrics.metric import check_whole
-from keras_gan.networks import as_conditions
 from keras_gan.types import Array, Data, Logs
 
 FEW = 16  # samples that are looked at before training
@@ -172,10 +172,10 @@ class EvaluateSamples(EpochCallback):
     def _first_samples(self):
         """Return a few of the samples: enough to see their shape and range, and what is refused."""
         condition = self.condition
-        if hasattr(self.model, "condition_shape"):
-            condition = as_conditions(condition, self.num_samples, self.model.condition_shape)
+        if hasattr(self.model, "data"):
+            condition = self.model.data.conditions(condition, self.num_samples)
         few = min(self.num_samples, FEW)
-        return self._samples(few, condition if condition is None else condition[:few])
+        return self._samples(few, structures.cut(condition, 0, few))
 
     def _check(self, samples):
         """Refuse samples that could only give numbers without a meaning, before training."""

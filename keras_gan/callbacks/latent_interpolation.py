@@ -3,7 +3,8 @@
 import numpy as np
 from keras import ops
 
-from keras_gan.callbacks.base import ImageCallback
+from keras_gan import structures
+from keras_gan.callbacks.base import ImageCallback, rows_of_conditions
 from keras_gan.interpolation import get, interpolate
 from keras_gan.metrics.metric import check_whole
 from keras_gan.pictures import tile, to_uint8
@@ -89,12 +90,7 @@ class LatentInterpolation(ImageCallback):
         check_whole(0, seed=seed)
         get(path)
         if condition is not None:
-            condition = np.asarray(condition)
-            if condition.shape[:1] != (rows,):
-                raise ValueError(
-                    f"`condition` needs one row for each of the {rows} paths. Received shape: "
-                    f"{condition.shape}"
-                )
+            condition = rows_of_conditions(condition, rows, f"{rows} paths")
         self.rows = rows
         self.steps = steps
         self.path = path
@@ -105,7 +101,7 @@ class LatentInterpolation(ImageCallback):
         # Ends alternate, so that more rows leave the first ones as they are.
         ends = ops.convert_to_numpy(self.model.prior.sample(2 * self.rows, self.seed))
         latents = interpolate(ends[::2], ends[1::2], self.steps, self.path)
-        condition = None if self.condition is None else np.repeat(self.condition, self.steps, axis=0)
+        condition = structures.mapped(lambda c: np.repeat(c, self.steps, axis=0), self.condition)
         return self.model.generate(
             latents=latents.reshape(-1, *ends.shape[1:]), condition=condition, averaged=self.averaged
         )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_gan.callbacks.base import ImageCallback
+from keras_gan.callbacks.base import ImageCallback, rows_of_conditions
 from keras_gan.metrics.metric import check_whole
 from keras_gan.pictures import WHITE, tile, to_uint8
 from keras_gan.types import Array, PathLike, ValueRange
@@ -92,12 +92,8 @@ class SampleGrid(ImageCallback):
         check_whole(1, rows=rows, columns=columns)
         check_whole(0, seed=seed)
         if condition is not None:
-            condition = np.asarray(condition)
-            if condition.shape[:1] != (rows * columns,):
-                raise ValueError(
-                    f"`condition` needs one row for each of the {rows} × {columns} = "
-                    f"{rows * columns} samples. Received shape: {condition.shape}"
-                )
+            what = f"{rows} × {columns} = {rows * columns} samples"
+            condition = rows_of_conditions(condition, rows * columns, what)
         if nearest is not None:
             nearest = np.asarray(nearest, dtype="float32")
             if nearest.ndim != 4 or len(nearest) == 0:

@@ -1,8 +1,8 @@
-"""The average of a network's weights over training."""
+"""The average of networks' weights over training."""
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 from keras import ops
@@ -11,7 +11,7 @@ from keras_gan.types import REAL, Tensor
 
 
 class Average:
-    """Exponential moving average of all that a network computes with: weights, batch-norm statistics.
+    """Exponential moving average of all that networks compute with: weights, batch-norm statistics.
 
     Samples of a GAN are better under the average of the generator's recent weights than under the
     last ones, which circle around it (Yazıcı, Foo, Winkler, Yap, Piliouras, Chandrasekhar, 2018,
@@ -21,7 +21,7 @@ class Average:
     Weights of less than 32 bits are averaged in float32, which does not lose small shares.
 
     Args:
-        network: `keras.Model`.
+        networks: `keras.Model`, or list of those that one player moves.
         decay: float in (0, 1): .999 averages over about the last 1,000 steps.
 
     Raises:
@@ -38,19 +38,21 @@ class Average:
     2.333
     """
 
-    def __init__(self, network: keras.Model, decay: float) -> None:
+    def __init__(self, networks: keras.Model | Sequence[keras.Model], decay: float) -> None:
         if not isinstance(decay, REAL) or not 0 < decay < 1:
             raise ValueError(
                 "The decay of an average is a number in (0, 1), such as 0.999 for an average over about "
                 f"the last 1,000 steps. Received: {decay!r}"
             )
-        self.network, self.decay = network, float(decay)
+        self.decay = float(decay)
+        networks = [networks] if isinstance(networks, keras.Model) else networks
+        self.weights = list({id(w): w for network in networks for w in network.weights}.values())
         self.variables = [
             # A copy: JAX gives the memory of its state away in each step, and can do so only once.
             keras.Variable(
                 ops.copy(ops.cast(weight, dtype)), trainable=False, dtype=dtype, name="average"
             )
-            for weight, dtype in ((w, _at_least_float32(w.dtype)) for w in network.weights)
+            for weight, dtype in ((w, _at_least_float32(w.dtype)) for w in self.weights)
         ]
 
     def update(self, step: int | Tensor) -> None:
@@ -59,7 +61,7 @@ class Average:
         # that float32 holds to be the same.
         exponent = math.log(self.decay) * ops.cast(step, "float32")
         share = (1.0 - self.decay) / -ops.expm1(exponent)
-        for average, weight in zip(self.variables, self.network.weights, strict=True):
+        for average, weight in zip(self.variables, self.weights, strict=True):
             if "float" in weight.dtype:
                 difference = ops.subtract(ops.cast(weight, average.dtype), average)
                 average.assign_add(ops.cast(share, average.dtype) * difference)
@@ -67,26 +69,24 @@ class Average:
                 average.assign(weight)
 
     def applied(self) -> keras.StatelessScope:
-        """Return a context in which the network computes with the average."""
-        averages = [
-            ops.cast(a, w.dtype) for a, w in zip(self.variables, self.network.weights, strict=True)
-        ]
-        return keras.StatelessScope(list(zip(self.network.weights, averages, strict=True)))
+        """Return a context in which the networks compute with the average."""
+        averages = [ops.cast(a, w.dtype) for a, w in zip(self.variables, self.weights, strict=True)]
+        return keras.StatelessScope(list(zip(self.weights, averages, strict=True)))
 
     @contextlib.contextmanager
     def as_weights(self) -> Iterator[None]:
-        """Make the average the network's own weights for the code inside, which writes them."""
-        before = [ops.copy(weight) for weight in self.network.weights]
+        """Make the average the networks' own weights for the code inside, which writes them."""
+        before = [ops.copy(weight) for weight in self.weights]
         self.hand_over()
         try:
             yield
         finally:
-            for weight, value in zip(self.network.weights, before, strict=True):
+            for weight, value in zip(self.weights, before, strict=True):
                 weight.assign(value)
 
     def hand_over(self) -> None:
-        """Make the average the network's own weights, for good."""
-        for weight, average in zip(self.network.weights, self.variables, strict=True):
+        """Make the average the networks' own weights, for good."""
+        for weight, average in zip(self.weights, self.variables, strict=True):
             weight.assign(ops.copy(ops.cast(average, weight.dtype)))
 
 

@@ -1,78 +1,51 @@
-"""The game of two networks."""
+"""The game of a generator and a discriminator."""
 
-import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import backend, losses, networks, priors, updates
-from keras_gan.models.average import Average
+from keras_gan import backend, batches, inputs, losses, networks, priors, structures, updates
+from keras_gan.batches import Batch
+from keras_gan.models.game import Game
 from keras_gan.models.objectives import Objectives
-from keras_gan.models.pair_optimizer import PairOptimizer
-from keras_gan.models.saving import Saving
-from keras_gan.models.supervisor import supervised
+from keras_gan.models.play import Play
 from keras_gan.terms import Term
 from keras_gan.terms import get as get_term
-from keras_gan.types import INTEGER, Array, Critic, Logs, Tensor
+from keras_gan.types import Logs, Structure
 
 _LOGS = ("d_loss", "g_loss", "d_real", "d_fake")
-_NORMS = ("d_gradient_norm", "g_gradient_norm")
-
-
-class Player(NamedTuple):
-    """A network and the optimizer that moves it.
-
-    Args:
-        network: `keras.Model`.
-        optimizer: `keras.optimizers.Optimizer`.
-        norm: the name that the norm of its gradient is logged by; None logs none.
-        fuse: whether XLA may compile the optimizer's update alone, where it does not compile the step.
-
-    Example:
-
-    >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    >>> len(kg.models.Player(network, keras.optimizers.SGD()).variables)
-    2
-    """
-
-    network: keras.Model
-    optimizer: keras.optimizers.Optimizer
-    norm: str | None = None
-    fuse: bool = False
-
-    @property
-    def variables(self) -> list[keras.Variable]:
-        """The weights that the player owns."""
-        return self.network.trainable_variables
-
-    def move(self, grads: Sequence[Tensor]) -> None:
-        """Take a step of the optimizer."""
-        backend.apply(self.optimizer, grads, self.variables, self.fuse)
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
-class GAN(Objectives, Saving, keras.Model):
-    """Generative adversarial nets of any two Keras networks.
+class GAN(Objectives, Game):
+    """Generative adversarial nets of any Keras networks.
 
     The generator turns latents into samples; the discriminator tells samples from data. Each learns
     from the other, as Algorithm 1 of Goodfellow et al., 2014, arXiv 1406.2661 says.
 
-    A GAN is conditional if its networks take two inputs, `[latents, condition]` and
+    A GAN is conditional if its networks take more inputs, `[latents, condition]` and
     `[samples, condition]`: it trains on `(x, condition)`, with a label, an image or a vector for each
-    row as condition. Labels in the data of an unconditional GAN are ignored.
+    row as condition, or a tuple of several, `[latents, label, vector]`. Networks of named inputs (dicts)
+    take what has the same name in both as the condition, in data as a dict. Labels in the data of an
+    unconditional GAN are ignored.
 
     Args:
-        generator: `keras.Model` from latents `(batch, ...)` to samples `(batch, ...)`.
-        discriminator: `keras.Model` from samples to logits (no sigmoid) of any shape `(batch, ...)`.
+        generator: `keras.Model` from latents `(batch, ...)` to samples `(batch, ...)`, a tensor or a
+            structure of tensors.
+        discriminator: `keras.Model` from samples to logits (no sigmoid) of any shape `(batch, ...)`, a
+            tensor or a structure of tensors; or a dict with `logits` and what else terms read.
         prior: where latents come from: a name (`"uniform"` is U(−√3, √3), `"normal"`, `"spherical"`),
-            a `kg.priors.Prior`, or a distribution of TensorFlow Probability.
+            a `kg.priors.Prior`, or a distribution of TensorFlow Probability. None is for a generator
+            without latents, all of whose inputs are the condition.
         seed: integer that makes the noise of training reproducible; random by default.
-        **kwargs: `name`, as in `keras.Model`.
+        name: as in `keras.Model`.
+        **own: arguments of a subclass's constructor, such as further networks: each becomes an attribute
+            of its name, and part of the GAN's files.
 
     Raises:
         ValueError: the networks do not fit together, or the discriminator ends in probabilities.
@@ -94,28 +67,65 @@ class GAN(Objectives, Saving, keras.Model):
         self,
         generator: keras.Model,
         discriminator: keras.Model,
-        prior: str | priors.Prior | Any = "uniform",
+        prior: str | priors.Prior | Any | None = "uniform",
         seed: int | None = None,
-        **kwargs: Any,
+        name: str | None = None,
+        **own: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        fit = networks.fit_together(generator, discriminator, priors.get(prior))
-        self.prior, self.sample_shape, self.condition_shape = fit
-        networks.check_logits(discriminator)
+        networks.check_models(generator=generator, discriminator=discriminator)
+        if generator is discriminator:
+            raise ValueError(
+                "The generator and the discriminator must be two networks. Received one twice."
+            )
+        prior = None if prior is None else priors.get(prior)
+        latents, condition = inputs.split(
+            generator, discriminator, prior.shape if prior else None, prior is not None
+        )
+        if prior is not None:
+            prior = networks.shaped_prior(prior, generator, latents)
+            latents = keras.KerasTensor((None, *prior.shape), getattr(latents, "dtype", "float32"))
+        super().__init__(prior, seed, name, **own)
         self.generator, self.discriminator = generator, discriminator
-        backend.claim_seeds(self)
-        self.seed = networks.check_seed(seed)
-        self.noise = keras.random.SeedGenerator(self.child_seed(0))
-        self.validation_noise = keras.random.SeedGenerator(self.child_seed(1))
-        self._trackers: dict[str, keras.metrics.Metric] = {}
-        # What terms, update rule and average keep between steps, as weights of the GAN: on JAX nothing
-        # else gets into the compiled step and out of it.
-        self.training_state: list[keras.Variable] = []
-        self.average: Average | None = None
-        self.built = True
-        if networks.last_layer(discriminator) is None:
-            large = self.probe(lambda critic, samples: critic(100.0 * (2.0 * samples - 1.0)))
-            networks.warn_of_probabilities(discriminator, large)
+        self.latent_spec = latents
+        self._meet(condition)
+
+    def _meet(self, condition):
+        """Build the networks where they are not built, and see that they fit together."""
+        samples = networks.called(
+            f"The generator {self.generator.name!r}", self.make, self.latent_spec, condition
+        )
+        self.data = batches.Data(samples, condition, [], [], [None] * len(structures.leaves(condition)))
+        real, fake = networks.called(
+            "The game's networks",
+            functools.partial(self.present, training=False),
+            samples,
+            self.latent_spec,
+            condition,
+        )
+        self.shown_spec = fake
+        _check_alike(real, fake)
+        looks_itself = type(self).judge is Objectives.judge
+        if looks_itself:
+            networks.check_inputs(self.discriminator, self.generator, self.shown_spec, condition)
+        networks.called(
+            f"The discriminator {self.discriminator.name!r}", self.judge, self.shown_spec, condition
+        )
+        networks.check_apart(self.teams)
+        networks.check_logits(self.discriminator)
+        self.data = batches.Data(
+            samples,
+            condition,
+            x_names=_names_of_examples(samples, self.discriminator),
+            condition_names=inputs.names(condition),
+            classes=inputs.numbers_of_classes(
+                [self.generator, *([self.discriminator] if looks_itself else [])],
+                [self.latent_spec, self.shown_spec][: 1 + looks_itself],
+                condition,
+            ),
+        )
+        if networks.last_layer(self.discriminator) is None:
+            large = self.probe(lambda critic, samples: critic(structures.mapped(_large, samples)))
+            networks.warn_of_probabilities(self.discriminator, large)
 
     @property
     def d_optimizer(self) -> keras.optimizers.Optimizer:
@@ -126,27 +136,6 @@ class GAN(Objectives, Saving, keras.Model):
     def g_optimizer(self) -> keras.optimizers.Optimizer:
         """The generator's optimizer; its `iterations` count the generator's steps."""
         return self.optimizer.g
-
-    @property
-    def players(self) -> list[Player]:
-        """The two players, discriminator first."""
-        d_norm, g_norm = _NORMS if self.gradient_norms else (None, None)
-        fuse = self.asked_jit_compile is not False
-        return [
-            Player(self.discriminator, self.d_optimizer, d_norm, fuse),
-            Player(self.generator, self.g_optimizer, g_norm, fuse),
-        ]
-
-    @property
-    def seeds(self) -> list[keras.Variable]:
-        """The states of noise and dropout, which Keras does not count as weights."""
-        weights = {id(variable) for variable in self.weights}
-        return [variable for variable in self.variables if id(variable) not in weights]
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """The epoch means that are logged."""
-        return list(self._trackers.values())
 
     def compile(
         self,
@@ -170,7 +159,7 @@ class GAN(Objectives, Saving, keras.Model):
             d_optimizer: the discriminator's `keras.optimizers.Optimizer`, or its name.
             g_optimizer: the generator's.
             loss: what each player minimises: a name (see `kg.losses.LOSSES`) or a `kg.losses.Loss`.
-            terms: what adds to one player's loss: list of names or `kg.terms.Term`s, or one of them.
+            terms: what adds to the players' losses: list of names or `kg.terms.Term`s, or one of them.
             update: how gradients become steps: a name (see `kg.updates.UPDATES`) or a rule.
             discriminator_steps: k, the discriminator's steps for each step of the generator. A batch
                 of k·m rows is cut into k minibatches of m; a remainder is left out.
@@ -180,8 +169,9 @@ class GAN(Objectives, Saving, keras.Model):
                 of new ones, which saves a pass of the generator. Updates that do not alternate share
                 them anyway.
             average_decay: number in (0, 1) that keeps an exponential moving average of the
-                generator's weights beside it, which `generate(averaged=True)` uses: .999 averages over
-                about the last 1,000 steps (see `kg.models.Average`). None keeps none.
+                generator's weights (those of all networks that move with it) beside it, which
+                `generate(averaged=True)` uses: .999 averages over about the last 1,000 steps (see
+                `kg.models.Average`). None keeps none.
             gradient_norms: whether to log the Euclidean norm of each player's gradient, before its
                 optimizer clips or scales it, as `d_gradient_norm` and `g_gradient_norm`. A step that a
                 loss scale skips counts as 0. Of the consensus update it is the gradient of the loss
@@ -197,7 +187,7 @@ class GAN(Objectives, Saving, keras.Model):
                 optimizer is given twice, or a term does not suit the networks.
         """
         terms = [terms] if isinstance(terms, (str, Term)) else terms
-        # Rules and terms keep state for these two networks: a copy leaves the user's free for others.
+        # Rules and terms keep state for these networks: a copy leaves the user's free for others.
         self.loss, self.update = losses.get(loss), copy.copy(updates.get(update))
         self.terms = [copy.copy(get_term(term)) for term in terms]
         self.discriminator_steps = networks.check_steps(discriminator_steps)
@@ -205,231 +195,110 @@ class GAN(Objectives, Saving, keras.Model):
         self.average_decay = average_decay
         self.gradient_norms = bool(gradient_norms)
         self.asked_jit_compile = jit_compile
-        self.average = None if average_decay is None else Average(self.generator, average_decay)
-        norms = _NORMS if self.gradient_norms else ()
-        names = [*_LOGS, *norms, *(term.name for term in self.terms)]
-        if len(set(names)) < len(names):
-            raise ValueError(f"Terms need different names. Received, with the losses': {names}")
-        self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
-        super().compile(
-            optimizer=self._pair(d_optimizer, g_optimizer),
-            # Keras would scale the loss of the pair as one.
-            auto_scale_loss=False,
+        self.prepare(
+            {"d": d_optimizer, "g": g_optimizer},
+            _LOGS,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile,
         )
 
-    def _pair(self, d_optimizer, g_optimizer):
-        d, g = keras.optimizers.get(d_optimizer), keras.optimizers.get(g_optimizer)
-        if d is g:
-            raise ValueError(
-                "Each player needs an optimizer of its own, since an optimizer keeps state for the "
-                f"weights that it moves. Received the same {type(d).__name__} twice."
-            )
-        d, g = _scaled(d, self.discriminator), _scaled(g, self.generator)
-        owned = [self.discriminator.trainable_variables, self.generator.trainable_variables]
-        self.training_state.clear()
-        for part in (self.update, *self.terms):
-            self.training_state.extend(part.build(self))
-        self.training_state.extend(self.average.variables if self.average else [])
-        pair = PairOptimizer(d, g)
-        pair.build(owned)
-        return pair
-
-    def make_train_function(self, force: bool = False) -> Callable[..., Any] | None:
-        """See base class; refuses networks that several replicas would spoil."""
-        backend.check_replicas(self)
-        return super().make_train_function(force)
-
     @backend.step
     def train_step(self, data: Any) -> Logs:
-        """Algorithm 1: k steps of the discriminator, then one of the generator."""
-        d, g = self.players
-        minibatches, flaw = self.read_batch(data)  # k of m examples each
-        for term in self.terms:
-            term.observe()
+        """Algorithm 1, as the update rule plays it: k steps of the discriminator, one of the generator."""
+        batch, flaw = self.data.read(data, self.discriminator_steps)  # k minibatches of m examples
         values = [flaw]  # not finite if something went wrong in this step
-        with networks.undone_unless_finite(values, self.discriminator, self.generator):
+        every = [network for player in self.teams for network in self.team(player)]
+        with networks.undone_unless_finite(values, *every):
             self._report(flaw)
-            fresh = self.update.alternates and not self.share_fakes
-            for real, fake, condition in self.with_fakes(minibatches if fresh else minibatches[:-1]):
-                objective: Callable[..., Any] = functools.partial(
-                    self.discriminator_objective, real, fake, condition
-                )
-                values += self._log(updates.descend(objective, [d]), real)
-            real, condition = minibatches[-1]
-            latents = self.prior.sample(ops.shape(real)[0], self.noise)
-            if not self.update.alternates:
-                objective, movers = self.game_objective, [d, g]
-            elif self.share_fakes:
-                objective, movers = functools.partial(self.shared_objective, d), [g]
-            else:
-                objective, movers = self.generator_objective, [g]
-            objective = functools.partial(objective, real, latents, condition)
-            values += self._log(self.update.step(objective, movers), real)
+            for term in self.terms:
+                term.observe()
+            for logs in self.update.play(self, batch):
+                values += self._log(logs, batch.rows // batch.k)
         self.optimizer.iterations.assign_add(1)
         if self.average:
             self.average.update(self.optimizer.iterations)
         return self.get_metrics_result()
 
+    def discriminator_step(self, play: Play) -> Logs:
+        """Update the discriminator on a minibatch of m examples and m fakes."""
+        d, _ = self.players
+        return updates.descend(functools.partial(self.discriminator_objective, play), [d])
+
+    def generator_step(self, batch: Batch) -> Logs:
+        """Update the generator on a minibatch of m new latents."""
+        _, g = self.players
+        latents = self.draw(batch.rows, self.noise)
+        return updates.descend(functools.partial(self.generator_objective, batch, latents), [g])
+
+    def shared_step(self, batch: Batch) -> Logs:
+        """Update the discriminator, and then the generator on the same fakes."""
+        d, g = self.players
+        latents = self.draw(batch.rows, self.noise)
+        return updates.descend(functools.partial(self.shared_objective, d, batch, latents), [g])
+
     @backend.step
     def test_step(self, data: Any) -> Logs:
         """Both losses on validation data, with fresh latents, dropout off, and nothing updated."""
-        ((real, condition),), flaw = self.read_batch(data, minibatches=1)
+        batch, flaw = self.data.read(data, 1)
         self._report(flaw)
-        latents = self.prior.sample(ops.shape(real)[0], self.validation_noise)
+        latents = self.draw(batch.rows, self.validation_noise)
         # Penalties draw their points from the noise of training.
         with networks.unchanged([self.noise.state]):
-            _, logs = self.game_objective(real, latents, condition, training=False)
-        self._log(logs, real)
+            _, logs = self.game_objective(batch, latents, training=False)
+        self._log(logs, batch.rows)
         # Nobody takes a step, along no gradient.
-        return {name: v for name, v in self.get_metrics_result().items() if name not in _NORMS}
+        return {n: v for n, v in self.get_metrics_result().items() if not n.endswith("_gradient_norm")}
 
-    def _log(self, logs, real):
-        """Add to the epoch's means, and return the values."""
-        rows = ops.shape(real)[0]
-        for name, value in logs.items():
-            self._trackers[name].update_state(value, sample_weight=rows)
-        return list(logs.values())
-
-    def _report(self, flaw):
-        # NaN makes the means NaN even with weight 0, and 0 leaves them alone.
-        for name in ("d_loss", "g_loss"):
-            self._trackers[name].update_state(flaw, sample_weight=0.0)
-
-    def call(self, inputs: Tensor | list[Tensor], training: bool = False) -> Tensor:
-        """Turn latents (or `[latents, condition]`) into samples."""
-        return self.generator(inputs, training=training)
-
-    def generate(
-        self,
-        n: int | None = None,
-        seed: int | None = None,
-        condition: Array | None = None,
-        batch_size: int = 500,
-        averaged: bool = False,
-        latents: Array | None = None,
-    ) -> np.ndarray:
-        """Draw samples from the generator, as after training: no dropout, moving statistics.
-
-        Args:
-            n: how many, at least 1.
-            seed: integer; the same seed gives the same latents, and the first rows of a larger draw.
-                By default a new one each time, from Keras' global generator, so that the noise of
-                training stays as it was.
-            condition: for a conditional GAN, one condition for each sample, or one for all.
-            batch_size: how many samples to make at a time, which bounds the memory.
-            averaged: whether the average of the generator's weights makes the samples, which
-                `compile(average_decay=...)` keeps.
-            latents: array `(n, ...)` of what to make samples of, in the place of `n` and `seed`.
-
-        Returns:
-            Float32 NumPy array of shape `(n, ...)`.
-
-        Raises:
-            ValueError: `n` or `batch_size` is not positive; both `n` and `latents`, or neither; latents
-                with a seed, not finite or of another shape; the condition is missing, not wanted, or of
-                another shape; `averaged` without an average.
-        """
-        if (n is None) == (latents is None):
-            raise ValueError(
-                "Samples are drawn by their number `n`, or made of given `latents`: expected one of the "
-                f"two. Received: n={n!r} and {'no' if latents is None else 'some'} latents."
-            )
-        if latents is not None:
-            if seed is not None:
-                raise ValueError(
-                    f"Given latents are not drawn: leave `seed` out. Received: seed={seed!r}"
-                )
-            points = networks.as_latents(latents, self.generator)
-            n = points.shape[0]
-        n, batch_size = _positive("n", n), _positive("batch_size", batch_size)
-        conditions = networks.as_conditions(condition, n, self.condition_shape)
-        if latents is None:
-            seed = keras.random.randint((), 0, 2**31 - 1) if seed is None else networks.check_seed(seed)
-            points = self.prior.sample(n, int(seed))
-        batches = [slice(start, start + batch_size) for start in range(0, n, batch_size)]
-        with self.kept_average().applied() if averaged else contextlib.nullcontext():
-            samples = [
-                ops.convert_to_numpy(self.make(points[b], None if conditions is None else conditions[b]))
-                for b in batches
-            ]
-        return np.concatenate(samples)
-
-    def kept_average(self) -> Average:
-        """Return the average of the generator's weights, or say how to keep one.
-
-        Raises:
-            ValueError: the GAN was compiled without `average_decay`, or not at all.
-        """
-        if self.average is None:
-            raise ValueError(
-                "`averaged=True`, but this GAN keeps no average of its generator's weights. Ask for one "
-                "before training: `gan.compile(..., average_decay=0.999)`."
-            )
-        return self.average
-
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: int | str = "auto",
-        callbacks: keras.callbacks.Callback | Sequence[Any] | None = None,
-        **kwargs: Any,
-    ) -> keras.callbacks.History:
-        """Train as `keras.Model.fit` does, on `x`, `(x, condition)` or a dataset of them.
-
-        A dataset of `kg.datasets.load` is told each epoch's number, so that its order depends on the
-        seed and the epoch alone, and `keras.callbacks.TerminateOnNaN` sees both players' losses. With
-        `kg.callbacks.Resume`, which comes before the other callbacks wherever it stands, a run that was
-        killed goes on where it stopped.
-        """
-        if hasattr(x, "element_spec"):
-            # A `tf.data.Dataset` has its own order, and Keras would warn that it cannot shuffle it.
-            kwargs.setdefault("shuffle", False)
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = supervised(callbacks, x, shuffle=kwargs.get("shuffle", True))
-        with backend.state_kept(self):
-            return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
-
-    def child_seed(self, number: int) -> int:
-        """Return an integer seed of its own for part `number` of this GAN's randomness."""
-        return backend.seed_integer(
-            int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
-        )
-
-    def probe(self, function: Callable[[Critic, Tensor], Any]) -> Any:
+    def probe(self, function: Any) -> Any:
         """Return `function(critic, samples)` for two random samples, with nothing left behind."""
-        # An axis of free length, as in sequences, is tried with 8 entries.
-        shape = [2, *(size or 8 for size in self.sample_shape)]
-        samples = ops.convert_to_tensor(np.random.default_rng(0).uniform(size=shape), "float32")
-        condition = self._zero_condition()
-        with networks.frozen(self.discriminator):
-            return function(functools.partial(self.judge, condition=condition), samples)
+        rng = np.random.default_rng(0)
+        samples = structures.mapped(lambda spec: _two(spec, rng.uniform), self.shown_spec)
+        with networks.frozen(*self.teams["d"]):
+            return function(functools.partial(self._critic, self._zero_condition(), False), samples)
 
-    def probe_generator(self, function: Callable[[Critic, Tensor], Any]) -> Any:
+    def probe_generator(self, function: Any) -> Any:
         """Return `function(make, latents)` for two random latents, with nothing left behind."""
-        make = functools.partial(self.make, condition=self._zero_condition())
-        with networks.frozen(self.generator):
-            return function(make, self.prior.sample(2, 0))
+        with networks.frozen(*self.teams["g"]):
+            if self.prior is None:
+                return function(functools.partial(self.make, None), self._zero_condition())
+            make = functools.partial(self.make, condition=self._zero_condition())
+            return function(make, self.draw(2, 0))
 
     def _zero_condition(self):
-        if not self.conditional:
-            return None
-        return ops.zeros([2, *(size or 8 for size in self.condition_shape)])
+        return structures.mapped(
+            lambda spec: ops.zeros([2, *(size or 8 for size in spec.shape[1:])]), self.condition_spec
+        )
 
 
-def _positive(name: str, number: Any) -> int:
-    if not isinstance(number, INTEGER) or isinstance(number, bool) or number < 1:
-        raise ValueError(f"`{name}` must be a positive integer. Received: {number!r}")
-    return int(number)
+def _check_alike(real, fake):
+    """Refuse a `present` that shows real and generated examples in different forms."""
+    shapes = [[tuple(leaf.shape) for leaf in structures.leaves(shown)] for shown in (real, fake)]
+    alike = len(shapes[0]) == len(shapes[1]) and all(
+        inputs.compatible(*pair) for pair in zip(*shapes, strict=True)
+    )
+    if not alike:
+        raise ValueError(
+            "The discriminator must be shown real and generated examples of the same structure and "
+            f"shapes. Received from `present`: {structures.shapes(real)} and {structures.shapes(fake)}."
+        )
 
 
-def _scaled(optimizer, network):
-    """Give the optimizer of a float16 network a loss scale of its own."""
-    scaler = keras.optimizers.LossScaleOptimizer
-    wanted = network.dtype_policy.name == "mixed_float16" and not isinstance(optimizer, scaler)
-    return scaler(optimizer) if wanted else optimizer
+def _large(samples):
+    return 100.0 * (2.0 * samples - 1.0)
+
+
+def _two(spec, draw):
+    # An axis of free length, as in sequences, is tried with 8 entries.
+    return ops.convert_to_tensor(draw(size=[2, *(size or 8 for size in spec.shape[1:])]), "float32")
+
+
+def _names_of_examples(samples: Structure, discriminator: keras.Model) -> list[str | None]:
+    """Return the names that examples may have in a dict: keys of the samples, or the input's."""
+    parts = inputs.parts(samples)
+    if any(part.name for part in parts) or len(parts) > 1:
+        return [part.name for part in parts]
+    takes = inputs.specs(discriminator)
+    if isinstance(takes, (list, tuple)):
+        takes = takes[0]
+    return [getattr(takes, "name", None)]

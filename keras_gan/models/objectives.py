@@ -1,23 +1,35 @@
 """What the two players of a GAN see of a batch, and what they minimise on it."""
 
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_gan import backend, losses, networks, updates
+from keras_gan import batches, inputs, losses, networks, structures, updates
+from keras_gan.batches import Batch
+from keras_gan.models.play import Play, Player, relative
 from keras_gan.priors import Prior
 from keras_gan.terms import Term
-from keras_gan.types import Logs, Player, Shape, Tensor
+from keras_gan.types import Logs, Structure, Tensor
 
 
 class Objectives:
-    """The part of `GAN` that reads a batch, makes fakes, judges, and adds up each player's loss.
+    """The part of `GAN` that makes fakes, shows them, judges, and adds up each player's loss.
+
+    A variant of the game overrides one or two of these seams, and nothing else:
+
+    | seam | says | is overridden, for instance, by |
+    |---|---|---|
+    | `teams` | which networks each player moves | an encoder that joins the generator |
+    | `make` | how latents and condition become samples | several generators |
+    | `present` | what the discriminator is shown, real and fake | pairs (x, E(x)) and (G(z), z) |
+    | `judge` | how the discriminator looks at it | instance noise, packs of samples |
+    | `logits` | which part of its output the losses see | K classes, whose log-sum-exp is a logit |
+    | `discriminator_loss`, `generator_loss` | what each player minimises | a generator that reads both logits |
 
     Every objective returns `(losses, logs)`: a list with one loss for each player that it is for, and a
-    dict of scalars. These methods are the seams that a variant of the game overrides.
+    dict of scalars.
 
     Example:
 
@@ -36,164 +48,199 @@ class Objectives:
     # What `GAN` brings.
     generator: keras.Model
     discriminator: keras.Model
-    prior: Prior
+    prior: Prior | None
     noise: keras.random.SeedGenerator
-    sample_shape: Shape
-    condition_shape: Shape | None
+    data: batches.Data
+    conditional: bool
     optimizer: keras.optimizers.Optimizer
     loss: losses.Loss
     terms: list[Term]
-    discriminator_steps: int
+    term_networks: list[keras.Model]
     joint: bool
 
     @property
-    def conditional(self) -> bool:
-        """Whether the networks take a condition beside latents and samples."""
-        return self.condition_shape is not None
+    def teams(self) -> dict[str, list[keras.Model]]:
+        """The networks that each player moves: `d` the discriminator's, `g` the generator's."""
+        return {"d": [self.discriminator], "g": [self.generator]}
 
-    def read_batch(
-        self, data: Any, minibatches: int | None = None
-    ) -> tuple[list[tuple[Tensor, Tensor | None]], Tensor]:
-        """Check a batch and cut it into k pairs of examples and condition (None if there is none).
+    @property
+    def needs_real(self) -> bool:
+        """Whether the generator's loss reads what the discriminator makes of real examples."""
+        return self.loss.needs_real
 
-        Returns:
-            `(minibatches, flaw)`: the flaw is NaN if the examples hold numbers that are not finite,
-            which count as 0 in the minibatches, and otherwise 0.
-        """
-        k = minibatches or self.discriminator_steps
-        real, condition, weight = keras.utils.unpack_x_y_sample_weight(data)
-        networks.check_batch(real, condition, weight, self.sample_shape, self.condition_shape)
-        real = backend.check_shape(real, self.sample_shape)
-        message = (
-            f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs "
-            f"at least {k} rows. Make the batch larger, or leave out the last one of an epoch with "
-            "`drop_remainder=True`."
-        )
-        real, flaw = networks.cleaned(backend.check_rows(ops.cast(real, "float32"), k, message))
-        if not self.conditional:
-            condition = None
-        elif "float" in keras.backend.standardize_dtype(condition.dtype):
-            condition, other = networks.cleaned(condition)
-            flaw = flaw + ops.cast(other, "float32")
-        rows = ops.shape(real)[0] // k
-        slices = [slice(i * rows, (i + 1) * rows) for i in range(k)]
-        return [(real[s], None if condition is None else condition[s]) for s in slices], flaw
-
-    def with_fakes(
-        self, minibatches: Sequence[tuple[Tensor, Tensor | None]]
-    ) -> list[tuple[Tensor, Tensor, Tensor | None]]:
-        """Add m fakes to each minibatch, all from one pass of the generator, which does not move."""
-        if not minibatches:
-            return []
-        rows = ops.shape(minibatches[0][0])[0]
-        latents = self.prior.sample(rows * len(minibatches), self.noise)
-        condition = None
-        if self.conditional:
-            condition = ops.concatenate([condition for _, condition in minibatches], axis=0)
-        with networks.frozen(self.generator):
-            fakes = ops.stop_gradient(self.make(latents, condition, training=True))
-        return [
-            (real, fakes[i * rows : (i + 1) * rows], condition)
-            for i, (real, condition) in enumerate(minibatches)
-        ]
-
-    def make(self, latents: Tensor, condition: Tensor | None = None, training: bool = False) -> Tensor:
+    def make(
+        self, latents: Tensor | None, condition: Structure = None, training: bool = False
+    ) -> Structure:
         """Turn latents into float32 samples."""
-        inputs = latents if condition is None else [latents, condition]
-        return ops.cast(self.generator(inputs, training=training), "float32")
+        packed = inputs.pack(self.generator, latents, condition)
+        return structures.float32(self.generator(packed, training=training))
+
+    def present(
+        self, x: Structure, latents: Tensor | None, condition: Structure, training: bool
+    ) -> tuple[Structure, Structure]:
+        """Return what the discriminator is shown of real examples, and of the generator."""
+        return x, self.make(latents, condition, training)
 
     def judge(
         self,
-        samples: Tensor,
-        condition: Tensor | None = None,
+        samples: Structure,
+        condition: Structure = None,
         training: bool = False,
         network: keras.Model | None = None,
-    ) -> Tensor:
-        """Turn samples into float32 logits, or into what another network makes of the same inputs."""
-        inputs = samples if condition is None else [samples, condition]
-        return ops.cast((network or self.discriminator)(inputs, training=training), "float32")
+    ) -> Structure:
+        """Turn what is shown into the discriminator's float32 output, or into that of another network."""
+        network = network or self.discriminator
+        packed = inputs.pack(network, samples, condition)
+        return structures.float32(network(packed, training=training))
 
-    def judge_both(
-        self, real: Tensor, fake: Tensor, condition: Tensor | None, training: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the logits of real and of fake examples, and the discriminator's regularization."""
+    def logits(self, output: Structure) -> Structure:
+        """Return the part of the discriminator's output that the losses see.
+
+        It is the entry `logits` of a dict, whose other entries are for terms, and otherwise all of it.
+        """
+        return networks.game_logits(output)
+
+    def discriminator_loss(self, play: Play) -> Tensor:
+        """Return what the discriminator minimises of its outputs, without terms."""
+        return self._loss("discriminator", play)
+
+    def generator_loss(self, play: Play) -> Tensor:
+        """Return what the generator minimises of the discriminator's outputs, without terms."""
+        return self._loss("generator", play)
+
+    def _loss(self, player, play):
+        real = None if play.real_output is None else self.logits(play.real_output)
+        fake = self.logits(play.fake_output)
+        return self.loss(player, real, fake, play.real_weight, play.fake_weight)
+
+    def plays(self, batch: Batch) -> list[Play]:
+        """Return each minibatch as the discriminator is shown it, with new fakes.
+
+        All k minibatches of fakes come from one pass of the generator's networks, which do not move.
+        """
+        if not batch.k:
+            return []
+        latents = self.draw(batch.rows, self.noise)
+        with networks.frozen(*self.teams["g"]):
+            shown = self.present(batch.x, latents, batch.condition, training=True)
+        shown = structures.mapped(ops.stop_gradient, shown)
+        m = batch.rows // batch.k
+        return [
+            self._play(batch.part(i, i + 1), *self._minibatch((*shown, latents), i, m, batch.k), True)
+            for i in range(batch.k)
+        ]
+
+    def _minibatch(self, structure, i, m, k):
+        return structure if k == 1 else structures.cut(structure, i * m, (i + 1) * m)
+
+    def _shown(self, batch, latents, training):
+        """Return a minibatch as the discriminator is shown it, and the generator's regularization."""
+        shown = self.present(batch.x, latents, batch.condition, training)
+        return self._play(batch, *shown, latents, training), _regularization(self.team("g"))
+
+    def _play(self, batch, real, fake, latents, training):
+        weight = relative(batch.weight)
+        return Play(
+            player="discriminator",
+            real=real,
+            fake=fake,
+            latents=latents,
+            condition=batch.condition,
+            training=training,
+            critic=functools.partial(self._critic, batch.condition, training),
+            real_weight=weight,
+            fake_weight=weight if self.conditional else None,
+        )
+
+    def _critic(self, condition, training, samples, network=None):
+        output = self.judge(samples, condition, training, network)
+        return self.logits(output) if network is None else output
+
+    def _judged(self, play):
+        """Return the play with the outputs for both halves, and the discriminator's regularization."""
+        team = self.team("d")
         if self.joint:
-            samples = ops.concatenate([real, fake], axis=0)
-            if condition is not None:
-                condition = ops.concatenate([condition, condition], axis=0)
-            logits = self.judge(samples, condition, training)
-            rows = ops.shape(real)[0]
-            return logits[:rows], logits[rows:], sum(self.discriminator.losses)
-        logits, regularization = [], []
-        for samples in (real, fake):
-            logits.append(self.judge(samples, condition, training))
-            regularization.append(sum(self.discriminator.losses))
-        return *logits, 0.5 * sum(regularization)
+            samples = structures.stacked(play.real, play.fake)
+            condition = structures.stacked(play.condition, play.condition)
+            outputs = self.judge(samples, condition, play.training)
+            rows = structures.number_of_rows(play.real)
+            halves = structures.cut(outputs, None, rows), structures.cut(outputs, rows, None)
+            return play._replace(real_output=halves[0], fake_output=halves[1]), _regularization(team)
+        real_output = self.judge(play.real, play.condition, play.training)
+        regularization = _regularization(team)
+        fake_output = self.judge(play.fake, play.condition, play.training)
+        regularization = 0.5 * (regularization + _regularization(team))
+        return play._replace(real_output=real_output, fake_output=fake_output), regularization
 
-    def discriminator_objective(
-        self, real: Tensor, fake: Tensor, condition: Tensor | None, training: bool = True
-    ) -> tuple[list[Tensor], Logs]:
+    def discriminator_objective(self, play: Play) -> tuple[list[Tensor], Logs]:
         """Return `([d_loss], logs)` on given fakes."""
-        *logits, regularization = self.judge_both(real, fake, condition, training)
-        batch = (real, fake, condition, training)
-        loss, logs = self._whole_loss("discriminator", logits, regularization, batch)
-        return [loss], {**logs, **self._decisions(logits)}
+        play, regularization = self._judged(play)
+        loss, logs = self._whole_loss("discriminator", play, regularization)
+        return [loss], {**logs, **self._decisions(play)}
 
     def generator_objective(
-        self, real: Tensor, latents: Tensor, condition: Tensor | None, training: bool = True
+        self, batch: Batch, latents: Tensor | None, training: bool = True
     ) -> tuple[list[Tensor], Logs]:
         """Return `([g_loss], logs)`; real examples are judged only if the loss asks for them."""
-        fake = self.make(latents, condition, training)
-        return self._generator_loss(real, fake, sum(self.generator.losses), condition, training)
+        return self._generator_objective(*self._shown(batch, latents, training))
 
     def shared_objective(
-        self, d: Player, real: Tensor, latents: Tensor, condition: Tensor | None
+        self, d: Player, batch: Batch, latents: Tensor | None
     ) -> tuple[list[Tensor], Logs]:
         """Return `([g_loss], logs)` on fakes that player `d` has taken a step on, from the same pass."""
-        fake = self.make(latents, condition, training=True)
-        regularization = sum(self.generator.losses)
-        given = ops.stop_gradient(fake)
-        objective = functools.partial(self.discriminator_objective, real, given, condition)
-        d_logs = updates.descend(objective, [d])
-        losses, logs = self._generator_loss(real, fake, regularization, condition, training=True)
+        play, regularization = self._shown(batch, latents, training=True)
+        real, fake = structures.mapped(ops.stop_gradient, (play.real, play.fake))
+        given = play._replace(real=real, fake=fake)
+        d_logs = updates.descend(functools.partial(self.discriminator_objective, given), [d])
+        losses, logs = self._generator_objective(play, regularization)
         return losses, {**d_logs, **logs}
 
-    def _generator_loss(self, real, fake, regularization, condition, training):
-        with networks.frozen(self.discriminator):
-            real_logits = self.judge(real, condition, training) if self.loss.needs_real else None
-            logits = (real_logits, self.judge(fake, condition, training))
-        batch = (real, fake, condition, training)
-        loss, logs = self._whole_loss("generator", logits, regularization, batch)
+    def _generator_objective(self, play, regularization):
+        with networks.frozen(*self.team("d")):
+            real = None
+            if self.needs_real:
+                real = self.judge(play.real, play.condition, play.training)
+            fake = self.judge(play.fake, play.condition, play.training)
+        play = play._replace(real_output=real, fake_output=fake)
+        loss, logs = self._whole_loss("generator", play, regularization)
         return [loss], logs
 
     def game_objective(
-        self, real: Tensor, latents: Tensor, condition: Tensor | None, training: bool = True
+        self, batch: Batch, latents: Tensor | None, training: bool = True
     ) -> tuple[list[Tensor], Logs]:
-        """Return `([d_loss, g_loss], logs)` from one pass through both networks."""
-        fake = self.make(latents, condition, training)
-        g_regularization = sum(self.generator.losses)
-        *logits, d_regularization = self.judge_both(real, fake, condition, training)
-        batch = (real, fake, condition, training)
-        d_loss, d_logs = self._whole_loss("discriminator", logits, d_regularization, batch)
-        g_loss, g_logs = self._whole_loss("generator", logits, g_regularization, batch)
-        return [d_loss, g_loss], {**d_logs, **g_logs, **self._decisions(logits)}
+        """Return `([d_loss, g_loss], logs)` from one pass through all networks."""
+        play, g_regularization = self._shown(batch, latents, training)
+        play, d_regularization = self._judged(play)
+        d_loss, d_logs = self._whole_loss("discriminator", play, d_regularization)
+        g_loss, g_logs = self._whole_loss("generator", play, g_regularization)
+        return [d_loss, g_loss], {**d_logs, **g_logs, **self._decisions(play)}
 
-    def _whole_loss(self, player, logits, regularization, batch):
-        """Return one player's loss of the game, with its network's regularization and its terms."""
-        real, fake, condition, training = batch
-        loss = getattr(self.loss, player)(*logits) + regularization
-        critic = functools.partial(self.judge, condition=condition, training=training)
+    def _whole_loss(self, player, play, regularization):
+        """Return one player's loss of the game, with its networks' regularization and its terms."""
+        play = play._replace(player=player)
+        own = self.discriminator_loss if player == "discriminator" else self.generator_loss
+        loss = own(play) + regularization
         logs = {}
-        for term in [term for term in self.terms if term.player == player]:
-            # A term looks at the discriminator, and does not count as one of its batches.
-            with networks.frozen(self.discriminator):
-                if training:
-                    logs[term.name] = term(critic, real, fake, self.optimizer.iterations)
-                else:
-                    logs[term.name] = term.call(critic, real, fake)
-            loss = loss + term.weight * logs[term.name]
+        for term in [term for term in self.terms if player in term.players]:
+            # A term looks at the networks, and does not count as one of their batches: its own alone,
+            # in the step of the player that moves them, keep what they note of this one.
+            moved = term.networks if player == term.players[0] else ()
+            with networks.frozen(*self._others(moved)):
+                value = term(play, self.optimizer.iterations) if play.training else term.call(play)
+            logs[term.log_name(player)] = value
+            loss = loss + term.weight * value
         return loss, {f"{player[0]}_loss": loss, **logs}
 
-    def _decisions(self, logits):
-        d_real, d_fake = self.loss.decisions(*logits)
-        return {"d_real": ops.mean(d_real), "d_fake": ops.mean(d_fake)}
+    def _others(self, moved):
+        every = [*(n for team in self.teams.values() for n in team), *self.term_networks]
+        return [network for network in every if not any(network is other for other in moved)]
+
+    def _decisions(self, play):
+        real, fake = self.logits(play.real_output), self.logits(play.fake_output)
+        d_real, d_fake = self.loss.mean_decisions(real, fake)
+        return {"d_real": d_real, "d_fake": d_fake}
+
+
+def _regularization(team: list[keras.Model]) -> Any:
+    """Return the sum of what the layers of networks add to a loss, as they were last called."""
+    return sum(loss for network in team for loss in network.losses)

@@ -2,26 +2,29 @@
 
 import contextlib
 import errno
-import io
-import json
 import math
-import os
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import IO, Any, Self
 
-import h5py
 import keras
 import numpy as np
 from keras import ops
 
+from keras_gan.models.files import (
+    TRAINING,
+    damage,
+    mismatch,
+    reserve,
+    restore,
+    shapes_in,
+    shapes_of,
+    written_whole,
+)
 from keras_gan.types import Config, PathLike
 
-# What the arrays of training are called in a file: a GAN that is not compiled has no place for them.
-_TRAINING = ("d_optimizer/", "g_optimizer/", "optimizer/", "vars/state_")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -59,7 +62,7 @@ class Saving(keras.Model):
                 f"`save_weights`, to one that ends in `.weights.h5`. Received: {str(filepath)!r}"
             )
         wanted = overwrite and zipped is not False
-        with _written_whole(filepath, ".keras", wanted, self._size()) as path:
+        with written_whole(filepath, ".keras", wanted, self._size()) as path:
             super().save(path, overwrite=overwrite, zipped=zipped, **kwargs)
 
     def save_weights(
@@ -75,7 +78,7 @@ class Saving(keras.Model):
             max_shard_size: as in `keras.Model.save_weights`.
         """
         wanted = overwrite and max_shard_size is None
-        with _written_whole(filepath, ".weights.h5", wanted, self._size()) as path:
+        with written_whole(filepath, ".weights.h5", wanted, self._size()) as path:
             super().save_weights(path, overwrite=overwrite, max_shard_size=max_shard_size)
 
     def load_weights(self, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
@@ -96,7 +99,7 @@ class Saving(keras.Model):
         lenient = skip_mismatch or bool(kwargs)
         with contextlib.nullcontext() if lenient else self._unchanged_on_error(filepath):
             if not lenient:
-                self._check_shapes(_shapes_in(filepath))
+                self._check_shapes(shapes_in(filepath))
             self._checks_file = False
             try:
                 super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
@@ -123,7 +126,7 @@ class Saving(keras.Model):
             # Keras loads by way of a copy, for which the disk may have no room.
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 raise
-            reason = error if isinstance(error, ValueError) else _damage(error)
+            reason = error if isinstance(error, ValueError) else damage(error)
             raise ValueError(
                 f"{filepath} was not loaded, and the GAN stays as it was: {reason}"
             ) from error
@@ -142,27 +145,29 @@ class Saving(keras.Model):
             return
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "own.weights.h5"
-            _reserve(path, self._size())
+            reserve(path, self._size())
             super().save_weights(path)
-            expected = _shapes_in(path)
+            expected = shapes_in(path)
         if not self.compiled:
-            received = {name: received[name] for name in received if not name.startswith(_TRAINING)}
+            received = {name: received[name] for name in received if not name.startswith(TRAINING)}
         if received != expected:
-            raise ValueError(_mismatch(expected, received))
+            raise ValueError(mismatch(expected, received))
 
     def get_config(self) -> Config:
-        """Return what `GAN(...)` was called with, serialized."""
-        parts = {"generator": self.generator, "discriminator": self.discriminator}
-        parts["prior"] = self.prior
-        config = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
-        return {**config, "seed": self.seed, "name": self.name}
+        """Return what the constructor was called with, serialized."""
+        names = ("generator", "discriminator", "prior", *self._own)
+        parts = {n: keras.saving.serialize_keras_object(getattr(self, n)) for n in names}
+        return {**parts, "seed": self.seed, "name": self.name}
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """Make the GAN from what `get_config` returned."""
-        parts = {name: config[name] for name in ("generator", "discriminator", "prior")}
-        parts = {k: keras.saving.deserialize_keras_object(v) for k, v in parts.items()}
-        return cls(**{**config, **parts})
+        return cls(
+            **{
+                name: value if name in ("seed", "name") else keras.saving.deserialize_keras_object(value)
+                for name, value in config.items()
+            }
+        )
 
     def get_compile_config(self) -> Config | None:
         """Return what `compile` was called with, serialized."""
@@ -200,7 +205,7 @@ class Saving(keras.Model):
         # out an optimizer with a warning, and surplus layers without one.
         file = getattr(store, "h5_file", None)
         if self._checks_file and file is not None:
-            self._check_shapes(_shapes_of(file))
+            self._check_shapes(shapes_of(file))
         restore(self._own_state(), store, "this GAN")
 
 
@@ -214,139 +219,3 @@ def _portable(config):
     if str(config.get("module")).startswith("keras.src.backend.torch.optimizers"):
         config.update(module="keras.optimizers", registered_name=None)
     return config
-
-
-def restore(variables: Mapping[str, keras.Variable], store: Mapping[str, Any], owner: str) -> None:
-    """Assign to variables what a store of Keras holds under their names.
-
-    Args:
-        variables: dict from names to variables.
-        store: mapping from names to arrays.
-        owner: whose variables they are, for the message.
-
-    Raises:
-        ValueError: an array is missing, or has another shape than its variable.
-    """
-    for name, variable in variables.items():
-        shape = store[name].shape if name in store else None
-        if shape != tuple(variable.shape):
-            raise ValueError(
-                f"The array {name!r} of {owner} has shape {tuple(variable.shape)}. Received from the "
-                f"file: {'no such array' if shape is None else f'shape {shape}'}. Load the file into a "
-                "GAN of the same networks that is compiled alike, or load a `.keras` file with "
-                "`keras.models.load_model`, which makes them itself."
-            )
-    for name, variable in variables.items():
-        variable.assign(store[name])
-
-
-def sync(path: PathLike) -> None:
-    """Return when a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _reserve(path, size):
-    """Raise an OSError if a file of this size has no room, since HDF5 crashes where a disk is full."""
-    with open(path, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, size)
-
-
-@contextlib.contextmanager
-def _written_whole(filepath, suffix, wanted, size):
-    """Yield a temporary path, which takes the place of `filepath` in the end; or `filepath` itself, if
-    Keras is to write it in its own way."""
-    name = str(filepath)
-    if (
-        not (wanted and isinstance(filepath, (str, os.PathLike)) and name.endswith(suffix))
-        or "://" in name
-    ):
-        yield filepath
-        return
-    path = Path(filepath)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{suffix}")
-    try:
-        _reserve(temporary, size)
-        yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _shapes_in(filepath):
-    """Return the shapes of the arrays in a file by their names, or None if only Keras can read it."""
-    name = str(filepath)
-    if "://" in name or Path(filepath).is_dir():
-        return None
-    if name.endswith(".keras"):
-        with zipfile.ZipFile(filepath) as archive:
-            # To read all of it checks its checksum.
-            content = io.BytesIO(archive.read("model.weights.h5"))
-        with h5py.File(content) as file:
-            return _shapes_of(file)
-    if name.endswith(".weights.h5"):
-        with h5py.File(filepath) as file:
-            return _shapes_of(file)
-    if name.endswith(".weights.json"):
-        places = json.loads(Path(filepath).read_text())["weight_map"].values()
-        shards = {shard for place in places for shard in ([place] if isinstance(place, str) else place)}
-        found = [_shapes_in(Path(filepath).with_name(shard)) for shard in sorted(shards)]
-        return {name: shape for shapes in found for name, shape in shapes.items()}
-    raise ValueError(
-        "the state of a GAN is in files that end in `.weights.h5`, `.weights.json` or `.keras`, as "
-        f"`save_weights` and `save` write them. Received: {name!r}"
-    )
-
-
-def _shapes_of(file):
-    shapes = {}
-
-    def note(name, item):
-        if isinstance(item, h5py.Dataset):
-            shapes[name] = item.shape
-
-    file.visititems(note)
-    return shapes
-
-
-def _damage(error):
-    return (
-        f"it is damaged, or no file of a GAN ({type(error).__name__}: {error}). Expected a whole file, "
-        "as `save` or `save_weights` has written it. Use another copy."
-    )
-
-
-def _mismatch(expected, received):
-    """Say what arrays a GAN expects, by their names and shapes, and a file has others of."""
-    wrong = [name for name in {**expected, **received} if expected.get(name) != received.get(name)]
-    training = [name for name in wrong if name.startswith(_TRAINING)]
-    networks = [name for name in wrong if not name.startswith(_TRAINING)]
-    if not networks and not any(name.startswith(_TRAINING) for name in received):
-        return (
-            "it is of a GAN that was not compiled, and holds no state of optimizers, which this one "
-            "needs to train on. Load it before `compile`, to begin training with its networks."
-        )
-    told = [
-        f"{name}: expected {_shape(expected, name)}, received {_shape(received, name)}"
-        for name in [*networks, *training]
-    ]
-    more = f"; and {len(told) - 4} more" if len(told) > 4 else ""
-    alike = (
-        "has the same networks"
-        if networks
-        else "is compiled alike (optimizers, update rule, terms, average)"
-    )
-    return (
-        f"it does not fit. {'; '.join(told[:4])}{more}. Load it into a GAN that {alike}, or load a "
-        "`.keras` file with `keras.models.load_model`, which makes the GAN itself."
-    )
-
-
-def _shape(shapes, name):
-    return f"shape {shapes[name]}" if name in shapes else "no such array"

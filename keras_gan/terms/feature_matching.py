@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
-from keras_gan import backend
+from keras_gan import backend, inputs
 from keras_gan.registry import unknown
 from keras_gan.terms.term import Term
-from keras_gan.types import Config, Critic, Game, Tensor
+from keras_gan.types import Config, Game, Play, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
@@ -28,11 +28,11 @@ class FeatureMatching(Term):
 
     Example:
 
-    >>> kg.terms.FeatureMatching("dense_1").player
-    'generator'
+    >>> kg.terms.FeatureMatching("dense_1").players
+    ('generator',)
     """
 
-    player = "generator"
+    players = ("generator",)
 
     def __init__(
         self, layer: str, weight: float = 1.0, interval: int = 1, name: str | None = None
@@ -52,14 +52,14 @@ class FeatureMatching(Term):
         if self.layer not in names:
             raise ValueError(unknown("layer of the discriminator", self.layer, names))
         output = discriminator.get_layer(self.layer).output
-        self._features = keras.Model(discriminator.inputs, output)
+        self._features = keras.Model(inputs.specs(discriminator), output)
         return []
 
-    def call(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    def call(self, play: Play) -> Tensor:
         """See base class."""
         of_real, of_fake = (
-            backend.replica_mean(ops.mean(critic(samples, network=self._features), axis=0))
-            for samples in (real, fake)
+            backend.replica_mean(mean(play.critic(samples, network=self._features), axis=0))
+            for samples, mean in ((play.real, play.mean_real), (play.fake, play.mean_fake))
         )
         return ops.mean(ops.square(of_real - of_fake))
 

@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
-from keras_gan.terms.term import Term
-from keras_gan.types import Config, Critic, Game, Tensor
+from keras_gan.networks import trainable
+from keras_gan.terms.term import PLAYERS, Term
+from keras_gan.types import Config, Game, Play, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
@@ -32,14 +33,14 @@ class HistoricalAveraging(Term):
     def __init__(
         self, player: str, weight: float = 1.0, interval: int = 1, name: str | None = None
     ) -> None:
-        if player not in ("discriminator", "generator"):
+        if player not in PLAYERS:
             raise ValueError(f"`player` must be 'discriminator' or 'generator'. Received: {player!r}")
         super().__init__(weight, interval, name or f"{player[0]}_historical_averaging")
-        self.player = player
+        self.player, self.players = player, (player,)
 
     def build(self, gan: Game) -> list[keras.Variable]:
         """See base class."""
-        self._weights = getattr(gan, self.player).trainable_variables
+        self._weights = trainable(gan.teams[self.player[0]])
         self._averages = [
             keras.Variable(ops.zeros(v.shape, v.dtype), trainable=False, dtype=v.dtype, name="average")
             for v in self._weights
@@ -55,7 +56,7 @@ class HistoricalAveraging(Term):
                 (ops.convert_to_tensor(weight) - average) / ops.cast(self._count, average.dtype)
             )
 
-    def call(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    def call(self, play: Play) -> Tensor:
         """See base class."""
         pairs = zip(self._weights, self._averages, strict=True)
         squares = [ops.sum(ops.square(w - ops.stop_gradient(a))) for w, a in pairs]

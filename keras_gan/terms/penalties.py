@@ -3,19 +3,20 @@
 import keras
 from keras import ops
 
-from keras_gan import backend, second_order
+from keras_gan import backend, second_order, structures
 from keras_gan.terms.term import Term
-from keras_gan.types import Config, Critic, Game, Tensor
+from keras_gan.types import Config, Critic, Game, Play, Structure, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 
-def squared_norms(critic: Critic, samples: Tensor) -> Tensor:
+def squared_norms(critic: Critic, samples: Structure) -> Tensor:
     """Return ‖∇ critic‖² at every sample: the gradient's squares summed over all axes but the first.
 
     Args:
-        critic: function from samples to logits.
-        samples: float32 tensor of any rank, batch axis first.
+        critic: function from samples to logits, of which several are summed.
+        samples: float32 tensor of any rank, batch axis first, or a structure of tensors, whose squares
+            are summed.
 
     Returns:
         Float32 tensor of shape (batch,).
@@ -26,9 +27,12 @@ def squared_norms(critic: Critic, samples: Tensor) -> Tensor:
     >>> [float(value) for value in squared]  # 9 · 20
     [180.0, 180.0]
     """
-    samples = ops.cast(samples, "float32")
-    gradient = ops.cast(backend.input_gradient(critic, samples), "float32")
-    return ops.sum(ops.square(gradient), axis=tuple(range(1, len(samples.shape))))
+    gradient = backend.input_gradient(critic, structures.float32(samples))
+    return sum(_squares(ops.cast(leaf, "float32")) for leaf in structures.leaves(gradient))
+
+
+def _squares(gradient):
+    return ops.sum(ops.square(gradient), axis=tuple(range(1, len(gradient.shape))))
 
 
 def _norms(critic, samples):
@@ -70,14 +74,14 @@ class _NormTerm(_GradientTerm):
             raise ValueError(f"`target` must not be negative. Received: {target}")
         self.target, self.one_sided = float(target), bool(one_sided)
 
-    def points(self, real: Tensor, fake: Tensor) -> Tensor:
+    def points(self, play: Play) -> Structure:
         """Return the points at which the gradient is penalized."""
         raise NotImplementedError
 
-    def call(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    def call(self, play: Play) -> Tensor:
         """See base class."""
-        excess = _norms(critic, self.points(real, fake)) - self.target
-        return ops.mean(ops.square(ops.relu(excess) if self.one_sided else excess))
+        excess = _norms(play.critic, self.points(play)) - self.target
+        return play.mean_real(ops.square(ops.relu(excess) if self.one_sided else excess))
 
     def get_config(self) -> Config:
         """Return the constructor's arguments."""
@@ -85,16 +89,16 @@ class _NormTerm(_GradientTerm):
         return {**super().get_config(), **own}
 
 
-def _per_sample(batch):
-    """Return the shape of one number per sample that broadcasts over the sample's axes."""
-    return (ops.shape(batch)[0],) + (1,) * (len(batch.shape) - 1)
+def _over(numbers, leaf):
+    """Return one number a sample in a shape that broadcasts over the sample's axes."""
+    return ops.reshape(numbers, (-1,) + (1,) * (len(leaf.shape) - 1))
 
 
 @_register
 class GradientPenalty(_NormTerm):
     """E[(‖∇D(x̂)‖ − 1)²] at random points x̂ between real and fake examples.
 
-    x̂ = εx + (1 − ε)G(z), with one ε ~ U(0, 1) a sample, whatever its rank. Keeps a Wasserstein critic
+    x̂ = εx + (1 − ε)G(z), with one ε ~ U(0, 1) a sample, whatever its rank or structure. Keeps a Wasserstein critic
     close to 1-Lipschitz. Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville, 2017, arXiv 1704.00028,
     equation 3; `one_sided` penalizes norms above the target only (Petzka, Fischer, Lukovnikov, 2017,
     arXiv 1709.08894). Use a discriminator without batch normalization.
@@ -112,10 +116,15 @@ class GradientPenalty(_NormTerm):
     10.0
     """
 
-    def points(self, real: Tensor, fake: Tensor) -> Tensor:
+    def points(self, play: Play) -> Structure:
         """See base class."""
-        epsilon = self._uniform(_per_sample(real))
-        return epsilon * real + (1.0 - epsilon) * fake
+        share = self._uniform((structures.number_of_rows(play.real),))
+
+        def between(real, fake):
+            epsilon = _over(share, real)
+            return epsilon * real + (1.0 - epsilon) * fake
+
+        return structures.mapped(between, play.real, play.fake)
 
 
 @_register
@@ -138,12 +147,17 @@ class DRAGAN(_NormTerm):
     'dragan'
     """
 
-    def points(self, real: Tensor, fake: Tensor) -> Tensor:
+    def points(self, play: Play) -> Structure:
         """See base class."""
-        alpha, noise = self._uniform(_per_sample(real)), self._uniform(ops.shape(real))
-        mean = backend.replica_mean(ops.mean(real))
-        deviation = ops.sqrt(backend.replica_mean(ops.mean(ops.square(real - mean))))
-        return real + 0.5 * alpha * deviation * noise
+        share = self._uniform((structures.number_of_rows(play.real),))
+
+        def near(real):
+            alpha, noise = _over(share, real), self._uniform(ops.shape(real))
+            mean = backend.replica_mean(play.mean_real(real))
+            deviation = ops.sqrt(backend.replica_mean(play.mean_real(ops.square(real - mean))))
+            return real + 0.5 * alpha * deviation * noise
+
+        return structures.mapped(near, play.real)
 
 
 @_register
@@ -166,9 +180,9 @@ class R1(_GradientTerm):
     def __init__(self, weight: float = 10.0, interval: int = 1, name: str | None = None) -> None:
         super().__init__(weight, interval, name)
 
-    def call(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    def call(self, play: Play) -> Tensor:
         """See base class."""
-        return 0.5 * ops.mean(squared_norms(critic, real))
+        return 0.5 * play.mean_real(squared_norms(play.critic, play.real))
 
 
 @_register
@@ -188,6 +202,6 @@ class R2(R1):
     'r2'
     """
 
-    def call(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    def call(self, play: Play) -> Tensor:
         """See base class."""
-        return 0.5 * ops.mean(squared_norms(critic, fake))
+        return 0.5 * play.mean_fake(squared_norms(play.critic, play.fake))

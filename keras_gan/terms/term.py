@@ -1,20 +1,25 @@
 """What the terms have in common."""
 
 import re
-from typing import Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 from keras import ops
 
 from keras_gan import backend
-from keras_gan.types import Config, Critic, Game, Tensor
+from keras_gan.types import Config, Game, Play, Tensor
+
+PLAYERS = ("discriminator", "generator")
 
 
 class Term:
-    """Base class of terms: something added to one player's loss, which a member's `call` computes.
+    """Base class of terms: something added to players' losses, which a member's `call` computes.
 
-    The loss gains `weight * call(critic, real, fake)`, and the value of `call` is logged under the
-    term's name.
+    The loss gains `weight * call(play)`, and the value of `call` is logged under the term's name.
+
+    A term may bring networks of its own, such as an encoder that recovers the latents: the player whose
+    loss it joins (the first of `players`) then moves them, and they are part of the GAN's files.
 
     Args:
         weight: factor, positive.
@@ -22,9 +27,11 @@ class Term:
             the weight, so that it counts and is logged the same in the mean over many steps (lazy
             regularization, Karras et al., 2020, arXiv 1912.04958, appendix B).
         name: name in the logs; by default the class's in snake case.
+        networks: list of `keras.Model`s that the term brings.
 
     Attributes:
-        player: whose loss it is added to, `"discriminator"` or `"generator"`.
+        players: whose losses it is added to: `"discriminator"`, `"generator"`, or both. With both, the
+            players' initials stand before the name in the logs.
 
     Raises:
         ValueError: `weight` or `interval` is not positive.
@@ -32,15 +39,21 @@ class Term:
     Example:
 
     >>> class SmallLogits(kg.terms.Term):
-    ...     def call(self, critic, real, fake):
-    ...         return ops.mean(critic(real) ** 2)
+    ...     def call(self, play):
+    ...         return play.mean_real(play.real_output**2)
     >>> SmallLogits(weight=0.001).name
     'small_logits'
     """
 
-    player = "discriminator"
+    players: tuple[str, ...] = ("discriminator",)
 
-    def __init__(self, weight: float = 1.0, interval: int = 1, name: str | None = None) -> None:
+    def __init__(
+        self,
+        weight: float = 1.0,
+        interval: int = 1,
+        name: str | None = None,
+        networks: Sequence[keras.Model] = (),
+    ) -> None:
         if not weight > 0:
             raise ValueError(f"`weight` must be positive. Received: {weight}")
         if not isinstance(interval, int) or interval < 1:
@@ -48,44 +61,70 @@ class Term:
         self.weight = float(weight)
         self.interval = interval
         self.name = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
+        self.networks = list(networks)
+
+    @property
+    def log_names(self) -> list[str]:
+        """The names of all that the term logs."""
+        return [self.log_name(player) for player in self.players]
+
+    def log_name(self, player: str) -> str:
+        """Return the name in the logs of what joins the loss of `player`."""
+        return self.name if len(self.players) == 1 else f"{player[0]}_{self.name}"
 
     def build(self, gan: Game) -> list[keras.Variable]:
-        """Prepare for the two networks of a `GAN`, once, when it is compiled.
+        """Prepare for the networks of a `GAN`, once, when it is compiled.
+
+        Networks of the term's own that are not built yet are to be built here.
 
         Returns:
             List of `keras.Variable` that change during training; they are saved with the optimizers.
         """
         return []
 
+    def check_networks(self) -> None:
+        """Refuse networks of the term's own that are not built.
+
+        Raises:
+            ValueError: one is not; the message names it.
+        """
+        for network in self.networks:
+            if not network.built:
+                raise ValueError(
+                    f"The network {network.name!r} of the term {self.name!r} has no weights yet, for which "
+                    "an optimizer could keep state. Expected one that is built: begin it with "
+                    "`keras.Input`, or call it once on data."
+                )
+
     def observe(self) -> None:
         """Take note of where training stands, once at the beginning of every step."""
 
-    def call(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+    def call(self, play: Play) -> Tensor:
         """Return the term before its weight, a scalar.
 
         Args:
-            critic: function from samples to float32 logits (the discriminator, with the batch's
-                condition if there is one). `critic(samples, network=other)` calls another network on
-                the same inputs.
-            real: float32 tensor of real examples, batch axis first.
-            fake: float32 tensor of generated examples, batch axis first.
+            play: `kg.models.Play`: the minibatch, what the discriminator makes of it, and whose loss is
+                computed. Its `mean_real` and `mean_fake` weigh rows as `sample_weight` says.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `call`.")
 
-    def __call__(self, critic: Critic, real: Tensor, fake: Tensor, step: Tensor) -> Tensor:
+    def __call__(self, play: Play, step: Tensor) -> Tensor:
         """Return `call`; if lazy, `interval` times it or 0, so that the mean over steps is the same."""
         if self.interval == 1:
-            return self.call(critic, real, fake)
+            return self.call(play)
         due = ops.equal(ops.mod(step, self.interval), 0)
-        return backend.when(
-            due, lambda: ops.cast(self.interval * self.call(critic, real, fake), "float32")
-        )
+        return backend.when(due, lambda: ops.cast(self.interval * self.call(play), "float32"))
 
     def get_config(self) -> Config:
-        """Return the constructor's arguments."""
+        """Return the constructor's arguments, without networks, which a member names."""
         return {"weight": self.weight, "interval": self.interval, "name": self.name}
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
-        """Make the term from what `get_config` returned."""
-        return cls(**config)
+        """Make the term from what `get_config` returned, also after it was serialized."""
+        return cls(**{name: _made(value) for name, value in config.items()})
+
+
+def _made(value: Any) -> Any:
+    is_serialized = isinstance(value, dict) and "class_name" in value
+    return keras.saving.deserialize_keras_object(value) if is_serialized else value

@@ -1,49 +1,56 @@
-"""The two optimizers of a GAN as the one that Keras expects of a model."""
+"""The optimizers of all players as the one that Keras expects of a model."""
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import keras
 
-from keras_gan.models.saving import restore
+from keras_gan.models.files import restore
 from keras_gan.types import Tensor
 
 
-class PairOptimizer(keras.optimizers.Optimizer):
-    """Holds the discriminator's optimizer `d` and the generator's `g`.
+class Optimizers(keras.optimizers.Optimizer):
+    """Holds the optimizer of each player, as an attribute of the player's name.
 
-    Its own `iterations` count training steps, whatever k is.
+    Its own `iterations` count training steps, however many steps a player takes in one.
 
     Keras saves, restores and (on JAX) carries through the compiled step just what belongs to
     `model.optimizer`; an optimizer in another attribute is lost without a word.
 
     Args:
-        d: the discriminator's optimizer.
-        g: the generator's optimizer.
+        **players: optimizers by the names of their players; the last is the generator's.
     """
 
     built: bool
 
-    def __init__(self, d: keras.optimizers.Optimizer, g: keras.optimizers.Optimizer) -> None:
-        super().__init__(learning_rate=0.0, name="pair_optimizer")
-        self.d, self.g = d, g
+    def __init__(self, **players: keras.optimizers.Optimizer) -> None:
+        super().__init__(learning_rate=0.0, name="optimizers")
+        self.names = tuple(players)
+        for name, optimizer in players.items():
+            setattr(self, name, optimizer)
+
+    @property
+    def of_players(self) -> list[keras.optimizers.Optimizer]:
+        """The optimizers in the order of the players."""
+        return [getattr(self, name) for name in self.names]
 
     def build(self, variables: Sequence[Sequence[keras.Variable]]) -> None:
-        """Make the slots of both optimizers, for `[d_variables, g_variables]`."""
+        """Make the slots of all optimizers, for a list of variables a player."""
         if not self.built:
-            for optimizer, own in zip((self.d, self.g), variables, strict=True):
+            for optimizer, own in zip(self.of_players, variables, strict=True):
                 optimizer.build(own)
             self.built = True
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """The variables of both optimizers, and the number of steps."""
-        return [*self.d.variables, *self.g.variables, self.iterations]
+        """The variables of all optimizers, and the number of steps."""
+        own = [variable for optimizer in self.of_players for variable in optimizer.variables]
+        return [*own, self.iterations]
 
     @property
     def learning_rate(self) -> Tensor:
         """The generator's learning rate, for callbacks that report one."""
-        return self.g.learning_rate
+        return self.of_players[-1].learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -55,7 +62,7 @@ class PairOptimizer(keras.optimizers.Optimizer):
         )
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        """Save the number of steps: `d` and `g` are saved as objects of their own."""
+        """Save the number of steps: the players' optimizers are saved as objects of their own."""
         store["iterations"] = keras.ops.convert_to_numpy(self.iterations)
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
@@ -63,8 +70,8 @@ class PairOptimizer(keras.optimizers.Optimizer):
         restore({"iterations": self.iterations}, store, "the optimizers")
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
-        """Let both optimizers set their final values, at the end of `fit`."""
-        for optimizer in (self.d, self.g):
+        """Let all optimizers set their final values, at the end of `fit`."""
+        for optimizer in self.of_players:
             variables = optimizer._trainable_variables
             optimizer.finalize_variable_values(variables)
             # On JAX a weight would share the memory of its average, which the next step gives away.

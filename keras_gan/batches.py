@@ -1,0 +1,442 @@
+"""What a GAN is given: batches of examples, conditions and weights, and what it is asked to draw."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_gan import backend, inputs, structures
+from keras_gan.inputs import Part, compatible
+from keras_gan.types import Array, Game, Structure, Tensor
+
+
+class Batch(NamedTuple):
+    """k minibatches of examples, one after the other.
+
+    Attributes:
+        x: float32 examples, a tensor or a structure of k·m rows.
+        condition: their conditions, a tensor or a structure, or None.
+        weight: float32 tensor of k·m weights of the rows, or None.
+        k: number of minibatches.
+    """
+
+    x: Structure
+    condition: Structure = None
+    weight: Tensor | None = None
+    k: int = 1
+
+    @property
+    def rows(self) -> int | Tensor:
+        """Rows of all minibatches together."""
+        return structures.number_of_rows(self.x)
+
+    def part(self, start: int, stop: int) -> "Batch":
+        """Return the minibatches from `start` to `stop`, counted from 0."""
+        if (start, stop) == (0, self.k):
+            return self
+        m = self.rows // self.k
+        fields = [structures.cut(field, start * m, stop * m) for field in self[:3]]
+        return Batch(*fields, stop - start)
+
+    @property
+    def last(self) -> "Batch":
+        """The last minibatch."""
+        return self.part(self.k - 1, self.k)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What a GAN's data must be: specifications of examples and conditions, and numbers of classes.
+
+    Attributes:
+        x: specification of the generator's samples, a `keras.KerasTensor` or a structure.
+        condition: specification of the condition, or None.
+        x_names: names under which the examples may stand in a dict.
+        condition_names: names of the condition's leaves.
+        classes: number of classes of each leaf of the condition, None where it is not known.
+    """
+
+    x: Structure
+    condition: Structure
+    x_names: list[str | None]
+    condition_names: list[str]
+    classes: list[int | None]
+
+    def read(self, data: Any, k: int) -> tuple[Batch, Tensor]:
+        """Check a batch of Keras' trainer, and return its k minibatches.
+
+        Returns:
+            `(batch, flaw)`: the flaw is NaN if the data hold numbers that are not finite, which count as
+            0 in the batch, and otherwise 0.
+
+        Raises:
+            ValueError: the data do not fit; the message says what was expected.
+        """
+        x, condition, weight = self.parts(data)
+        _check_examples(x, self.x)
+        _check_conditions(condition, self.condition)
+        x = structures.mapped(_shaped, x, self.x)
+        message = (
+            f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs "
+            f"at least {k} rows. Make the batch larger, or leave out the last one of an epoch with "
+            "`drop_remainder=True`."
+        )
+        first, *others = structures.leaves(x)
+        x = structures.like(x, [backend.check_rows(first, k, message), *others])
+        flaws: list[Tensor] = []
+        x = structures.mapped(lambda leaf: _cleaned(ops.cast(leaf, "float32"), flaws), x)
+        condition = structures.mapped(
+            lambda leaf: _cleaned(leaf, flaws) if _is_float(leaf) else leaf, self._labelled(condition)
+        )
+        if weight is not None:
+            weight = _cleaned(ops.reshape(ops.cast(weight, "float32"), (-1,)), flaws)
+        batch = Batch(x, condition, weight, k)
+        if k > 1:  # a remainder is left out
+            rows = batch.rows // k * k
+            batch = Batch(*(structures.cut(field, 0, rows) for field in batch[:3]), k)
+        return batch, sum(ops.cast(flaw, "float32") for flaw in flaws)
+
+    def parts(self, data: Any) -> tuple[Structure, Structure, Any]:
+        """Return examples, condition and weight of a batch, in the structures that the networks have.
+
+        Raises:
+            ValueError: there is no telling them apart.
+        """
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        y = None if getattr(y, "shape", (1,))[-1:] == (0,) else y  # see `with_labels`
+        if isinstance(x, Mapping) and not (isinstance(self.x, Mapping) and set(x) == set(self.x)):
+            return *self._of_dict(x, y), weight
+        if isinstance(self.x, (Mapping, list, tuple)):
+            x = _as_samples(x, self.x)
+        return x, self._condition_of(y), weight
+
+    def _of_dict(self, entries, y):
+        """Return examples and condition out of a dict such as TensorFlow Datasets gives."""
+        unknown = [key for key, value in entries.items() if not hasattr(value, "shape")]
+        entries = {key: value for key, value in entries.items() if key not in unknown}
+        samples = structures.leaves(self.x)
+        wanted = [Part(n, leaf) for n, leaf in zip(self.x_names, samples, strict=True)]
+        conditions = structures.leaves(self.condition)
+        named = [Part(n, leaf) for n, leaf in zip(self.condition_names, conditions, strict=True)]
+        keys = inputs.match([*wanted, *named][: None if y is None else len(wanted)], entries, "entries")
+        values = [entries[key] for key in keys]
+        if y is None:
+            condition = structures.like(self.condition, values[len(wanted) :])
+        else:
+            condition = self._condition_of(y)
+        return structures.like(self.x, values[: len(wanted)]), condition
+
+    def _condition_of(self, y):
+        """Return a condition in the structure that the networks take."""
+        if self.condition is None:
+            return None
+        wanted = structures.leaves(self.condition)
+        if y is None:
+            raise ValueError(
+                "The networks take a condition as well, but the data have none. Expected "
+                "`(examples, condition)` for each batch, or `fit(examples, condition)`. Received: None"
+            )
+        if isinstance(y, Mapping):
+            missing = [name for name in self.condition_names if name not in y]
+            if missing and not (len(wanted) == len(y) == 1):
+                raise ValueError(
+                    f"The data's conditions must have the names that the networks take them by. Expected "
+                    f"{self.condition_names}, received {sorted(y)}."
+                )
+            given = list(y.values()) if missing else [y[name] for name in self.condition_names]
+        elif isinstance(y, (list, tuple)):
+            given = list(y)
+        else:
+            given = [y]
+        if len(given) != len(wanted) or (
+            isinstance(y, (list, tuple)) and _several_named(self.condition)
+        ):
+            raise ValueError(
+                "The data's conditions must be those that the networks take. Expected "
+                f"{_described(self.condition)}, received {_described(y)}."
+            )
+        return structures.like(self.condition, given)
+
+    def check_labels(self, data: Any) -> None:
+        """Refuse labels outside the classes that the networks know, in a batch of arrays.
+
+        Raises:
+            ValueError: there is one; the message says which.
+        """
+        if any(self.classes):
+            self.check_condition(self.parts(data)[1])
+
+    def check_condition(self, condition: Structure) -> None:
+        """See `check_labels`."""
+        leaves = structures.leaves(condition)
+        for leaf, classes, name in zip(leaves, self.classes, self.condition_names, strict=True):
+            if classes is not None:
+                labels = backend.local_rows(leaf)
+                wrong = labels[~((labels >= 0) & (labels < classes))]
+                if wrong.size:
+                    raise ValueError(f"{_out_of_range(name, classes)} Received: {wrong.ravel()[0]}")
+
+    def asserted(self, element: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return an element of a `tf.data.Dataset`, with assertions that its labels are classes."""
+        x, condition, weight = self.parts(element if len(element) > 1 else element[0])
+        parts = [x, self._labelled(condition), weight]
+        return tuple(part for part in parts if part is not None)
+
+    def _labelled(self, condition):
+        """Return a condition whose labels are checked while a step runs."""
+        leaves = structures.leaves(condition)
+        checked = [
+            leaf
+            if classes is None
+            else backend.check_labels(leaf, classes, _out_of_range(name, classes))
+            for leaf, classes, name in zip(leaves, self.classes, self.condition_names, strict=True)
+        ]
+        return structures.like(condition, checked)
+
+    def conditions(self, condition: Array | Structure | None, n: int) -> Structure:
+        """Return `n` conditions as tensors, or None for networks without condition.
+
+        Args:
+            condition: array or structure of `n` conditions, or of one for all.
+            n: number of rows.
+
+        Raises:
+            ValueError: the condition is missing, not wanted, of another shape, or a label in no class.
+        """
+        if self.condition is None:
+            if condition is not None:
+                raise ValueError("This GAN is not conditional. Leave `condition` out.")
+            return None
+        if condition is None:
+            shapes = structures.shapes(self.condition)
+            one = not isinstance(self.condition, (Mapping, list, tuple))
+            wanted = (
+                f"an array of shape {(n, *shapes)}, or one condition of shape {shapes} for all samples"
+            )
+            raise ValueError(
+                "This GAN is conditional. Pass `condition=`: "
+                f"{wanted if one else f'a structure of arrays of shapes {shapes}, a row a sample'}."
+            )
+        several = len(structures.leaves(self.condition)) > 1
+        if several and isinstance(condition, (list, tuple)):
+            given = tuple(map(structures.arrays, condition))
+        else:
+            given = structures.arrays(condition)
+        given = structures.mapped(
+            lambda c, spec: _rows_of(c, n, tuple(spec.shape[1:])),
+            self._condition_of(given),
+            self.condition,
+        )
+        self.check_condition(given)
+        return structures.mapped(ops.convert_to_tensor, given)
+
+
+def _several_named(condition):
+    return isinstance(condition, Mapping) and len(condition) > 1
+
+
+def _described(structure):
+    return structures.mapped(
+        lambda leaf: f"shape {tuple(leaf.shape[1:])}" if hasattr(leaf, "shape") else repr(leaf),
+        structure,
+    )
+
+
+def _as_samples(x, spec):
+    """Return a list or tuple of examples in the structure of the generator's samples."""
+    good = isinstance(x, Mapping) == isinstance(spec, Mapping)
+    given = structures.leaves(x)
+    if (
+        not good
+        or not isinstance(x, (Mapping, list, tuple))
+        or len(given) != len(structures.leaves(spec))
+    ):
+        raise ValueError(
+            "The data must have the structure of the generator's samples. Expected "
+            f"{_described(spec)}, received {_described(x)} (batch axis left out)."
+        )
+    return structures.like(spec, given)
+
+
+def _check_examples(x, specs):
+    if not all(hasattr(leaf, "shape") for leaf in structures.leaves(x)) or x is None:
+        raise ValueError(
+            f"The data must be one array of examples, or `(examples, condition)`. Received: {x!r}"
+        )
+    if isinstance(x, (list, tuple, Mapping)) != isinstance(specs, (list, tuple, Mapping)):
+        raise ValueError(
+            f"The data must be one array of examples, or `(examples, condition)`. Received: {x!r}"
+        )
+    for leaf, spec in zip(structures.leaves(x), structures.leaves(specs), strict=True):
+        _check_leaf(leaf, tuple(spec.shape[1:]))
+
+
+def _check_leaf(real, shape):
+    if not _is_float(real):
+        raise ValueError(
+            f"Examples must be floating-point numbers in the range of the generator's output: [0, 1] "
+            "for a sigmoid, [-1, 1] for a tanh. Received dtype "
+            f"{keras.backend.standardize_dtype(real.dtype)}. Scale integers first, for instance with "
+            "`kg.datasets.load(images, value_range=(0, 1))`."
+        )
+    if _is_known(real) and not compatible(tuple(real.shape[1:]), shape):
+        raise ValueError(
+            "The data must have the shape of the generator's samples. Expected "
+            f"{shape}, received {tuple(real.shape[1:])} (batch axis left out)."
+        )
+
+
+def _is_known(leaf):
+    return leaf.shape is not None and getattr(leaf.shape, "rank", len) is not None
+
+
+def _is_float(leaf):
+    return "float" in keras.backend.standardize_dtype(leaf.dtype)
+
+
+def _check_conditions(condition, specs):
+    for leaf, spec in zip(structures.leaves(condition), structures.leaves(specs), strict=True):
+        if not hasattr(leaf, "shape"):
+            raise ValueError(
+                "The networks take a condition as second input, but the data have none. Expected "
+                "`(examples, condition)` for each batch, or `fit(examples, condition)`. Received: "
+                f"{condition!r}"
+            )
+        wanted, shape = tuple(spec.shape[1:]), tuple(leaf.shape[1:])
+        if not compatible(shape, wanted) and {shape, wanted} != {(), (1,)}:
+            raise ValueError(
+                "The data's conditions must have the shape that the networks take. Expected "
+                f"{wanted}, received {shape} (batch axis left out)."
+            )
+
+
+def _shaped(leaf, spec):
+    return backend.check_shape(leaf, tuple(spec.shape[1:]))
+
+
+def _cleaned(leaf, flaws):
+    """Replace numbers that are not finite by 0, and append 0 to `flaws`, or NaN if there was one.
+
+    One NaN would spread to every weight, or vanish without a trace in a ReLU.
+    """
+    finite = ops.isfinite(leaf)
+    flaws.append(0.0 * ops.sum(ops.where(finite, 0.0, leaf)))
+    return ops.where(finite, leaf, 0.0)
+
+
+def _out_of_range(name, classes):
+    return (
+        f"`{name}` must be a label in [0, {classes}), the classes that the networks know (the size of "
+        "their embedding or one-hot encoding)."
+    )
+
+
+def _rows_of(condition, n, shape):
+    """Return `n` rows of a condition that is one row or `n`."""
+    # Labels are kept with or without an axis of length 1.
+    if shape in [(), (1,)] and condition.shape in [(), (1,), (n,), (n, 1)]:
+        condition = condition.reshape(-1, *shape)
+    elif condition.ndim == len(shape):
+        condition = condition[None]
+    if not compatible(condition.shape[1:], shape) or len(condition) not in (1, n):
+        raise ValueError(
+            f"`condition` must have the shape {(n, *shape)}, or {shape} for all samples. Received: "
+            f"{condition.shape}"
+        )
+    return np.broadcast_to(condition, (n, *condition.shape[1:]))
+
+
+def as_latents(latents: Array, spec: Any) -> Tensor:
+    """Return given latents as an array of the shape that the generator takes.
+
+    Args:
+        latents: array `(n, ...)`.
+        spec: specification of the generator's latents, or None if it is not known.
+
+    Raises:
+        ValueError: they have another shape, or are not finite.
+    """
+    latents = np.asarray(ops.convert_to_numpy(latents), "float32")
+    shape = None if spec is None else tuple(spec.shape)
+    if latents.ndim < 2 or (shape and not compatible(latents.shape, shape)):
+        raise ValueError(
+            f"`latents` must have the shape {shape or '(n, ...)'} that the generator takes, one row a "
+            f"sample. Received: {latents.shape}"
+        )
+    if not np.isfinite(latents).all():
+        raise ValueError(
+            f"`latents` must be finite, but {np.count_nonzero(~np.isfinite(latents))} of their numbers "
+            "are not."
+        )
+    return ops.convert_to_tensor(latents)
+
+
+def with_labels(x: Any, y: Any, sample_weight: Any) -> Any:
+    """Return `y`, or labels of no numbers if there are weights alone, which Keras would leave out."""
+    if y is not None or sample_weight is None or hasattr(x, "element_spec"):
+        return y
+    return np.zeros((len(structures.leaves(x)[0]), 0), "float32")
+
+
+def watched(gan: Game, x: Any, y: Any) -> Any:
+    """Return what `fit` trains on, with labels that are checked before a step sees them.
+
+    Arrays are checked at once; other data by the step itself, or here where it cannot.
+
+    Args:
+        gan: `kg.GAN`.
+        x: what `fit` trains on.
+        y: labels, if `x` is an array or a structure of arrays.
+
+    Raises:
+        ValueError: a label is in no class.
+    """
+    data = gan.data
+    if not any(data.classes):
+        return x
+    if hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple)):
+        data.check_labels((x, y))
+    elif not backend.unchecked_labels(gan):
+        return x
+    elif isinstance(x, keras.utils.PyDataset):
+        return Checked(x, data.check_labels)
+    elif hasattr(x, "element_spec"):
+        return x.map(lambda *element: data.asserted(element))
+    elif hasattr(x, "__next__"):
+        return _checked(x, data.check_labels)
+    return x
+
+
+def _checked(batches, check):
+    for batch in batches:
+        check(batch)
+        yield batch
+
+
+class Checked(keras.utils.PyDataset):
+    """A `keras.utils.PyDataset` each of whose batches is checked when it is read."""
+
+    def __init__(self, dataset: keras.utils.PyDataset, check: Callable[[Any], None]) -> None:
+        super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
+        self._dataset, self._check = dataset, check
+
+    def __getitem__(self, index: int) -> Any:
+        batch = self._dataset[index]
+        self._check(batch)
+        return batch
+
+    @property
+    def num_batches(self) -> int | None:
+        """Number of batches, None if there is no end of them."""
+        return self._dataset.num_batches
+
+    def on_epoch_begin(self) -> None:
+        """See base class."""
+        self._dataset.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        """See base class."""
+        self._dataset.on_epoch_end()

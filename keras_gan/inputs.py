@@ -1,0 +1,228 @@
+"""How networks take their inputs: in which order, under which names, of which shapes and classes.
+
+A network of several inputs takes a list, `[latents, *conditions]` or `[samples, *conditions]`, or a dict of
+named inputs. Parts that have names are matched by them; what has none takes the input that its shape fits.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+
+from keras_gan import structures
+from keras_gan.types import Shape, Structure, Tensor
+
+
+class Part(NamedTuple):
+    """A tensor, or its specification, and the name that it goes by, if any."""
+
+    name: str | None
+    leaf: Any
+
+
+def specs(network: keras.Model) -> Structure:
+    """Return what a network takes, as a `keras.KerasTensor` or a structure of them; None if not built."""
+    if getattr(network, "inputs", None):
+        inputs = network.inputs if isinstance(network, keras.Sequential) else network.input
+        return structures.of_one(inputs)
+    shape = (network.get_build_config() or {}).get("input_shape")
+    if shape is None:
+        return None
+    # A subclassed network remembers the batch that it was built with.
+    return keras.tree.map_shape_structure(
+        lambda shape: keras.KerasTensor((None, *shape[1:]), keras.config.floatx()), shape
+    )
+
+
+def parts(structure: Structure) -> list[Part]:
+    """Return the leaves of a structure, those of a dict with their names."""
+    if isinstance(structure, Mapping):
+        keys = sorted(structure)
+        return [Part(key, leaf) for key in keys for leaf in structures.leaves(structure[key])]
+    return [Part(None, leaf) for leaf in structures.leaves(structure)]
+
+
+def pack(network: keras.Model, first: Structure, condition: Structure = None) -> Structure:
+    """Return latents or samples, and a condition, in the form in which a network takes them.
+
+    Raises:
+        ValueError: the network has named inputs, of which several fit.
+    """
+    given = [*parts(first), *parts(condition)]
+    takes = specs(network)
+    if isinstance(takes, Mapping):
+        keys = match(given, takes, f"inputs of {network.name!r}")
+        return {key: part.leaf for key, part in zip(keys, given, strict=True)}
+    if isinstance(condition, Mapping) and isinstance(takes, (list, tuple)):
+        given = _in_order(network, first, condition, takes)
+    inputs = [part.leaf for part in given]
+    return inputs[0] if len(inputs) == 1 else inputs
+
+
+def _in_order(network, first, condition, takes):
+    """Return parts in the order of a list of inputs, of which the condition's may have names."""
+    ahead = parts(first)
+    places = {f"{i}: {spec.name}": spec for i, spec in enumerate(takes) if i >= len(ahead)}
+    by_name = {place.partition(": ")[2]: place for place in places}
+    wanted = [Part(by_name.get(part.name), part.leaf) for part in parts(condition)]
+    found = match(wanted, places, f"inputs of {network.name!r}")
+    order = dict(zip(found, wanted, strict=True))
+    return [*ahead, *(order[place] for place in places)]
+
+
+def match(wanted: Sequence[Part], available: Mapping[str, Any], what: str) -> list[str]:
+    """Return the key of `available` that each part is, by its name or by the only shape that fits.
+
+    Args:
+        wanted: parts with tensors or specifications.
+        available: tensors or specifications by their names.
+        what: what they are, for the message.
+
+    Raises:
+        ValueError: a part fits none of them, or several.
+    """
+    keys: list[str | None] = [part.name if part.name in available else None for part in wanted]
+    for i, part in enumerate(wanted):
+        if keys[i] is None:
+            fitting = [k for k, other in available.items() if k not in keys and _fit(part.leaf, other)]
+            if len(fitting) != 1:
+                raise ValueError(_unmatched(part, fitting, available, what))
+            keys[i] = fitting[0]
+    return keys  # type: ignore[return-value]
+
+
+def _unmatched(part, fitting, available, what):
+    told = ", ".join(f"{key!r} of shape {tuple(other.shape[1:])}" for key, other in available.items())
+    name = f"{part.name!r}, " if part.name else ""
+    return (
+        f"{'Several' if fitting else 'None'} of the {what} fit {name}what has the shape "
+        f"{tuple(part.leaf.shape[1:])} (batch axis left out). Expected inputs that names or shapes tell "
+        f"apart: give both networks inputs of the same names. Received: {told}"
+    )
+
+
+def _fit(leaf, other):
+    # Of labels, one may have an axis of length 1 that the other lacks.
+    shapes = {tuple(leaf.shape[1:]), tuple(other.shape[1:])}
+    if not (compatible(leaf.shape[1:], other.shape[1:]) or shapes == {(), (1,)}):
+        return False
+    kinds = [keras.backend.standardize_dtype(x.dtype) for x in (leaf, other)]
+    return "string" not in kinds and not ("int" in kinds[0] and "float" in kinds[1])
+
+
+def compatible(shape: Sequence[int | None], other: Sequence[int | None]) -> bool:
+    """Whether two shapes agree wherever both are known."""
+    return len(shape) == len(other) and all(
+        a is None or b is None or a == b for a, b in zip(shape, other, strict=True)
+    )
+
+
+def split(
+    generator: keras.Model, discriminator: keras.Model, latent_shape: Shape | None, has_latents: bool
+) -> tuple[Any, Structure]:
+    """Return the specification of a generator's latents and of its condition, None where there is none.
+
+    Args:
+        generator: `keras.Model`, or one whose inputs are not known.
+        discriminator: `keras.Model`, which names the conditions that the generator shares with it.
+        latent_shape: shape of a latent, if the prior knows it.
+        has_latents: whether there is a prior; without one all inputs are the condition.
+
+    Raises:
+        ValueError: named inputs do not tell which are the latents.
+    """
+    takes = specs(generator)
+    if not has_latents:
+        return None, takes
+    if takes is None:
+        others = specs(discriminator)
+        return None, structures.of_one(tuple(others[1:])) if isinstance(others, (list, tuple)) else None
+    if isinstance(takes, Mapping):
+        key = _latents_among(takes, discriminator, latent_shape)
+        rest = {name: spec for name, spec in takes.items() if name != key}
+        return takes[key], rest or None
+    if isinstance(takes, (list, tuple)):
+        return takes[0], structures.of_one(tuple(takes[1:]))
+    return takes, None
+
+
+def _latents_among(takes, discriminator, latent_shape):
+    """Return the name of the latents among a generator's named inputs."""
+    others = specs(discriminator)
+    if isinstance(others, Mapping):
+        shared = set(others)
+    else:
+        shared = {spec.name for spec in structures.leaves(others)} if others is not None else set()
+    own = [name for name in takes if name not in shared]
+    if len(own) > 1 and latent_shape is not None:
+        own = [name for name in own if compatible(takes[name].shape[1:], latent_shape)]
+    if len(own) > 1:
+        # Labels are integers, and latents are not.
+        own = [name for name in own if "int" not in takes[name].dtype]
+    if len(own) != 1:
+        raise ValueError(
+            "Which of the generator's named inputs are the latents? Expected one that the discriminator "
+            "does not take too: give the conditions the same names in both networks. Received a "
+            f"generator with the inputs {sorted(takes)} and a discriminator with {sorted(shared)}."
+        )
+    return own[0]
+
+
+def names(condition: Structure) -> list[str]:
+    """Return a name for each leaf of a condition's specification: keys, names of inputs, or numbers."""
+    if isinstance(condition, Mapping):
+        return [part.name or "condition" for part in parts(condition)]
+    leaves = structures.leaves(condition)
+    if len(leaves) == 1:
+        return ["condition"]
+    own = [spec.name for spec in leaves]
+    made_up = any(name.startswith(("keras_tensor", "input_layer")) for name in own)
+    return [f"condition_{i}" for i in range(len(leaves))] if made_up else own
+
+
+# What may lie between an input and the embedding of its classes, and does not change them.
+_PASSING = ("Cast", "ExpandDims", "Flatten", "Identity", "Reshape", "Squeeze")
+
+
+def numbers_of_classes(
+    networks: Iterable[keras.Model], first: Sequence[Structure], condition: Structure
+) -> list[int | None]:
+    """Return, for each leaf of a condition, how many classes the networks know; None if they say nothing.
+
+    What an `Embedding`, a one-hot encoding or `ops.one_hot` takes directly from an input is a class.
+
+    Args:
+        networks: functional or sequential models; of others nothing is known.
+        first: specification of what each takes before the condition.
+        condition: specification of the condition.
+    """
+    found: dict[int, list[int]] = {id(leaf): [] for leaf in structures.leaves(condition)}
+    for network, ahead in zip(networks, first, strict=True):
+        if getattr(network, "inputs", None):
+            given = structures.leaves(pack(network, ahead, condition))
+            for spec, leaf in zip(structures.leaves(specs(network)), given, strict=True):
+                found.get(id(leaf), []).extend(_classes(network, spec))
+    return [min(found[id(leaf)], default=None) for leaf in structures.leaves(condition)]
+
+
+def _classes(network: keras.Model, tensor: Tensor) -> list[int]:
+    """Return the numbers of classes of all that reads a symbolic tensor of a network as classes."""
+    found = []
+    # A sequential model keeps its graph in a functional one.
+    for operation in getattr(network, "_functional", network).operations:
+        for node in operation._inbound_nodes:
+            if not any(tensor is other for other in node.input_tensors):
+                continue
+            if isinstance(operation, keras.layers.Embedding):
+                found.append(operation.input_dim)
+            elif isinstance(operation, keras.layers.CategoryEncoding):
+                found.append(operation.num_tokens)
+            elif type(operation).__name__ == "OneHot":
+                found.append(operation.num_classes)
+            elif type(operation).__name__ in _PASSING:
+                found += itertools.chain(*(_classes(network, out) for out in node.output_tensors))
+            elif isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
+                inner = zip(operation.inputs, node.input_tensors, strict=True)
+                found += itertools.chain(*(_classes(operation, i) for i, o in inner if o is tensor))
+    return found

@@ -1,0 +1,354 @@
+"""A game: players, each with networks and an optimizer, and all that training needs around them."""
+
+import contextlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_gan import backend, batches, networks, structures
+from keras_gan.models.average import Average
+from keras_gan.models.optimizers import Optimizers
+from keras_gan.models.play import Player
+from keras_gan.models.saving import Saving
+from keras_gan.models.supervisor import supervised
+from keras_gan.terms import Term
+from keras_gan.types import INTEGER, Array, Structure, Tensor
+
+_NORM = "{}_gradient_norm"
+
+
+class Game(Saving, keras.Model):
+    """The part of `GAN` around its steps: players, noise, logs, `fit`, `generate`, averages, settings.
+
+    Args:
+        prior: `kg.priors.Prior` of the latents' shape, or None.
+        seed: integer, or None for a random one.
+        name: as in `keras.Model`.
+        **own: arguments that a subclass takes besides: each becomes an attribute of its name, and is
+            written to files and passed to the constructor again by `keras.models.load_model`.
+    """
+
+    data: batches.Data
+
+    def __init__(self, prior: Any, seed: int | None, name: str | None = None, **own: Any) -> None:
+        super().__init__(name=name)
+        _check_own(type(self), own)
+        self._own = tuple(own)
+        for attribute, value in own.items():
+            setattr(self, attribute, value)
+        self.prior = prior
+        backend.claim_seeds(self)
+        self.seed = networks.check_seed(seed)
+        self.noise = keras.random.SeedGenerator(self.child_seed(0))
+        self.validation_noise = keras.random.SeedGenerator(self.child_seed(1))
+        self._trackers: dict[str, keras.metrics.Metric] = {}
+        # What terms, update rule and average keep between steps, and the networks of terms, as weights of
+        # the GAN: on JAX nothing else gets into the compiled step and out of it.
+        self.training_state: list[keras.Variable] = []
+        self.term_networks: list[keras.Model] = []
+        self.terms: list[Term] = []
+        self.average: Average | None = None
+        self.built = True
+
+    @property
+    def teams(self) -> dict[str, list[keras.Model]]:
+        """The networks that each player moves, by the player's name, the generator's last."""
+        raise NotImplementedError(f"{type(self).__name__} must define `teams`.")
+
+    def team(self, player: str) -> list[keras.Model]:
+        """Return the networks of a player, and those of the terms that join its loss first."""
+        joined = [term for term in self.terms if term.players[0][0] == player]
+        return [*self.teams[player], *(network for term in joined for network in term.networks)]
+
+    @property
+    def players(self) -> list[Player]:
+        """The players, in the order of `teams`."""
+        fuse = self.asked_jit_compile is not False
+        return [
+            Player(
+                self.team(name),
+                getattr(self.optimizer, name),
+                _NORM.format(name) if self.gradient_norms else None,
+                fuse,
+            )
+            for name in self.teams
+        ]
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the networks take a condition beside latents and samples."""
+        return self.condition_spec is not None
+
+    @property
+    def sample_spec(self) -> Structure:
+        """What samples are, as a `keras.KerasTensor` or a structure."""
+        return self.data.x
+
+    @property
+    def condition_spec(self) -> Structure:
+        """What conditions must be, as a `keras.KerasTensor` or a structure; None without."""
+        return self.data.condition
+
+    @property
+    def sample_shape(self) -> Structure:
+        """The shape of a sample, without the batch axis; of structures a structure of shapes."""
+        return structures.shapes(self.sample_spec)
+
+    @property
+    def condition_shape(self) -> Structure:
+        """The shape of a condition, or a structure of shapes; None without a condition."""
+        return structures.shapes(self.condition_spec)
+
+    @property
+    def seeds(self) -> list[keras.Variable]:
+        """The states of noise and dropout, which Keras does not count as weights."""
+        weights = {id(variable) for variable in self.weights}
+        return [variable for variable in self.variables if id(variable) not in weights]
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The epoch means that are logged."""
+        return list(self._trackers.values())
+
+    def prepare(
+        self,
+        optimizers: Mapping[str, str | keras.optimizers.Optimizer],
+        logged: Sequence[str],
+        **options: Any,
+    ) -> None:
+        """Give each player its optimizer, and build what keeps state: a part of `compile`.
+
+        Args:
+            optimizers: optimizers, or their names, by the players' names.
+            logged: names of the epoch means, without the norms of gradients.
+            **options: of `keras.Model.compile`.
+        """
+        own = {name: keras.optimizers.get(optimizer) for name, optimizer in optimizers.items()}
+        if len({id(optimizer) for optimizer in own.values()}) < len(own):
+            raise ValueError(
+                "Each player needs an optimizer of its own, since an optimizer keeps state for the "
+                "weights that it moves. Received the same "
+                f"{type(next(iter(own.values()))).__name__} twice."
+            )
+        self.average = None if self.average_decay is None else Average(*self._averaged())
+        norms = [_NORM.format(name) for name in self.teams] if self.gradient_norms else []
+        names = [*logged, *norms, *(name for term in self.terms for name in term.log_names)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Terms need different names. Received, with the losses': {names}")
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self.training_state.clear()
+        self.term_networks.clear()
+        self.term_networks.extend(network for term in self.terms for network in term.networks)
+        for term in self.terms:
+            self.training_state.extend(term.build(self))
+            term.check_networks()
+        self.training_state.extend(self.update.build(self))
+        self.training_state.extend(self.average.variables if self.average else [])
+        networks.check_apart({name: self.team(name) for name in self.teams})
+        together = Optimizers(**{name: _scaled(o, self.team(name)) for name, o in own.items()})
+        together.build([networks.trainable(self.team(name)) for name in self.teams])
+        # Keras would scale the loss of all players as one.
+        super().compile(optimizer=together, auto_scale_loss=False, **options)
+
+    def _averaged(self):
+        """Return the generator's networks, and the decay of their average."""
+        *_, generators = self.teams.values()
+        return generators, self.average_decay
+
+    def make_train_function(self, force: bool = False) -> Callable[..., Any] | None:
+        """See base class; refuses networks that several replicas would spoil, and checks labels."""
+        backend.check_replicas(self)
+        if force or self.train_function is None:
+            super().make_train_function(force)
+            self.train_function = self._with_checked_labels(self.train_function)
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Callable[..., Any] | None:
+        """See base class; checks labels."""
+        if force or self.test_function is None:
+            super().make_test_function(force)
+            self.test_function = self._with_checked_labels(self.test_function)
+        return self.test_function
+
+    def _with_checked_labels(self, function):
+        if not any(self.data.classes):
+            return function
+        return backend.checked_data(function, self.data.check_labels)
+
+    def draw(self, rows: int | Tensor, noise: Any) -> Tensor | None:
+        """Return latents of so many rows, or None without a prior."""
+        return None if self.prior is None else self.prior.sample(rows, noise)
+
+    def _log(self, logs, rows):
+        """Add to the epoch's means, and return the values."""
+        for name, value in logs.items():
+            self._trackers[name].update_state(value, sample_weight=rows)
+        return list(logs.values())
+
+    def _report(self, flaw):
+        # NaN makes the means NaN even with weight 0, and 0 leaves them alone.
+        for name in self.teams:
+            self._trackers[f"{name}_loss"].update_state(flaw, sample_weight=0.0)
+
+    def call(self, inputs: Structure, training: bool = False) -> Structure:
+        """Turn latents (or `[latents, condition]`) into samples."""
+        return self.generator(inputs, training=training)
+
+    def generate(
+        self,
+        n: int | None = None,
+        seed: int | None = None,
+        condition: Array | Structure | None = None,
+        batch_size: int = 500,
+        averaged: bool = False,
+        latents: Array | None = None,
+    ) -> Any:
+        """Draw samples from the generator, as after training: no dropout, moving statistics.
+
+        Args:
+            n: how many, at least 1.
+            seed: integer; the same seed gives the same latents, and the first rows of a larger draw.
+                By default a new one each time, from Keras' global generator, so that the noise of
+                training stays as it was.
+            condition: for a conditional GAN, one condition for each sample, or one for all: an array, or
+                arrays in the structure in which the networks take several conditions.
+            batch_size: how many samples to make at a time, which bounds the memory.
+            averaged: whether the average of the generator's weights makes the samples, which
+                `compile(average_decay=...)` keeps.
+            latents: array `(n, ...)` of what to make samples of, in the place of `n` and `seed`.
+
+        Returns:
+            Float32 NumPy array of shape `(n, ...)`, or a structure of them.
+
+        Raises:
+            ValueError: `n` or `batch_size` is not positive; both `n` and `latents`, or neither; latents
+                with a seed, not finite or of another shape; the condition is missing, not wanted, of
+                another shape, or a label in no class; `averaged` without an average.
+        """
+        if (n is None) == (latents is None):
+            raise ValueError(
+                "Samples are drawn by their number `n`, or made of given `latents`: expected one of the "
+                f"two. Received: n={n!r} and {'no' if latents is None else 'some'} latents."
+            )
+        if latents is not None:
+            if seed is not None:
+                raise ValueError(
+                    f"Given latents are not drawn: leave `seed` out. Received: seed={seed!r}"
+                )
+            points = batches.as_latents(latents, self.latent_spec)
+            n = points.shape[0]
+        n, batch_size = _positive("n", n), _positive("batch_size", batch_size)
+        conditions = self.data.conditions(condition, n)
+        if latents is None:
+            seed = keras.random.randint((), 0, 2**31 - 1) if seed is None else networks.check_seed(seed)
+            points = self.draw(n, int(seed))
+        bounds = [(start, min(start + batch_size, n)) for start in range(0, n, batch_size)]
+        with self.kept_average().applied() if averaged else contextlib.nullcontext():
+            samples = [
+                structures.mapped(
+                    ops.convert_to_numpy,
+                    self.make(structures.cut(points, *b), structures.cut(conditions, *b)),
+                )
+                for b in bounds
+            ]
+        return structures.mapped(lambda *parts: np.concatenate(parts), *samples)
+
+    def kept_average(self) -> Average:
+        """Return the average of the generator's weights, or say how to keep one.
+
+        Raises:
+            ValueError: the GAN was compiled without `average_decay`, or not at all.
+        """
+        if self.average is None:
+            raise ValueError(
+                "`averaged=True`, but this GAN keeps no average of its generator's weights. Ask for one "
+                "before training: `gan.compile(..., average_decay=0.999)`."
+            )
+        return self.average
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: keras.callbacks.Callback | Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Train as `keras.Model.fit` does, on `x`, `(x, condition)` or a dataset of them.
+
+        `x` may be a dict of examples and conditions, as TensorFlow Datasets gives it: they are told
+        apart by the names of the networks' inputs, or by shapes that only one entry has.
+
+        `sample_weight` (and `class_weight`) weighs the rows of real examples in both players' means, and,
+        in a conditional GAN, the fakes that are made for the same conditions. Means are divided by the
+        sum of the weights, so that real and fake examples stay in balance.
+
+        A dataset of `kg.datasets.load` is told each epoch's number, so that its order depends on the
+        seed and the epoch alone, and `keras.callbacks.TerminateOnNaN` sees both players' losses. With
+        `kg.callbacks.Resume`, which comes before the other callbacks wherever it stands, a run that was
+        killed goes on where it stopped.
+        """
+        if hasattr(x, "element_spec"):
+            # A `tf.data.Dataset` has its own order, and Keras would warn that it cannot shuffle it.
+            kwargs.setdefault("shuffle", False)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = supervised(callbacks, x, shuffle=kwargs.get("shuffle", True))
+        validation = kwargs.get("validation_data")
+        if isinstance(validation, (tuple, list)) and len(validation) == 3:
+            kwargs["validation_data"] = (validation[0], batches.with_labels(*validation), validation[2])
+        y = batches.with_labels(x, y, kwargs.get("sample_weight"))
+        x = batches.watched(self, x, y)
+        with backend.state_kept(self):
+            return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """See base class; `sample_weight` needs no labels."""
+        y = batches.with_labels(x, y, kwargs.get("sample_weight"))
+        return super().evaluate(batches.watched(self, x, y), y, *args, **kwargs)
+
+    def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
+        """See base class; `sample_weight` needs no labels."""
+        return super().train_on_batch(
+            x, batches.with_labels(x, y, sample_weight), sample_weight, **kwargs
+        )
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
+        """See base class; `sample_weight` needs no labels."""
+        return super().test_on_batch(
+            x, batches.with_labels(x, y, sample_weight), sample_weight, **kwargs
+        )
+
+    def child_seed(self, number: int) -> int:
+        """Return an integer seed of its own for part `number` of this GAN's randomness."""
+        return backend.seed_integer(
+            int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        )
+
+
+def _check_own(cls, own):
+    """Refuse arguments that the constructor does not name: no file could be loaded with them."""
+    named = inspect.signature(cls).parameters
+    unknown = [name for name in own if name not in named]
+    if unknown:
+        raise TypeError(
+            f"{cls.__name__}() got an unexpected argument {unknown[0]!r}. Expected: {', '.join(named)}"
+        )
+
+
+def _positive(name: str, number: Any) -> int:
+    if not isinstance(number, INTEGER) or isinstance(number, bool) or number < 1:
+        raise ValueError(f"`{name}` must be a positive integer. Received: {number!r}")
+    return int(number)
+
+
+def _scaled(optimizer, team):
+    """Give the optimizer of networks that compute in float16 a loss scale of its own."""
+    scaler = keras.optimizers.LossScaleOptimizer
+    wanted = any(map(networks.computes_in_float16, team)) and not isinstance(optimizer, scaler)
+    return scaler(optimizer) if wanted else optimizer

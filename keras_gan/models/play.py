@@ -1,0 +1,104 @@
+"""Who plays a GAN's game, and what they see of a minibatch."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_gan import backend, losses
+from keras_gan.networks import trainable
+from keras_gan.types import Structure, Tensor
+
+
+class Player(NamedTuple):
+    """Networks that move together, and the optimizer that moves them.
+
+    Args:
+        networks: list of `keras.Model`s: the generator and an encoder, say.
+        optimizer: `keras.optimizers.Optimizer`.
+        norm: the name that the norm of its gradient is logged by; None logs none.
+        fuse: whether XLA may compile the optimizer's update alone, where it does not compile the step.
+
+    Example:
+
+    >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> len(kg.models.Player([network], keras.optimizers.SGD()).variables)
+    2
+    """
+
+    networks: Sequence[keras.Model]
+    optimizer: keras.optimizers.Optimizer
+    norm: str | None = None
+    fuse: bool = False
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The weights that the player owns."""
+        return trainable(self.networks)
+
+    def move(self, grads: Sequence[Tensor]) -> None:
+        """Take a step of the optimizer."""
+        backend.apply(self.optimizer, grads, self.variables, self.fuse)
+
+
+class Play(NamedTuple):
+    """What the players see of one minibatch; what losses and terms are computed from.
+
+    Real and fake are what the discriminator is shown, outputs what it returns for them: tensors, or
+    structures of tensors.
+
+    Attributes:
+        player: whose loss is computed, `"discriminator"` or `"generator"`.
+        real: float32 real examples, batch axis first.
+        fake: float32 generated examples, of the same structure.
+        latents: what they were made of; None without a prior.
+        condition: the minibatch's condition, or None.
+        training: bool, whether networks run as in training.
+        critic: function from samples to the discriminator's float32 logits, for the minibatch's
+            condition. `critic(samples, network=other)` calls another network on the same inputs.
+        real_output: what the discriminator returns for `real`; None in a generator's step whose loss
+            does not read it.
+        fake_output: what it returns for `fake`.
+        real_weight: weights of the real rows, of mean 1, or None if all count the same.
+        fake_weight: weights of the generated rows: those of the real ones in a conditional GAN, whose
+            fakes are made for the same conditions, otherwise None.
+
+    Example:
+
+    >>> play = kg.models.Play("discriminator", real=ops.ones((4, 2)), fake=ops.zeros((4, 2)))
+    >>> float(play.mean_real(play.real))
+    1.0
+    """
+
+    player: str
+    real: Structure
+    fake: Structure
+    latents: Tensor | None = None
+    condition: Structure = None
+    training: bool = True
+    critic: Callable[..., Structure] | None = None
+    real_output: Structure = None
+    fake_output: Structure = None
+    real_weight: Tensor | None = None
+    fake_weight: Tensor | None = None
+
+    def mean_real(self, values: Tensor, axis: int | None = None) -> Tensor:
+        """Return the mean of values of the real rows, as `sample_weight` weighs them."""
+        return losses.mean(values, self.real_weight, axis)
+
+    def mean_fake(self, values: Tensor, axis: int | None = None) -> Tensor:
+        """Return the mean of values of the generated rows, as `sample_weight` weighs them."""
+        return losses.mean(values, self.fake_weight, axis)
+
+
+def relative(weight: Tensor | None) -> Tensor | None:
+    """Return weights of mean 1 over the minibatch, of all replicas; zeros of zeros.
+
+    The real and the fake half of a loss then stay in balance: a critic would otherwise gain without
+    limit by a constant.
+    """
+    if weight is None:
+        return None
+    mean = backend.replica_mean(ops.mean(weight))
+    return weight / ops.where(ops.equal(mean, 0.0), 1.0, mean)
