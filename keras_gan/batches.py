@@ -48,7 +48,7 @@ class Batch(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Data:
+class DataSpec:
     """What a GAN's data must be: specifications of examples and conditions, and numbers of classes.
 
     Attributes:
@@ -394,7 +394,7 @@ def watched(gan: Game, x: Any, y: Any) -> Any:
     Raises:
         ValueError: a label is in no class.
     """
-    data = gan.data
+    data = gan.data_spec
     if not any(data.classes):
         return x
     if hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple)):

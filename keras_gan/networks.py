@@ -204,10 +204,10 @@ def check_inputs(
     parts, given = structures.leaves(takes), structures.leaves([samples, condition])
     if len(parts) != len(given):
         raise ValueError(
-            "A conditional GAN needs two networks that take a condition as second input. Received a "
-            f"generator {generator.name!r} of samples {_shapes(samples)} for the condition "
-            f"{_shapes(condition)}, and a discriminator {discriminator.name!r} with inputs "
-            f"{_shapes(takes)}."
+            "The discriminator takes what the generator makes, and the generator's condition: a "
+            "conditional GAN needs two networks that take a condition. Expected inputs of shapes "
+            f"{_shapes([samples, condition])}, as the generator {generator.name!r} makes and takes them. "
+            f"Received a discriminator {discriminator.name!r} with inputs {_shapes(takes)}."
         )
     packed = structures.leaves(inputs.pack(discriminator, samples, condition))
     conditions = {id(leaf) for leaf in structures.leaves(condition)}

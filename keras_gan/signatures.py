@@ -61,8 +61,9 @@ class Signatures:
         for form, convert in self._image_forms().items():
             for name, (function, inputs) in drawing.items():
                 found[f"{name}_{form}"] = (_converted(function, convert), inputs)
-        shown = structures.named("samples", structures.shapes(gan.shown_spec))
-        found["discriminate"] = (self.discriminate, [rows(*part) for part in shown.items()])
+        shown = structures.named("samples", gan.shown_spec).items()
+        inputs = [rows(name, spec.shape[1:]) for name, spec in shown]
+        found["discriminate"] = (self.discriminate, inputs)
         return {name: (function, [*inputs, *condition]) for name, (function, inputs) in found.items()}
 
     def generate(self, latents: Tensor | None, *condition: Tensor) -> dict[str, Tensor]:
@@ -133,7 +134,7 @@ class Signatures:
 
     def _condition_specs(self):
         """Return the inputs of a condition: one, or one for each leaf, by the names of the networks'."""
-        tf, data = self.tf, self.gan.data
+        tf, data = self.tf, self.gan.data_spec
         specs = structures.leaves(data.condition)
         if self.classes is not None:
             dtype = tf.int64 if isinstance(self.classes, numbers.Integral) else tf.string
@@ -145,7 +146,7 @@ class Signatures:
 
     def _conditions(self, condition, rows):
         """Return what networks take of a request's condition: nothing, or a row for each sample."""
-        data = self.gan.data
+        data = self.gan.data_spec
         given = [
             self._rows(self._decoded(*leaf), rows)
             for leaf in zip(condition, data.classes, data.condition_names, strict=True)

@@ -10,8 +10,7 @@ from typing import Self
 import keras
 from keras import ops
 
-from keras_gan import backend, networks, registry, second_order
-from keras_gan.batches import Batch
+from keras_gan import backend, batches, networks, registry, second_order
 from keras_gan.types import Config, Game, Logs, Objective, Player
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
@@ -35,7 +34,7 @@ class UpdateRule:
         """
         return []
 
-    def play(self, gan: Game, batch: Batch) -> Iterator[Logs]:
+    def play(self, gan: Game, batch: batches.Batch) -> Iterator[Logs]:
         """Play one training step: here k − 1 steps of the discriminator, and one of both players.
 
         Args:
@@ -134,7 +133,7 @@ class Alternating(UpdateRule):
     'Alternating'
     """
 
-    def play(self, gan: Game, batch: Batch) -> Iterator[Logs]:
+    def play(self, gan: Game, batch: batches.Batch) -> Iterator[Logs]:
         """See base class."""
         steps = batch.k - 1 if gan.share_fakes else batch.k
         for play in gan.plays(batch.part(0, steps)):  # for k steps: m examples, m fakes of new latents

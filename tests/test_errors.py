@@ -139,7 +139,8 @@ def test_network_that_cannot_be_called():
 def test_network_with_two_outputs():
     x = keras.Input((4,))
     two = keras.Model(x, [layers.Dense(2)(x), layers.Dense(2)(x)])
-    with pytest.raises(ValueError, match="must return one tensor. Received: list"):
+    message = r"takes what the generator makes.*Expected inputs of shapes \[\(None, 2\), \(None, 2\)\]"
+    with pytest.raises(ValueError, match=message):
         kg.GAN(two, mlp(2, 1))
 
 
@@ -180,14 +181,27 @@ def test_wrong_number_of_channels():
         gan.fit(np.zeros((8, 4, 4, 3), "float32"), verbose=0)
 
 
-def test_sample_weights():
-    with pytest.raises(ValueError, match="no use for `sample_weight`"):
-        compiled().fit(np.zeros((8, 2), "float32"), np.zeros(8), sample_weight=np.ones(8), verbose=0)
+class Unweighted(kg.losses.Loss):
+    def discriminator(self, real_logits, fake_logits):
+        return ops.mean(real_logits) - ops.mean(fake_logits)
+
+    def generator(self, real_logits, fake_logits):
+        return ops.mean(fake_logits)
+
+
+def test_sample_weights_of_a_loss_that_takes_none():
+    gan = compiled(loss=Unweighted())
+    gan.fit(np.zeros((8, 2), "float32"), verbose=0)
+    with pytest.raises(ValueError, match="`Unweighted.discriminator` takes none.*real_weight=None"):
+        gan.fit(np.zeros((8, 2), "float32"), sample_weight=np.ones(8), verbose=0)
 
 
 def test_data_in_a_dictionary():
-    with pytest.raises(ValueError, match="must be one array of examples"):
-        compiled().fit({"x": np.zeros((8, 2), "float32")}, verbose=0)
+    pair = {"a": np.zeros((8, 2), "float32"), "b": np.zeros((8, 2), "float32")}
+    with pytest.raises(ValueError, match=r"(?s)Several of the entries fit.*'a' of shape \(2,\)"):
+        compiled().fit(pair, verbose=0)
+    with pytest.raises(ValueError, match=r"(?s)None of the entries fit.*'x' of shape \(3,\)"):
+        compiled().fit({"x": np.zeros((8, 3), "float32")}, verbose=0)
 
 
 def test_conditional_gan_without_conditions():

@@ -417,7 +417,6 @@ def test_nan_of_the_first_epoch_goes_by_the_names_of_the_others(metric, renamed)
     measure = EvaluateSamples({"again": metric} if renamed else metric, points, num_samples=60)
     measure.set_model(model)
     measure.set_params({"epochs": 2})
-    model.sample_shape = points.shape[1:]
     model.generate = lambda n, **others: points[:n]
     measure.on_train_begin()
     model.generate = lambda n, **others: np.full_like(points[:n], np.nan)

@@ -43,15 +43,15 @@ def test_they_are_means_over_steps(k):
 
 
 class Huge(kg.terms.Term):
-    def call(self, critic, real, fake):
-        return 1e21 * ops.mean(critic(fake))
+    def call(self, play):
+        return 1e21 * ops.mean(play.critic(play.fake))
 
 
 class Rooted(kg.terms.Term):
     """Of a derivative that is infinite where the critic gives 0, as on data at 0."""
 
-    def call(self, critic, real, fake):
-        return ops.mean(ops.sqrt(ops.square(critic(real))))
+    def call(self, play):
+        return ops.mean(ops.sqrt(ops.square(play.critic(play.real))))
 
 
 def test_gradients_whose_squares_overflow_have_a_norm():

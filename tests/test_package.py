@@ -77,7 +77,17 @@ def test_imports_point_down():
     import ast
 
     levels = [
-        {"backend", "registry", "optional", "networks", "second_order", "types"},
+        {
+            "backend",
+            "registry",
+            "optional",
+            "structures",
+            "inputs",
+            "networks",
+            "batches",
+            "second_order",
+            "types",
+        },
         {
             "losses",
             "priors",

@@ -39,9 +39,13 @@ def gan_with(discriminator, *terms, shape=None):
     return gan
 
 
+def play(gan, real, fake):
+    real, fake = (None if x is None else ops.convert_to_tensor(x) for x in (real, fake))
+    return kg.models.Play("discriminator", real, fake, critic=gan and gan.judge)
+
+
 def value(gan, term, real, fake):
-    penalty = term.call(gan.judge, ops.convert_to_tensor(real), ops.convert_to_tensor(fake))
-    return number(penalty)
+    return number(term.call(play(gan, real, fake)))
 
 
 @pytest.mark.parametrize("shape", [(5,), (4, 3), (6, 6, 3)], ids=["vectors", "sequences", "images"])
@@ -79,13 +83,13 @@ def quadratic_critic(shape):
 def test_mixing_weight_is_uniform_one_per_sample(shape, monkeypatch, rng):
     term = gan_with(quadratic_critic(shape), kg.terms.GradientPenalty()).terms[0]
     real, fake = np.ones((4000, *shape), "float32"), np.zeros((4000, *shape), "float32")
-    points = ops.convert_to_numpy(term.points(ops.convert_to_tensor(real), ops.convert_to_tensor(fake)))
+    points = ops.convert_to_numpy(term.points(play(None, real, fake)))
     points = points.reshape(4000, -1)
     np.testing.assert_array_equal(points, np.repeat(points[:, :1], points.shape[1], axis=1))
     from scipy import stats
 
     assert stats.kstest(points[:, 0], stats.uniform().cdf).pvalue > 0.01
-    other = ops.convert_to_numpy(term.points(ops.convert_to_tensor(real), ops.convert_to_tensor(fake)))
+    other = ops.convert_to_numpy(term.points(play(None, real, fake)))
     assert abs(other.reshape(4000, -1) - points).max() > 0.1
 
 
@@ -101,7 +105,7 @@ def test_r1_looks_at_real_and_r2_at_fake_examples(rng):
 def test_dragan_perturbs_real_examples_by_half_a_standard_deviation_at_most(rng):
     term = gan_with(quadratic_critic((10,)), kg.terms.DRAGAN()).terms[0]
     real = rng.normal(scale=3.0, size=(500, 10)).astype("float32")
-    moved = ops.convert_to_numpy(term.points(ops.convert_to_tensor(real), None)) - real
+    moved = ops.convert_to_numpy(term.points(play(None, real, None))) - real
     assert moved.min() >= -1e-6
     assert 0.4 * real.std() < moved.max() <= 0.5 * real.std() + 1e-5
     # α is one number a sample: E[αu] = ¼ gives a mean of σ/8.
@@ -115,8 +119,7 @@ def test_flat_critic_has_a_finite_gradient():
     gan = gan_with(critic, term)
     points = np.ones((4, 3), "float32"), np.zeros((4, 3), "float32")
     (gradient,) = weight_gradients(
-        lambda: gan.terms[0].call(gan.judge, *map(ops.convert_to_tensor, points)),
-        critic.trainable_variables,
+        lambda: gan.terms[0].call(play(gan, *points)), critic.trainable_variables
     )
     assert np.isfinite(ops.convert_to_numpy(gradient)).all()
     assert value(gan, gan.terms[0], *points) == pytest.approx(1.0, abs=1e-5)
@@ -185,7 +188,7 @@ def test_the_step_of_a_penalty_on_a_critic_that_is_linear_in_pieces(activation, 
     gan = kg.GAN(mlp(3, 4, name="g"), critic, seed=0)
     gan.compile(**sgd(0.1), terms=[kg.terms.R1(weight=1.0)])
     real = rng.normal(size=(8, 4))
-    gan.discriminator_objective = lambda *batch: penalty_alone(gan, *batch)
+    gan.discriminator_objective = lambda play: penalty_alone(gan, play)
     gan.fit(real.astype("float32"), batch_size=8, verbose=0)
     slopes = SLOPES[activation](real @ w) * v[:, 0]
     g = slopes @ w.T
@@ -197,9 +200,9 @@ def test_the_step_of_a_penalty_on_a_critic_that_is_linear_in_pieces(activation, 
     assert np.abs(got_w - w).max() > 0.1
 
 
-def penalty_alone(gan, real, fake, condition, training=True):
+def penalty_alone(gan, play):
     (term,) = gan.terms
-    penalty = term(gan.judge, real, fake, gan.optimizer.iterations)
+    penalty = term(play, gan.optimizer.iterations)
     return [penalty], {"d_loss": penalty}
 
 
@@ -448,7 +451,7 @@ def test_bad_arguments(make, message):
 
 def test_what_members_must_define():
     with pytest.raises(NotImplementedError, match="must define `call`"):
-        kg.terms.Term().call(None, None, None)
+        kg.terms.Term().call(None)
     with pytest.raises(TypeError, match="A term is a name"):
         kg.terms.get(1)
 

@@ -172,8 +172,8 @@ class EvaluateSamples(EpochCallback):
     def _first_samples(self):
         """Return a few of the samples: enough to see their shape and range, and what is refused."""
         condition = self.condition
-        if hasattr(self.model, "data"):
-            condition = self.model.data.conditions(condition, self.num_samples)
+        if hasattr(self.model, "data_spec"):
+            condition = self.model.data_spec.conditions(condition, self.num_samples)
         few = min(self.num_samples, FEW)
         return self._samples(few, structures.cut(condition, 0, few))
 

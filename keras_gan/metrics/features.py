@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import networks, registry
+from keras_gan import inputs, networks, registry
 from keras_gan.metrics.metric import as_array, check_whole
 from keras_gan.pictures import limits
 from keras_gan.types import Array, PathLike, ValueRange
@@ -306,7 +306,7 @@ class ModelFeatures(FeatureExtractor):
         """Return images as an array, or say why they are none, or none that the model takes."""
         images = super().checked(images)
         shape = images.shape[1:]
-        if networks.compatible(shape, self._shape):
+        if inputs.compatible(shape, self._shape):
             return images
         if self._interpolation is None or shape[-1] not in (1, self._shape[-1]):
             raise ValueError(
@@ -318,7 +318,7 @@ class ModelFeatures(FeatureExtractor):
 
     def _fitted(self, images):
         images = _rescaled(images, self.value_range, self.input_range)
-        if networks.compatible(images.shape[1:], self._shape):
+        if inputs.compatible(images.shape[1:], self._shape):
             return images
         images = np.clip(_resized(images, self._shape[:2], self._interpolation), *self.input_range)
         return np.repeat(images, self._shape[-1] // images.shape[-1], axis=-1)

@@ -32,7 +32,7 @@ class Game(Saving, keras.Model):
             written to files and passed to the constructor again by `keras.models.load_model`.
     """
 
-    data: batches.Data
+    data_spec: batches.DataSpec
 
     def __init__(self, prior: Any, seed: int | None, name: str | None = None, **own: Any) -> None:
         super().__init__(name=name)
@@ -41,7 +41,6 @@ class Game(Saving, keras.Model):
         for attribute, value in own.items():
             setattr(self, attribute, value)
         self.prior = prior
-        backend.claim_seeds(self)
         self.seed = networks.check_seed(seed)
         self.noise = keras.random.SeedGenerator(self.child_seed(0))
         self.validation_noise = keras.random.SeedGenerator(self.child_seed(1))
@@ -86,12 +85,12 @@ class Game(Saving, keras.Model):
     @property
     def sample_spec(self) -> Structure:
         """What samples are, as a `keras.KerasTensor` or a structure."""
-        return self.data.x
+        return self.data_spec.x
 
     @property
     def condition_spec(self) -> Structure:
         """What conditions must be, as a `keras.KerasTensor` or a structure; None without."""
-        return self.data.condition
+        return self.data_spec.condition
 
     @property
     def sample_shape(self) -> Structure:
@@ -148,6 +147,7 @@ class Game(Saving, keras.Model):
             term.check_networks()
         self.training_state.extend(self.update.build(self))
         self.training_state.extend(self.average.variables if self.average else [])
+        backend.claim_seeds(self)
         networks.check_apart({name: self.team(name) for name in self.teams})
         together = Optimizers(**{name: _scaled(o, self.team(name)) for name, o in own.items()})
         together.build([networks.trainable(self.team(name)) for name in self.teams])
@@ -175,9 +175,9 @@ class Game(Saving, keras.Model):
         return self.test_function
 
     def _with_checked_labels(self, function):
-        if not any(self.data.classes):
+        if not any(self.data_spec.classes):
             return function
-        return backend.checked_data(function, self.data.check_labels)
+        return backend.checked_data(function, self.data_spec.check_labels)
 
     def draw(self, rows: int | Tensor, noise: Any) -> Tensor | None:
         """Return latents of so many rows, or None without a prior."""
@@ -242,7 +242,7 @@ class Game(Saving, keras.Model):
             points = batches.as_latents(latents, self.latent_spec)
             n = points.shape[0]
         n, batch_size = _positive("n", n), _positive("batch_size", batch_size)
-        conditions = self.data.conditions(condition, n)
+        conditions = self.data_spec.conditions(condition, n)
         if latents is None:
             seed = keras.random.randint((), 0, 2**31 - 1) if seed is None else networks.check_seed(seed)
             points = self.draw(n, int(seed))

@@ -86,6 +86,7 @@ class GAN(Objectives, Game):
             latents = keras.KerasTensor((None, *prior.shape), getattr(latents, "dtype", "float32"))
         super().__init__(prior, seed, name, **own)
         self.generator, self.discriminator = generator, discriminator
+        backend.claim_seeds(self)
         self.latent_spec = latents
         self._meet(condition)
 
@@ -94,7 +95,9 @@ class GAN(Objectives, Game):
         samples = networks.called(
             f"The generator {self.generator.name!r}", self.make, self.latent_spec, condition
         )
-        self.data = batches.Data(samples, condition, [], [], [None] * len(structures.leaves(condition)))
+        self.data_spec = batches.DataSpec(
+            samples, condition, [], [], [None] * len(structures.leaves(condition))
+        )
         real, fake = networks.called(
             "The game's networks",
             functools.partial(self.present, training=False),
@@ -112,7 +115,7 @@ class GAN(Objectives, Game):
         )
         networks.check_apart(self.teams)
         networks.check_logits(self.discriminator)
-        self.data = batches.Data(
+        self.data_spec = batches.DataSpec(
             samples,
             condition,
             x_names=_names_of_examples(samples, self.discriminator),
@@ -206,7 +209,7 @@ class GAN(Objectives, Game):
     @backend.step
     def train_step(self, data: Any) -> Logs:
         """Algorithm 1, as the update rule plays it: k steps of the discriminator, one of the generator."""
-        batch, flaw = self.data.read(data, self.discriminator_steps)  # k minibatches of m examples
+        batch, flaw = self.data_spec.read(data, self.discriminator_steps)  # k minibatches of m examples
         values = [flaw]  # not finite if something went wrong in this step
         every = [network for player in self.teams for network in self.team(player)]
         with networks.undone_unless_finite(values, *every):
@@ -240,7 +243,7 @@ class GAN(Objectives, Game):
     @backend.step
     def test_step(self, data: Any) -> Logs:
         """Both losses on validation data, with fresh latents, dropout off, and nothing updated."""
-        batch, flaw = self.data.read(data, 1)
+        batch, flaw = self.data_spec.read(data, 1)
         self._report(flaw)
         latents = self.draw(batch.rows, self.validation_noise)
         # Penalties draw their points from the noise of training.

@@ -50,7 +50,7 @@ class Objectives:
     discriminator: keras.Model
     prior: Prior | None
     noise: keras.random.SeedGenerator
-    data: batches.Data
+    data_spec: batches.DataSpec
     conditional: bool
     optimizer: keras.optimizers.Optimizer
     loss: losses.Loss

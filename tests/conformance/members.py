@@ -39,8 +39,8 @@ class Prior(kg.priors.Prior):
 class Term(kg.terms.Term):
     """Mean square of the logits."""
 
-    def call(self, critic, real, fake):
-        return ops.mean(ops.square(critic(real)))
+    def call(self, play):
+        return play.mean_real(ops.square(play.critic(play.real)))
 
 
 @_register
@@ -163,7 +163,7 @@ def dense():
 
 
 def player():
-    return kg.models.Player(dense(), keras.optimizers.SGD(0.5))
+    return kg.models.Player([dense()], keras.optimizers.SGD(0.5))
 
 
 def descended():
