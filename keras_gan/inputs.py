@@ -46,11 +46,15 @@ def parts(structure: Structure) -> list[Part]:
 def pack(network: keras.Model, first: Structure, condition: Structure = None) -> Structure:
     """Return latents or samples, and a condition, in the form in which a network takes them.
 
+    A network that has inputs for what comes first alone is not handed the condition.
+
     Raises:
         ValueError: the network has named inputs, of which several fit.
     """
-    given = [*parts(first), *parts(condition)]
     takes = specs(network)
+    if takes is not None and len(structures.leaves(takes)) == len(parts(first)):
+        condition = None
+    given = [*parts(first), *parts(condition)]
     if isinstance(takes, Mapping):
         keys = match(given, takes, f"inputs of {network.name!r}")
         return {key: part.leaf for key, part in zip(keys, given, strict=True)}

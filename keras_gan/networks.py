@@ -57,6 +57,13 @@ def final_activation(network: keras.Model, output: Any = None) -> str:
     return getattr(activation, "__name__", type(activation).__name__).lower()
 
 
+def outputs(network: keras.Model) -> Structure:
+    """Return the symbolic outputs of a functional or sequential network, else None."""
+    if not getattr(network, "outputs", None):
+        return None
+    return network.outputs[0] if isinstance(network, keras.Sequential) else network.output
+
+
 def game_logits(output: Structure) -> Structure:
     """Return what the losses see of a discriminator's output: the entry `logits` of a dict, or all."""
     return output["logits"] if isinstance(output, Mapping) and "logits" in output else output
@@ -70,10 +77,7 @@ def check_logits(discriminator: keras.Model) -> None:
     """
     if last_layer(discriminator) is None:
         return
-    outputs = (
-        discriminator.outputs if isinstance(discriminator, keras.Sequential) else discriminator.output
-    )
-    for output in structures.leaves(game_logits(outputs)):
+    for output in structures.leaves(game_logits(outputs(discriminator))):
         last, activation = last_layer(discriminator, output), final_activation(discriminator, output)
         if last is not None and activation in _PROBABILITIES:
             raise ValueError(
@@ -185,7 +189,11 @@ def called(what: str, function: Callable[..., Structure], *specs: Structure) -> 
 
 
 def check_inputs(
-    discriminator: keras.Model, generator: keras.Model, samples: Structure, condition: Structure
+    discriminator: keras.Model,
+    generator: keras.Model,
+    samples: Structure,
+    condition: Structure,
+    output: Structure,
 ) -> None:
     """Refuse samples or conditions that the discriminator does not take.
 
@@ -194,6 +202,7 @@ def check_inputs(
         generator: `keras.Model`, for the message.
         samples: specification of what the discriminator is shown.
         condition: specification of the condition that the generator takes, or None.
+        output: specification of the discriminator's output, None if it is not known.
 
     Raises:
         ValueError: they do not fit; the message says which shapes met.
@@ -201,8 +210,10 @@ def check_inputs(
     takes = inputs.specs(discriminator)
     if takes is None:
         return
-    parts, given = structures.leaves(takes), structures.leaves([samples, condition])
-    if len(parts) != len(given):
+    parts = structures.leaves(takes)
+    if len(parts) == len(structures.leaves(samples)) and isinstance(output, Mapping):
+        condition = None  # terms compare it with what the other entries of the output say
+    if len(parts) != len(structures.leaves([samples, condition])):
         raise ValueError(
             "The discriminator takes what the generator makes, and the generator's condition: a "
             "conditional GAN needs two networks that take a condition. Expected inputs of shapes "

@@ -38,7 +38,8 @@ class GAN(Objectives, Game):
         generator: `keras.Model` from latents `(batch, ...)` to samples `(batch, ...)`, a tensor or a
             structure of tensors.
         discriminator: `keras.Model` from samples to logits (no sigmoid) of any shape `(batch, ...)`, a
-            tensor or a structure of tensors; or a dict with `logits` and what else terms read.
+            tensor or a structure of tensors; or a dict with `logits` and what else terms read, such as
+            logits of classes: such a discriminator need not take the condition.
         prior: where latents come from: a name (`"uniform"` is U(−√3, √3), `"normal"`, `"spherical"`),
             a `kg.priors.Prior`, or a distribution of TensorFlow Probability. None is for a generator
             without latents, all of whose inputs are the condition.
@@ -109,7 +110,10 @@ class GAN(Objectives, Game):
         _check_alike(real, fake)
         looks_itself = type(self).judge is Objectives.judge
         if looks_itself:
-            networks.check_inputs(self.discriminator, self.generator, self.shown_spec, condition)
+            output = networks.outputs(self.discriminator)
+            networks.check_inputs(
+                self.discriminator, self.generator, self.shown_spec, condition, output
+            )
         networks.called(
             f"The discriminator {self.discriminator.name!r}", self.judge, self.shown_spec, condition
         )

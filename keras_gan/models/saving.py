@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import inspect
 import math
 import tempfile
 import warnings
@@ -155,7 +156,8 @@ class Saving(keras.Model):
 
     def get_config(self) -> Config:
         """Return what the constructor was called with, serialized."""
-        names = ("generator", "discriminator", "prior", *self._own)
+        taken = inspect.signature(type(self)).parameters  # a subclass may leave out the prior
+        names = [n for n in ("generator", "discriminator", "prior", *self._own) if n in taken]
         parts = {n: keras.saving.serialize_keras_object(getattr(self, n)) for n in names}
         return {**parts, "seed": self.seed, "name": self.name}
 

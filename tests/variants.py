@@ -1,0 +1,278 @@
+"""Games beyond two networks of one input each, as users write them, on images of 4 × 4.
+
+Each is played by `test_variants.py`, and, from the same point, by `ten_steps.py` on other backends and by
+`replicas/game.py` on two devices.
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+import keras_gan as kg
+
+CLASSES, LATENTS, SHAPE = 5, 4, (4, 4, 1)
+# Statistics of a batch that replicas share, of which other backends see the whole.
+SHARED = {"synchronized": True} if keras.backend.backend() == "tensorflow" else {}
+_register = keras.saving.register_keras_serializable(package="variants")
+
+
+# What users write.
+
+
+@_register
+class Inferring(kg.GAN):
+    """BiGAN (Donahue, Krähenbühl, Darrell, 2016): D tells (x, E(x)) from (G(z), z), and E plays with G."""
+
+    needs_real = True
+
+    def __init__(self, generator, discriminator, encoder, prior="normal", seed=None, name=None):
+        super().__init__(generator, discriminator, prior, seed, name, encoder=encoder)
+
+    @property
+    def teams(self):
+        return {"d": [self.discriminator], "g": [self.generator, self.encoder]}
+
+    def present(self, x, latents, condition, training):
+        codes = ops.cast(self.encoder(x, training=training), "float32")
+        return (x, codes), (self.make(latents, condition, training), latents)
+
+    def generator_loss(self, play):
+        return self.loss(
+            "discriminator", play.fake_output, play.real_output, play.fake_weight, play.real_weight
+        )
+
+
+@_register
+class Translating(kg.GAN):
+    """CycleGAN (Zhu, Park, Isola, Efros, 2017): G makes b of a, `back` makes a of b, and each has a judge."""
+
+    def __init__(self, generator, discriminator, back, back_discriminator, seed=None, name=None):
+        others = {"back": back, "back_discriminator": back_discriminator}
+        super().__init__(generator, discriminator, None, seed, name, **others)
+
+    @property
+    def teams(self):
+        judges = [self.discriminator, self.back_discriminator]
+        return {"d": judges, "g": [self.generator, self.back]}
+
+    def present(self, x, latents, condition, training):
+        made = {"a": self.back(x, training=training), "b": self.generator(condition, training=training)}
+        return {"a": condition, "b": x}, {k: ops.cast(v, "float32") for k, v in made.items()}
+
+    def judge(self, samples, condition=None, training=False, network=None):
+        judges = {"a": self.back_discriminator, "b": self.discriminator}
+        return {k: ops.cast(judge(samples[k], training=training), "float32") for k, judge in judges.items()}
+
+
+@_register
+class CycleConsistency(kg.terms.Term):
+    """E|F(G(a)) − a| + E|G(F(b)) − b|."""
+
+    players = ("generator",)
+
+    def build(self, gan):
+        self._forward, self._back = gan.generator, gan.back
+        return []
+
+    def call(self, play):
+        there = self._back(play.fake["b"], training=play.training)
+        back = self._forward(play.fake["a"], training=play.training)
+        pairs = [(there, play.real["a"]), (back, play.real["b"])]
+        return sum(play.mean_real(ops.abs(ops.cast(made, "float32") - real)) for made, real in pairs)
+
+
+@_register
+class AuxiliaryClasses(kg.terms.Term):
+    """AC-GAN (Odena, Olah, Shlens, 2016): D names the class of both halves, G is to be named right."""
+
+    players = ("discriminator", "generator")
+
+    def call(self, play):
+        def loss(output):
+            logits = ops.log_softmax(output["classes"], axis=-1)
+            return -ops.sum(ops.one_hot(play.condition, CLASSES) * logits, axis=-1)
+
+        fake = play.mean_fake(loss(play.fake_output))
+        return fake if play.player == "generator" else fake + play.mean_real(loss(play.real_output))
+
+
+@_register
+class LatentRegression(kg.terms.Term):
+    """E‖R(G(z)) − z‖², by a network R that G's player trains."""
+
+    players = ("generator",)
+
+    def __init__(self, recogniser, weight=1.0, interval=1, name=None):
+        super().__init__(weight, interval, name, networks=[recogniser])
+        self.recogniser = recogniser
+
+    def call(self, play):
+        codes = ops.cast(self.recogniser(play.fake, training=play.training), "float32")
+        return play.mean_fake(ops.square(codes - play.latents))
+
+    def get_config(self):
+        return {"recogniser": self.recogniser, **super().get_config()}
+
+
+# Networks.
+
+
+def made(inputs, outputs, name, activation=None, batch_norm=False, dropout=0.0):
+    """A network of a hidden layer, which joins whatever inputs there are."""
+    parts = []
+    for tensor in keras.tree.flatten(inputs):
+        if "int" in tensor.dtype:
+            tensor = layers.Embedding(CLASSES, 3)(tensor)
+        parts.append(layers.Flatten()(tensor))
+    x = layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    x = layers.Dense(12, "tanh", name=f"{name}_hidden", use_bias=not batch_norm)(x)
+    x = layers.BatchNormalization(**SHARED)(x) if batch_norm else x
+    x = layers.Dropout(dropout, seed=3)(x) if dropout else x
+    if isinstance(outputs, dict):
+        heads = {key: layers.Dense(size, dtype="float32")(x) for key, size in outputs.items()}
+        return keras.Model(inputs, heads, name=name)
+    x = layers.Dense(int(np.prod(outputs)), activation, dtype="float32")(x)
+    return keras.Model(inputs, layers.Reshape(outputs, dtype="float32")(x), name=name)
+
+
+def image(name="image"):
+    return keras.Input(SHAPE, name=name)
+
+
+def latents(name="noise"):
+    return keras.Input((LATENTS,), name=name)
+
+
+def label():
+    return keras.Input((), dtype="int32", name="label")
+
+
+def angle():
+    return keras.Input((2,), name="angle")
+
+
+def generator(*conditions, named=False, **options):
+    inputs = [latents(), *conditions]
+    return made(_inputs(inputs, named), SHAPE, "g", "sigmoid", **options)
+
+
+def discriminator(*conditions, named=False, outputs=(1,), **options):
+    return made(_inputs([image(), *conditions], named), outputs, "d", **options)
+
+
+def _inputs(inputs, named):
+    if named:
+        return {tensor.name: tensor for tensor in inputs}
+    return inputs if len(inputs) > 1 else inputs[0]
+
+
+# The games: a function of the prior that returns a GAN, arguments of `compile`, and the data of a batch.
+
+
+def two_conditions(prior):
+    return kg.GAN(generator(label(), angle()), discriminator(label(), angle()), prior, seed=0)
+
+
+def named(prior):
+    parts = [generator(label(), angle(), named=True), discriminator(label(), angle(), named=True)]
+    return kg.GAN(*parts, prior, seed=0)
+
+
+def pairs(prior, **options):
+    judge = made([image(), latents("code")], (1,), "d")
+    encoder = made(image(), (LATENTS,), "e", **options)
+    return Inferring(generator(**options), judge, encoder, prior, seed=0)
+
+
+def team(prior):
+    return pairs(prior, batch_norm=True, dropout=0.2)
+
+
+def recognised(prior):
+    return kg.GAN(generator(), discriminator(), prior, seed=0)
+
+
+def four(prior):
+    nets = [made(image(), SHAPE, "g", "sigmoid"), discriminator(outputs=(2, 2, 1))]
+    return Translating(*nets, made(image(), SHAPE, "f", "sigmoid"), made(image(), (1,), "c"), seed=0)
+
+
+def heads(prior):
+    judge = discriminator(outputs={"logits": 1, "classes": CLASSES})
+    return kg.GAN(generator(label()), judge, prior, seed=0)
+
+
+def scales(prior):
+    judge = discriminator(outputs={"coarse": 1, "fine": 4})
+    return kg.GAN(generator(), judge, prior, seed=0)
+
+
+def rows(number, seed=1):
+    """Return images, labels, vectors and other images, of so many rows."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, CLASSES, number)
+    bright = rng.uniform(size=(number, *SHAPE)) * (labels[:, None, None, None] + 1) / CLASSES
+    others = rng.uniform(size=(number, *SHAPE))
+    return {
+        "image": bright.astype("float32"),
+        "label": labels.astype("int32"),
+        "angle": rng.normal(size=(number, 2)).astype("float32"),
+        "other": others.astype("float32"),
+    }
+
+
+def alone(data):
+    return data["image"], None
+
+
+GAMES = {
+    "two_conditions": (two_conditions, dict, lambda d: (d["image"], (d["label"], d["angle"]))),
+    "named": (
+        named,
+        lambda: {"share_fakes": True, "discriminator_steps": 2},
+        lambda d: ({k: d[k] for k in ("image", "label", "angle")}, None),
+    ),
+    "pairs": (pairs, lambda: {"loss": "wasserstein", "terms": ["gradient_penalty"]}, alone),
+    "team": (
+        team,
+        lambda: {"discriminator_steps": 2, "average_decay": 0.9, "gradient_norms": True},
+        alone,
+    ),
+    "recognised": (
+        recognised,
+        lambda: {"terms": [LatentRegression(made(image(), (LATENTS,), "r", batch_norm=True), 0.5)]},
+        alone,
+    ),
+    "four": (
+        four,
+        lambda: {"terms": [CycleConsistency(10.0)], "loss": "least_squares", "average_decay": 0.9},
+        lambda d: (d["image"], d["other"]),
+    ),
+    "heads": (heads, lambda: {"terms": [AuxiliaryClasses(0.5)]}, lambda d: (d["image"], d["label"])),
+    "scales": (scales, lambda: {"terms": [kg.terms.R1(0.5)], "update": "simultaneous"}, alone),
+}
+
+
+def game(name, prior="normal", **compile_arguments):
+    """Return a compiled game, the same at each call."""
+    keras.utils.set_random_seed(0)
+    make, arguments, _ = GAMES[name]
+    return compiled(make(prior), {**arguments(), **compile_arguments})
+
+
+def compiled(gan, arguments):
+    # A large epsilon: where gradients almost vanish, Adam would make steps of their rounding.
+    d = keras.optimizers.Adam(1e-2, epsilon=1e-3)
+    gan.compile(d, keras.optimizers.SGD(0.05, momentum=0.9), **arguments)
+    return gan
+
+
+def data(name, number=40, seed=1):
+    """Return what `fit` takes, `(x, y)`."""
+    return GAMES[name][2](rows(number, seed))
+
+
+def condition(name, number):
+    """Return conditions of so many samples, or None."""
+    x, y = data(name, number)
+    return {k: x[k] for k in ("label", "angle")} if isinstance(x, dict) else y
