@@ -92,6 +92,11 @@ class DataSpec:
             lambda leaf: _cleaned(leaf, flaws) if _is_float(leaf) else leaf, self._labelled(condition)
         )
         if weight is not None:
+            if tuple(weight.shape[1:]) not in [(), (1,)]:
+                raise ValueError(
+                    "`sample_weight` weighs rows: an array of one number for each. Received the shape "
+                    f"{tuple(weight.shape)}."
+                )
             weight = _cleaned(ops.reshape(ops.cast(weight, "float32"), (-1,)), flaws)
         batch = Batch(x, condition, weight, k)
         if k > 1:  # a remainder is left out
@@ -106,6 +111,8 @@ class DataSpec:
             ValueError: there is no telling them apart.
         """
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        # Keras repeats the weights for each entry of a structure of labels.
+        weight = next(iter(structures.leaves(weight)), None)
         y = None if getattr(y, "shape", (1,))[-1:] == (0,) else y  # see `with_labels`
         if isinstance(x, Mapping) and not (isinstance(self.x, Mapping) and set(x) == set(self.x)):
             return *self._of_dict(x, y), weight

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from games import Adam64, Once, long_game, one_weight_each, sgd, sigmoid, weights
+from keras import layers, ops
 
 import keras_gan as kg
 
@@ -306,3 +307,18 @@ def test_dirac_trajectories_of_the_other_rules_agree_with_float64(rule):
     play(gan, 50)
     theta, psi = weights(gan)
     assert (psi, theta) == pytest.approx(tuple(w), rel=1e-5, abs=1e-8)
+
+
+def test_adam_of_an_embedding_whose_labels_stand_in_a_batch_twice():
+    """The gradient of a row is the sum over its labels, and Adam squares the sum."""
+    embedding = layers.Embedding(3, 1, embeddings_initializer="zeros")
+    network = keras.Sequential([keras.Input((), dtype="int32"), embedding])
+    player = kg.models.Player([network], keras.optimizers.Adam(0.1))
+    labels, slopes = ops.convert_to_tensor([0, 0, 1]), ops.convert_to_tensor([[1.0], [3.0], [-2.0]])
+    rows, expected = [Adam64(0.1) for _ in range(3)], np.zeros(3)
+    for power in (1, 2):  # two steps, along other gradients
+        kg.updates.descend(lambda p=power: ([ops.sum(slopes**p * network(labels))], {}), [player])
+        gradients = [1.0 + 3.0**power, (-2.0) ** power, 0.0]
+        expected -= [adam.step(g) for adam, g in zip(rows, gradients, strict=True)]
+    got = ops.convert_to_numpy(embedding.embeddings)[:, 0]
+    np.testing.assert_allclose(got, expected, rtol=1e-5)

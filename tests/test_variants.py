@@ -1,5 +1,11 @@
 """Games of more than two networks, and of several inputs and outputs, through all that a GAN does."""
 
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -11,6 +17,7 @@ import keras_gan as kg
 from keras_gan import structures
 
 NAMES = list(variants.GAMES)
+PROGRAM = pathlib.Path(__file__).parent / "play_variants.py"
 
 
 def state(gan):
@@ -24,8 +31,12 @@ def assert_same(gan, other):
 
 
 def train(gan, name, **options):
-    x, y = variants.data(name)
-    return gan.fit(x, y, batch_size=20, verbose=0, shuffle=False, **options).history
+    given = {**variants.data(name), **options}
+    return gan.fit(**given, batch_size=20, verbose=0, shuffle=False).history
+
+
+def averaged(gan):
+    return gan.average is not None
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -34,13 +45,14 @@ def trained(request):
     name = request.param
     gan = variants.game(name)
     before = state(gan)
-    x, y = variants.data(name, 20, seed=2)
-    history = train(gan, name, validation_data=(x,) if y is None else (x, y))
+    given = variants.data(name, 20, seed=2)
+    validation = (given["x"], given.get("y"), given.get("sample_weight"))
+    history = train(gan, name, validation_data=validation)
     return name, gan, before, history
 
 
 def test_all_networks_move(trained):
-    name, gan, before, history = trained
+    _, gan, before, history = trained
     for values in history.values():
         assert np.isfinite(values).all()
     for player in gan.players:
@@ -68,13 +80,11 @@ def test_file_with_nothing_passed(trained, tmp_path):
 def test_generate_and_sample_grid(trained, tmp_path):
     name, gan, _, _ = trained
     condition = variants.condition(name, 9)
-    samples = gan.generate(9, seed=1, condition=condition, averaged=gan.average is not None)
+    samples = gan.generate(9, seed=1, condition=condition, averaged=averaged(gan))
     assert samples.shape == (9, *variants.SHAPE)
-    few = structures.cut(condition, 0, 4) if condition is not None else None
-    averaged = gan.average is not None
-    np.testing.assert_allclose(
-        gan.generate(4, seed=1, condition=few, averaged=averaged), samples[:4], atol=1e-6
-    )
+    few = structures.cut(condition, 0, 4)
+    first = gan.generate(4, seed=1, condition=few, averaged=averaged(gan))
+    np.testing.assert_allclose(first, samples[:4], atol=1e-6)
     grid = kg.callbacks.SampleGrid(tmp_path, rows=3, columns=3, condition=condition)
     grid.set_model(gan)
     grid.set_params({"epochs": 1})
@@ -87,11 +97,11 @@ def test_generate_and_sample_grid(trained, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_mixed_float16(name):
     """Losses are nearly those of float32, and every player has a loss scale of its own."""
-    x, y = variants.data(name)
-    expected = variants.game(name).test_on_batch(x, y, return_dict=True)
+    given = variants.data(name)
+    expected = variants.game(name).test_on_batch(**given, return_dict=True)
     keras.config.set_dtype_policy("mixed_float16")
     gan = variants.game(name)
-    losses = gan.test_on_batch(x, y, return_dict=True)
+    losses = gan.test_on_batch(**given, return_dict=True)
     for key, value in expected.items():
         np.testing.assert_allclose(losses[key], value, rtol=0.02, atol=0.01, err_msg=key)
     history = train(gan, name, epochs=2)
@@ -100,3 +110,170 @@ def test_mixed_float16(name):
         assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         assert ops.convert_to_numpy(optimizer.iterations) > 0
     assert gan.generate(3, condition=variants.condition(name, 3)).dtype == np.float32
+
+
+# What the signatures take, by the names of the networks' inputs where they have names.
+CONDITIONS = {
+    "two_conditions": ["label", "angle"],
+    "named": ["angle", "label"],
+    "four": ["condition"],
+    "heads": ["condition"],
+}
+SHOWN = {
+    "pairs": ["samples_0", "samples_1"],
+    "team": ["samples_0", "samples_1"],
+    "four": ["samples_a", "samples_b"],
+}
+LOGITS = {"four": ["logits_a", "logits_b"], "scales": ["logits_coarse", "logits_fine"]}
+
+
+@pytest.mark.tensorflow
+def test_export(trained, tmp_path):
+    import tensorflow as tf
+
+    name, gan, _, _ = trained
+    path = kg.export_savedmodel(gan, tmp_path / "model", averaged=averaged(gan))
+    run = tf.saved_model.load(str(path)).signatures
+    condition = variants.condition(name, 3)
+    names = CONDITIONS.get(name, [])
+    leaves = dict(zip(names, structures.leaves(condition), strict=True))
+    leaves = {key: tf.constant(leaf) for key, leaf in leaves.items()}
+    if name == "four":
+        assert sorted(run) == ["discriminate", *(f"generate{form}" for form in ("", "_png", "_uint8")),
+                               "serving_default"]  # fmt: skip
+        samples = run["generate"](**leaves)["samples"]
+        expected = gan.generate(3, condition=condition, averaged=True)
+    else:
+        drawn = run["sample"](number=tf.constant(3, tf.int64), seed=tf.constant(7, tf.int64), **leaves)
+        samples = run["generate"](latents=drawn["latents"], **leaves)["samples"]
+        np.testing.assert_array_equal(drawn["samples"], samples)
+        expected = gan.generate(3, seed=7, condition=condition, averaged=averaged(gan))
+    np.testing.assert_allclose(samples, expected, atol=2e-6)
+    inputs = run["discriminate"].structured_input_signature[1]
+    shown = SHOWN.get(name, ["samples"])
+    assert set(shown) <= set(inputs) <= {*shown, *names}
+    parts = {key: tf.zeros([3, *spec.shape[1:]]) for key, spec in inputs.items() if key in shown}
+    judged = run["discriminate"](**parts, **leaves)
+    wanted = LOGITS.get(name, ["logits"])
+    assert sorted(judged) == sorted(
+        [*wanted, *(key.replace("logits", "probabilities") for key in wanted)]
+    )
+    assert all(np.isfinite(value).all() for value in judged.values())
+    if name in ("two_conditions", "named", "heads"):
+        key = "label" if "label" in leaves else "condition"
+        leaves[key] = tf.constant([0, 5, 1], leaves[key].dtype)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"`{key}` is a class in \[0, 5\)"):
+            run["generate"](latents=drawn["latents"], **leaves)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tuner(name, tmp_path):
+    """A search makes each trial's networks anew, those of terms too, and gives back the best."""
+    import keras_tuner
+
+    _, arguments, _ = variants.GAMES[name]
+    settings = {
+        key: value for key, value in arguments().items() if key not in ("loss", "discriminator_steps")
+    }
+    terms = settings.pop("terms", [])
+    hp = keras_tuner.HyperParameters()
+    hp.Fixed("loss", arguments().get("loss", "non_saturating"))
+    hp.Fixed("discriminator_steps", arguments().get("discriminator_steps", 1))
+    space = kg.tuner.GANHyperModel(
+        lambda latent_size, width: variants.GAMES[name][0]("normal"),
+        terms=[term if isinstance(term, kg.terms.Term) else kg.terms.get(term) for term in terms],
+        run_eagerly=True,
+        **settings,
+    )
+    given = variants.data(name)
+    validation = (given["x"], given.get("y"), given.get("sample_weight"))
+    tuner = keras_tuner.RandomSearch(
+        space,
+        keras_tuner.Objective("val_g_loss", "min"),
+        max_trials=2,
+        seed=0,
+        hyperparameters=hp,
+        directory=tmp_path,
+        project_name=name,
+    )
+    tuner.search(**given, validation_data=validation, batch_size=20, epochs=1, verbose=0)
+    trials = list(tuner.oracle.trials.values())
+    assert [trial.status for trial in trials] == ["COMPLETED"] * 2
+    best = tuner.get_best_models()[0]
+    score = min(trial.score for trial in trials)
+    again = best.evaluate(given["x"], given.get("y"), sample_weight=given.get("sample_weight"),
+                          batch_size=20, verbose=0, return_dict=True)  # fmt: skip
+    assert len(best.term_networks) == len([t for t in terms if getattr(t, "networks", [])])
+    assert np.isfinite([score, again["g_loss"]]).all()
+
+
+def program(*arguments, backend=BACKEND):
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.Popen([sys.executable, str(PROGRAM), *map(str, arguments)], env=environment)
+
+
+def assert_close(one, other, tolerance):
+    with np.load(one) as a, np.load(other) as b:
+        assert len(a.files) == len(b.files) > 20
+        for left, right in zip(a.files, b.files, strict=True):
+            np.testing.assert_allclose(a[left], b[right], atol=tolerance, rtol=tolerance, err_msg=left)
+
+
+OTHERS = sorted({"tensorflow", "jax", "torch"} - {BACKEND})
+
+
+@pytest.fixture(scope="module")
+def on_backends(tmp_path_factory):
+    """Return a folder for each backend, which all began from the files that this one made."""
+    made = tmp_path_factory.mktemp("made")
+    for name in NAMES:
+        variants.noiseless(name).save(made / f"{name}.keras")
+    folders = {backend: tmp_path_factory.mktemp(backend) for backend in (BACKEND, *OTHERS)}
+    running = [program("steps", made, folder, backend=backend) for backend, folder in folders.items()]
+    assert [process.wait(300) for process in running] == [0, 0, 0]
+    return folders
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("other", OTHERS)
+def test_ten_steps_agree_on_all_backends(name, other, on_backends):
+    mine, theirs = (on_backends[backend] / f"{name}.npz" for backend in (BACKEND, other))
+    assert_close(mine, theirs, 1e-5)
+    gan = keras.models.load_model(on_backends[other] / f"{name}.keras")
+    with np.load(theirs) as file:
+        for key, value in enumerate(variants.everything(gan)):
+            np.testing.assert_array_equal(value, file[f"arr_{key}"])
+
+
+@pytest.fixture(scope="module")
+def on_two_devices(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("devices")
+    assert program("devices", folder).wait(300) == 0
+    return folder
+
+
+@pytest.mark.tensorflow
+@pytest.mark.jax
+@pytest.mark.parametrize("name", NAMES)
+def test_two_devices_play_as_one(name, on_two_devices, tmp_path):
+    gan = variants.noiseless(name, discriminator_steps=1)
+    history = train(gan, name)
+    np.savez(tmp_path / "one.npz", *variants.everything(gan), **history)
+    assert_close(tmp_path / "one.npz", on_two_devices / f"{name}.npz", 1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_killed_run_ends_as_an_undisturbed_one(name, tmp_path):
+    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    for folder in (killed, undisturbed):
+        folder.mkdir()
+    (undisturbed / "dead").touch()
+    running = [program("killed", folder, name) for folder in (killed, undisturbed)]
+    assert [process.wait(300) for process in running] == [-signal.SIGKILL, 0]
+    assert program("killed", killed, name).wait(300) == 0
+    ends = [keras.models.load_model(folder / "gan.keras") for folder in (killed, undisturbed)]
+    assert_same(*ends)
+    with np.load(killed / "history.npz") as a, np.load(undisturbed / "history.npz") as b:
+        for key in b.files:
+            np.testing.assert_array_equal(a[key], b[key])

@@ -1,7 +1,6 @@
 """Games beyond two networks of one input each, as users write them, on images of 4 × 4.
 
-Each is played by `test_variants.py`, and, from the same point, by `ten_steps.py` on other backends and by
-`replicas/game.py` on two devices.
+`test_variants.py` plays them, and `play_variants.py` on other backends, on two devices, and killed.
 """
 
 import keras
@@ -21,7 +20,7 @@ _register = keras.saving.register_keras_serializable(package="variants")
 
 @_register
 class Inferring(kg.GAN):
-    """BiGAN (Donahue, Krähenbühl, Darrell, 2016): D tells (x, E(x)) from (G(z), z), and E plays with G."""
+    """BiGAN (Donahue, Krähenbühl, Darrell, 2016): D tells (x, E(x)) from (G(z), z)."""
 
     needs_real = True
 
@@ -44,7 +43,7 @@ class Inferring(kg.GAN):
 
 @_register
 class Translating(kg.GAN):
-    """CycleGAN (Zhu, Park, Isola, Efros, 2017): G makes b of a, `back` makes a of b, and each has a judge."""
+    """CycleGAN (Zhu, Park, Isola, Efros, 2017): G makes b of a, and `back` a of b."""
 
     def __init__(self, generator, discriminator, back, back_discriminator, seed=None, name=None):
         others = {"back": back, "back_discriminator": back_discriminator}
@@ -61,7 +60,9 @@ class Translating(kg.GAN):
 
     def judge(self, samples, condition=None, training=False, network=None):
         judges = {"a": self.back_discriminator, "b": self.discriminator}
-        return {k: ops.cast(judge(samples[k], training=training), "float32") for k, judge in judges.items()}
+        return {
+            k: ops.cast(judge(samples[k], training=training), "float32") for k, judge in judges.items()
+        }
 
 
 @_register
@@ -208,7 +209,7 @@ def scales(prior):
 
 
 def rows(number, seed=1):
-    """Return images, labels, vectors and other images, of so many rows."""
+    """Return images, labels, vectors, other images and weights, of so many rows."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, CLASSES, number)
     bright = rng.uniform(size=(number, *SHAPE)) * (labels[:, None, None, None] + 1) / CLASSES
@@ -218,21 +219,30 @@ def rows(number, seed=1):
         "label": labels.astype("int32"),
         "angle": rng.normal(size=(number, 2)).astype("float32"),
         "other": others.astype("float32"),
+        "weight": rng.uniform(size=number).astype("float32"),
     }
 
 
 def alone(data):
-    return data["image"], None
+    return {"x": data["image"]}
 
 
 GAMES = {
-    "two_conditions": (two_conditions, dict, lambda d: (d["image"], (d["label"], d["angle"]))),
+    "two_conditions": (
+        two_conditions,
+        dict,
+        lambda d: {"x": d["image"], "y": (d["label"], d["angle"]), "sample_weight": d["weight"]},
+    ),
     "named": (
         named,
         lambda: {"share_fakes": True, "discriminator_steps": 2},
-        lambda d: ({k: d[k] for k in ("image", "label", "angle")}, None),
+        lambda d: {"x": {key: d[key] for key in ("image", "label", "angle")}},
     ),
-    "pairs": (pairs, lambda: {"loss": "wasserstein", "terms": ["gradient_penalty"]}, alone),
+    "pairs": (
+        pairs,
+        lambda: {"loss": "wasserstein", "terms": ["gradient_penalty"]},
+        lambda d: {"x": d["image"], "sample_weight": d["weight"]},
+    ),
     "team": (
         team,
         lambda: {"discriminator_steps": 2, "average_decay": 0.9, "gradient_norms": True},
@@ -246,9 +256,13 @@ GAMES = {
     "four": (
         four,
         lambda: {"terms": [CycleConsistency(10.0)], "loss": "least_squares", "average_decay": 0.9},
-        lambda d: (d["image"], d["other"]),
+        lambda d: {"x": d["image"], "y": d["other"]},
     ),
-    "heads": (heads, lambda: {"terms": [AuxiliaryClasses(0.5)]}, lambda d: (d["image"], d["label"])),
+    "heads": (
+        heads,
+        lambda: {"terms": [AuxiliaryClasses(0.5)]},
+        lambda d: {"x": d["image"], "y": d["label"]},
+    ),
     "scales": (scales, lambda: {"terms": [kg.terms.R1(0.5)], "update": "simultaneous"}, alone),
 }
 
@@ -268,11 +282,58 @@ def compiled(gan, arguments):
 
 
 def data(name, number=40, seed=1):
-    """Return what `fit` takes, `(x, y)`."""
+    """Return what `fit` takes."""
     return GAMES[name][2](rows(number, seed))
 
 
 def condition(name, number):
     """Return conditions of so many samples, or None."""
-    x, y = data(name, number)
-    return {k: x[k] for k in ("label", "angle")} if isinstance(x, dict) else y
+    given = data(name, number)
+    if isinstance(given["x"], dict):
+        return {key: given["x"][key] for key in ("label", "angle")}
+    return given.get("y")
+
+
+# Without noise of their own, for comparisons of backends and of devices.
+
+
+@_register
+class Table(kg.priors.Prior):
+    """Latents that are the same rows of a table, on all backends, however many replicas share them."""
+
+    def draw(self, shape, key):
+        table = np.random.default_rng(2).normal(size=(64, *shape[1:])).astype("float32")
+        first = 0
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            context = tf.distribute.get_replica_context()
+            if context is not None and context.num_replicas_in_sync > 1:
+                first = context.replica_id_in_sync_group * shape[0]
+        return ops.convert_to_tensor(table)[first : first + shape[0]]
+
+
+@_register
+class HalfWay(kg.terms.GradientPenalty):
+    """A gradient penalty in the middle between real and fake examples."""
+
+    def _uniform(self, shape):
+        return 0.5 * ops.ones(shape)
+
+
+def noiseless(name, **compile_arguments):
+    """Return a compiled game that draws nothing at random."""
+    keras.utils.set_random_seed(0)
+    make, arguments, _ = GAMES[name]
+    arguments = {**arguments(), **compile_arguments}
+    if name == "pairs":
+        arguments["terms"] = [HalfWay()]
+    gan = pairs(Table(), batch_norm=True) if name == "team" else make(Table())
+    return compiled(gan, arguments)
+
+
+def everything(gan):
+    """Return all that a file keeps, but for seeds, in float64."""
+    seeds = [id(seed) for seed in gan.seeds]
+    variables = [v for v in [*gan.variables, *gan.optimizer.variables] if id(v) not in seeds]
+    return [np.asarray(ops.convert_to_numpy(v), "float64") for v in variables]

@@ -90,18 +90,18 @@ def gradients(
             pairs = zip(optimizers, losses, strict=True)
             scaled = [optimizer.scale_loss(loss / replicas) for optimizer, loss in pairs]
     grads = [tape.gradient(loss, group) for loss, group in zip(scaled, sources, strict=True)]
+    # Of the sparse gradient of an embedding, Keras' optimizers would square the rows of a label that a
+    # batch holds twice one by one, instead of their sum: Adam would take other steps than elsewhere.
+    grads = [[g if g is None else tf.convert_to_tensor(g) for g in group] for group in grads]
     if optimizers is None:
-        # Optimizers take the sparse gradients of embeddings; whoever computes with them does not.
-        grads = [
-            [g if g is None else replica_mean(tf.convert_to_tensor(g)) for g in group] for group in grads
-        ]
+        grads = [[g if g is None else replica_mean(g) for g in group] for group in grads]
     return grads, losses, extras
 
 
 def whole_gradients(optimizer: keras.optimizers.Optimizer, grads: Sequence[Tensor]) -> list[Tensor]:
     """Return what `gradients(..., optimizers)` gave, of the whole batch and without the loss scale."""
     scale = optimizer.scale_loss(1.0 / tf.distribute.get_strategy().num_replicas_in_sync)
-    return [replica_mean(tf.convert_to_tensor(g) / tf.cast(scale, g.dtype)) for g in grads]
+    return [replica_mean(g / tf.cast(scale, g.dtype)) for g in grads]
 
 
 def apply(
@@ -116,7 +116,7 @@ def apply(
     """
     fuse = fuse and tf.inside_function() and not tf.distribute.has_strategy()
     fuse = fuse and sum(math.prod(v.shape) for v in variables) >= _WORTH_FUSING
-    if not fuse or any(isinstance(g, tf.IndexedSlices) for g in grads):
+    if not fuse:
         optimizer.apply(grads, variables)
         return
     tf.function(lambda: optimizer.apply(grads, variables), autograph=False, jit_compile=True)()
