@@ -1,7 +1,7 @@
 """What a GAN is given: batches of examples, conditions and weights, and what it is asked to draw."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_gan import backend, inputs, structures
 from keras_gan.inputs import Part, compatible
-from keras_gan.types import Array, Game, Structure, Tensor
+from keras_gan.types import Array, Structure, Tensor
 
 
 class Batch(NamedTuple):
@@ -38,8 +38,11 @@ class Batch(NamedTuple):
         if (start, stop) == (0, self.k):
             return self
         m = self.rows // self.k
-        fields = [structures.cut(field, start * m, stop * m) for field in self[:3]]
-        return Batch(*fields, stop - start)
+        return self._rows(start * m, stop * m, stop - start)
+
+    def _rows(self, start, stop, k):
+        x, condition, weight = (structures.cut(field, start, stop) for field in self[:3])
+        return Batch(x, condition, weight, k)
 
     @property
     def last(self) -> "Batch":
@@ -100,8 +103,7 @@ class DataSpec:
             weight = _cleaned(ops.reshape(ops.cast(weight, "float32"), (-1,)), flaws)
         batch = Batch(x, condition, weight, k)
         if k > 1:  # a remainder is left out
-            rows = batch.rows // k * k
-            batch = Batch(*(structures.cut(field, 0, rows) for field in batch[:3]), k)
+            batch = batch._rows(0, batch.rows // k * k, k)
         return batch, sum(ops.cast(flaw, "float32") for flaw in flaws)
 
     def parts(self, data: Any) -> tuple[Structure, Structure, Any]:
@@ -150,7 +152,7 @@ class DataSpec:
             missing = [name for name in self.condition_names if name not in y]
             if missing and not (len(wanted) == len(y) == 1):
                 raise ValueError(
-                    f"The data's conditions must have the names that the networks take them by. Expected "
+                    "The data's conditions must have the names that the networks take them by. Expected "
                     f"{self.condition_names}, received {sorted(y)}."
                 )
             given = list(y.values()) if missing else [y[name] for name in self.condition_names]
@@ -379,71 +381,3 @@ def as_latents(latents: Array, spec: Any) -> Tensor:
             "are not."
         )
     return ops.convert_to_tensor(latents)
-
-
-def with_labels(x: Any, y: Any, sample_weight: Any) -> Any:
-    """Return `y`, or labels of no numbers if there are weights alone, which Keras would leave out."""
-    if y is not None or sample_weight is None or hasattr(x, "element_spec"):
-        return y
-    return np.zeros((len(structures.leaves(x)[0]), 0), "float32")
-
-
-def watched(gan: Game, x: Any, y: Any) -> Any:
-    """Return what `fit` trains on, with labels that are checked before a step sees them.
-
-    Arrays are checked at once; other data by the step itself, or here where it cannot.
-
-    Args:
-        gan: `kg.GAN`.
-        x: what `fit` trains on.
-        y: labels, if `x` is an array or a structure of arrays.
-
-    Raises:
-        ValueError: a label is in no class.
-    """
-    data = gan.data_spec
-    if not any(data.classes):
-        return x
-    if hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple)):
-        data.check_labels((x, y))
-    elif not backend.unchecked_labels(gan):
-        return x
-    elif isinstance(x, keras.utils.PyDataset):
-        return Checked(x, data.check_labels)
-    elif hasattr(x, "element_spec"):
-        return x.map(lambda *element: data.asserted(element))
-    elif hasattr(x, "__next__"):
-        return _checked(x, data.check_labels)
-    return x
-
-
-def _checked(batches, check):
-    for batch in batches:
-        check(batch)
-        yield batch
-
-
-class Checked(keras.utils.PyDataset):
-    """A `keras.utils.PyDataset` each of whose batches is checked when it is read."""
-
-    def __init__(self, dataset: keras.utils.PyDataset, check: Callable[[Any], None]) -> None:
-        super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
-        self._dataset, self._check = dataset, check
-
-    def __getitem__(self, index: int) -> Any:
-        batch = self._dataset[index]
-        self._check(batch)
-        return batch
-
-    @property
-    def num_batches(self) -> int | None:
-        """Number of batches, None if there is no end of them."""
-        return self._dataset.num_batches
-
-    def on_epoch_begin(self) -> None:
-        """See base class."""
-        self._dataset.on_epoch_begin()
-
-    def on_epoch_end(self) -> None:
-        """See base class."""
-        self._dataset.on_epoch_end()

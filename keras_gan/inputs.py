@@ -1,7 +1,8 @@
 """How networks take their inputs: in which order, under which names, of which shapes and classes.
 
-A network of several inputs takes a list, `[latents, *conditions]` or `[samples, *conditions]`, or a dict of
-named inputs. Parts that have names are matched by them; what has none takes the input that its shape fits.
+A network of several inputs takes a list, `[latents, *conditions]` or `[samples, *conditions]`, or a
+dict of named inputs. Parts that have names are matched by them; a part without a name takes the only
+input that its shape fits.
 """
 
 import itertools
@@ -22,7 +23,7 @@ class Part(NamedTuple):
 
 
 def specs(network: keras.Model) -> Structure:
-    """Return what a network takes, as a `keras.KerasTensor` or a structure of them; None if not built."""
+    """Return what a network takes: a `keras.KerasTensor`, a structure of them, or None if not built."""
     if getattr(network, "inputs", None):
         inputs = network.inputs if isinstance(network, keras.Sequential) else network.input
         return structures.of_one(inputs)
@@ -192,7 +193,7 @@ _PASSING = ("Cast", "ExpandDims", "Flatten", "Identity", "Reshape", "Squeeze")
 def numbers_of_classes(
     networks: Iterable[keras.Model], first: Sequence[Structure], condition: Structure
 ) -> list[int | None]:
-    """Return, for each leaf of a condition, how many classes the networks know; None if they say nothing.
+    """Return how many classes the networks know of each leaf of a condition, None if they do not say.
 
     What an `Embedding`, a one-hot encoding or `ops.one_hot` takes directly from an input is a class.
 

@@ -36,8 +36,9 @@ def mean(values: Tensor, weight: Tensor | None = None, axis: int | None = None) 
     if weight is not None:
         if not len(values.shape):
             raise ValueError(
-                "`sample_weight` weighs the rows of a batch, and one number has none. Expected a loss or a "
-                "term that takes the mean of a number for each row by `kg.losses.mean(values, weight)`."
+                "`sample_weight` weighs the rows of a batch, and one number has none. Expected a loss "
+                "or a term that takes the mean of a number for each row, by "
+                "`kg.losses.mean(values, weight)`."
             )
         values = values * ops.reshape(weight, (-1,) + (1,) * (len(values.shape) - 1))
     return ops.mean(values, axis=axis)
@@ -47,9 +48,9 @@ class Loss:
     """Base class of the losses of the game.
 
     A member writes `discriminator` and `generator`, both of `(real_logits, fake_logits, real_weight,
-    fake_weight)`, and returns scalars, means over the rows by `kg.losses.mean`. The logits are one float32
-    tensor each, whatever the precision of the networks. Without `sample_weight` the weights are left out,
-    so that a loss for data without weights need not take them.
+    fake_weight)`, and returns scalars: means over the rows, by `kg.losses.mean`. The logits are one
+    float32 tensor each, whatever the precision of the networks. Without `sample_weight` the weights are
+    left out, so that a loss for data without weights need not take them.
 
     A loss is called on logits of any structure, as `loss(player, real_logits, fake_logits)`: those of
     several tensors are summed.
@@ -85,7 +86,7 @@ class Loss:
 
         Args:
             player: `"discriminator"` or `"generator"`.
-            real_logits: tensor or structure of tensors; None of a generator's loss that does not read it.
+            real_logits: tensor or structure of tensors; None where a generator's loss does not read it.
             fake_logits: tensor or structure of tensors.
             real_weight: weights of the real rows, of mean 1, or None.
             fake_weight: weights of the generated rows, of mean 1, or None.
@@ -97,9 +98,9 @@ class Loss:
         weights = () if real_weight is None and fake_weight is None else (real_weight, fake_weight)
         if weights and len(inspect.signature(formula).parameters) < 4:
             raise ValueError(
-                f"The data have a `sample_weight`, and `{type(self).__name__}.{player}` takes none. Expected "
-                "`(real_logits, fake_logits, real_weight=None, fake_weight=None)`, and means by "
-                "`kg.losses.mean(values, weight)`."
+                f"The data have a `sample_weight`, and `{type(self).__name__}.{player}` takes none. "
+                "Expected `(real_logits, fake_logits, real_weight=None, fake_weight=None)`, and means "
+                "by `kg.losses.mean(values, weight)`."
             )
         fakes = structures.leaves(fake_logits)
         reals = [None] * len(fakes) if real_logits is None else structures.leaves(real_logits)

@@ -183,8 +183,8 @@ def called(what: str, function: Callable[..., Structure], *specs: Structure) -> 
         shapes = " and ".join(str(tuple(leaf.shape)) for leaf in structures.leaves(list(specs)))
         raise ValueError(
             f"{what} cannot be called on inputs of shape {shapes} (batch axis first). If it is "
-            "subclassed and takes a condition too, call it once on data before, so that its input shapes "
-            f"are known. {error}"
+            "subclassed and takes a condition too, call it once on data before, so that its input "
+            f"shapes are known. {error}"
         ) from error
 
 
@@ -217,8 +217,8 @@ def check_inputs(
         raise ValueError(
             "The discriminator takes what the generator makes, and the generator's condition: a "
             "conditional GAN needs two networks that take a condition. Expected inputs of shapes "
-            f"{_shapes([samples, condition])}, as the generator {generator.name!r} makes and takes them. "
-            f"Received a discriminator {discriminator.name!r} with inputs {_shapes(takes)}."
+            f"{_shapes([samples, condition])}, as the generator {generator.name!r} makes and takes "
+            f"them. Received a discriminator {discriminator.name!r} with inputs {_shapes(takes)}."
         )
     packed = structures.leaves(inputs.pack(discriminator, samples, condition))
     conditions = {id(leaf) for leaf in structures.leaves(condition)}
@@ -233,8 +233,9 @@ def check_inputs(
             )
         raise ValueError(
             "The generator's samples must have the shape that the discriminator takes. Expected "
-            f"{expected}, as {discriminator.name!r} does. Received {shape} from {generator.name!r} (batch "
-            "axis left out). Change the last layer of the generator or the input of the discriminator."
+            f"{expected}, as {discriminator.name!r} does. Received {shape} from {generator.name!r} "
+            "(batch axis left out). Change the last layer of the generator or the input of the "
+            "discriminator."
         )
 
 

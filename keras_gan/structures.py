@@ -1,7 +1,7 @@
 """Structures: a tensor, or a tuple, list or dict of tensors, whose first axis is the batch.
 
 Samples, conditions and logits may be structures. `None` stands for what is not there, such as the
-condition of an unconditional GAN, and stays `None`. Functions take one tensor as the structure that it is.
+condition of an unconditional GAN, and stays `None`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

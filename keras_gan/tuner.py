@@ -201,7 +201,8 @@ class GANHyperModel(keras_tuner.HyperModel):
             return made
         if not isinstance(made, (tuple, list)) or len(made) != 2:
             raise keras_tuner.errors.FatalTypeError(
-                f"`networks` returns a generator and a discriminator, or a `kg.GAN` of them. Received: {made!r}"
+                "`networks` returns a generator and a discriminator, or a `kg.GAN` of them. Received: "
+                f"{made!r}"
             )
         generator, discriminator = made
         return GAN(generator, discriminator, prior=self.prior, seed=self.seed)

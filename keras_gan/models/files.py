@@ -98,7 +98,7 @@ def shapes_in(filepath: PathLike) -> dict[str, Shape] | None:
     if name.endswith(".weights.json"):
         places = json.loads(Path(filepath).read_text())["weight_map"].values()
         shards = {shard for place in places for shard in ([place] if isinstance(place, str) else place)}
-        found = [shapes_in(Path(filepath).with_name(shard)) for shard in sorted(shards)]
+        found = [shapes_in(Path(filepath).with_name(shard)) or {} for shard in sorted(shards)]
         return {name: shape for shapes in found for name, shape in shapes.items()}
     raise ValueError(
         "the state of a GAN is in files that end in `.weights.h5`, `.weights.json` or `.keras`, as "

@@ -2,7 +2,7 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,17 +11,17 @@ from keras import ops
 
 from keras_gan import backend, batches, networks, structures
 from keras_gan.models.average import Average
+from keras_gan.models.feeding import Feeding
 from keras_gan.models.optimizers import Optimizers
 from keras_gan.models.play import Player
 from keras_gan.models.saving import Saving
-from keras_gan.models.supervisor import supervised
 from keras_gan.terms import Term
 from keras_gan.types import INTEGER, Array, Structure, Tensor
 
 _NORM = "{}_gradient_norm"
 
 
-class Game(Saving, keras.Model):
+class Game(Feeding, Saving, keras.Model):
     """The part of `GAN` around its steps: players, noise, logs, `fit`, `generate`, averages, settings.
 
     Args:
@@ -45,8 +45,8 @@ class Game(Saving, keras.Model):
         self.noise = keras.random.SeedGenerator(self.child_seed(0))
         self.validation_noise = keras.random.SeedGenerator(self.child_seed(1))
         self._trackers: dict[str, keras.metrics.Metric] = {}
-        # What terms, update rule and average keep between steps, and the networks of terms, as weights of
-        # the GAN: on JAX nothing else gets into the compiled step and out of it.
+        # What terms, update rule and average keep between steps, and the terms' networks, are weights
+        # of the GAN: on JAX nothing else gets into the compiled step and out of it.
         self.training_state: list[keras.Variable] = []
         self.term_networks: list[keras.Model] = []
         self.terms: list[Term] = []
@@ -159,26 +159,6 @@ class Game(Saving, keras.Model):
         *_, generators = self.teams.values()
         return generators, self.average_decay
 
-    def make_train_function(self, force: bool = False) -> Callable[..., Any] | None:
-        """See base class; refuses networks that several replicas would spoil, and checks labels."""
-        backend.check_replicas(self)
-        if force or self.train_function is None:
-            super().make_train_function(force)
-            self.train_function = self._with_checked_labels(self.train_function)
-        return self.train_function
-
-    def make_test_function(self, force: bool = False) -> Callable[..., Any] | None:
-        """See base class; checks labels."""
-        if force or self.test_function is None:
-            super().make_test_function(force)
-            self.test_function = self._with_checked_labels(self.test_function)
-        return self.test_function
-
-    def _with_checked_labels(self, function):
-        if not any(self.data_spec.classes):
-            return function
-        return backend.checked_data(function, self.data_spec.check_labels)
-
     def draw(self, rows: int | Tensor, noise: Any) -> Tensor | None:
         """Return latents of so many rows, or None without a prior."""
         return None if self.prior is None else self.prior.sample(rows, noise)
@@ -269,60 +249,6 @@ class Game(Saving, keras.Model):
                 "before training: `gan.compile(..., average_decay=0.999)`."
             )
         return self.average
-
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: int | str = "auto",
-        callbacks: keras.callbacks.Callback | Sequence[Any] | None = None,
-        **kwargs: Any,
-    ) -> keras.callbacks.History:
-        """Train as `keras.Model.fit` does, on `x`, `(x, condition)` or a dataset of them.
-
-        `x` may be a dict of examples and conditions, as TensorFlow Datasets gives it: they are told
-        apart by the names of the networks' inputs, or by shapes that only one entry has.
-
-        `sample_weight` (and `class_weight`) weighs the rows of real examples in both players' means, and,
-        in a conditional GAN, the fakes that are made for the same conditions. Means are divided by the
-        sum of the weights, so that real and fake examples stay in balance.
-
-        A dataset of `kg.datasets.load` is told each epoch's number, so that its order depends on the
-        seed and the epoch alone, and `keras.callbacks.TerminateOnNaN` sees both players' losses. With
-        `kg.callbacks.Resume`, which comes before the other callbacks wherever it stands, a run that was
-        killed goes on where it stopped.
-        """
-        if hasattr(x, "element_spec"):
-            # A `tf.data.Dataset` has its own order, and Keras would warn that it cannot shuffle it.
-            kwargs.setdefault("shuffle", False)
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = supervised(callbacks, x, shuffle=kwargs.get("shuffle", True))
-        validation = kwargs.get("validation_data")
-        if isinstance(validation, (tuple, list)) and len(validation) == 3:
-            kwargs["validation_data"] = (validation[0], batches.with_labels(*validation), validation[2])
-        y = batches.with_labels(x, y, kwargs.get("sample_weight"))
-        x = batches.watched(self, x, y)
-        with backend.state_kept(self):
-            return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
-
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """See base class; `sample_weight` needs no labels."""
-        y = batches.with_labels(x, y, kwargs.get("sample_weight"))
-        return super().evaluate(batches.watched(self, x, y), y, *args, **kwargs)
-
-    def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
-        """See base class; `sample_weight` needs no labels."""
-        return super().train_on_batch(
-            x, batches.with_labels(x, y, sample_weight), sample_weight, **kwargs
-        )
-
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
-        """See base class; `sample_weight` needs no labels."""
-        return super().test_on_batch(
-            x, batches.with_labels(x, y, sample_weight), sample_weight, **kwargs
-        )
 
     def child_seed(self, number: int) -> int:
         """Return an integer seed of its own for part `number` of this GAN's randomness."""

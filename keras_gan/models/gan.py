@@ -78,14 +78,14 @@ class GAN(Objectives, Game):
             raise ValueError(
                 "The generator and the discriminator must be two networks. Received one twice."
             )
-        prior = None if prior is None else priors.get(prior)
+        drawn = None if prior is None else priors.get(prior)
         latents, condition = inputs.split(
-            generator, discriminator, prior.shape if prior else None, prior is not None
+            generator, discriminator, drawn.shape if drawn else None, drawn is not None
         )
-        if prior is not None:
-            prior = networks.shaped_prior(prior, generator, latents)
-            latents = keras.KerasTensor((None, *prior.shape), getattr(latents, "dtype", "float32"))
-        super().__init__(prior, seed, name, **own)
+        if drawn is not None:
+            drawn = networks.shaped_prior(drawn, generator, latents)
+            latents = keras.KerasTensor((None, *drawn.shape), getattr(latents, "dtype", "float32"))
+        super().__init__(drawn, seed, name, **own)
         self.generator, self.discriminator = generator, discriminator
         backend.claim_seeds(self)
         self.latent_spec = latents
@@ -111,9 +111,7 @@ class GAN(Objectives, Game):
         looks_itself = type(self).judge is Objectives.judge
         if looks_itself:
             output = networks.outputs(self.discriminator)
-            networks.check_inputs(
-                self.discriminator, self.generator, self.shown_spec, condition, output
-            )
+            networks.check_inputs(self.discriminator, self.generator, self.shown_spec, condition, output)
         networks.called(
             f"The discriminator {self.discriminator.name!r}", self.judge, self.shown_spec, condition
         )
@@ -212,7 +210,7 @@ class GAN(Objectives, Game):
 
     @backend.step
     def train_step(self, data: Any) -> Logs:
-        """Algorithm 1, as the update rule plays it: k steps of the discriminator, one of the generator."""
+        """Algorithm 1, as the update rule plays it: k discriminator steps, then a generator step."""
         batch, flaw = self.data_spec.read(data, self.discriminator_steps)  # k minibatches of m examples
         values = [flaw]  # not finite if something went wrong in this step
         every = [network for player in self.teams for network in self.team(player)]

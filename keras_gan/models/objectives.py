@@ -1,6 +1,7 @@
 """What the two players of a GAN see of a batch, and what they minimise on it."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -26,7 +27,7 @@ class Objectives:
     | `present` | what the discriminator is shown, real and fake | pairs (x, E(x)) and (G(z), z) |
     | `judge` | how the discriminator looks at it | instance noise, packs of samples |
     | `logits` | which part of its output the losses see | K classes, whose log-sum-exp is a logit |
-    | `discriminator_loss`, `generator_loss` | what each player minimises | a generator that reads both logits |
+    | `discriminator_loss`, `generator_loss` | what each player minimises | a loss of both logits |
 
     Every objective returns `(losses, logs)`: a list with one loss for each player that it is for, and a
     dict of scalars.
@@ -57,6 +58,8 @@ class Objectives:
     terms: list[Term]
     term_networks: list[keras.Model]
     joint: bool
+    draw: Callable[..., Any]
+    team: Callable[[str], list[keras.Model]]
 
     @property
     def teams(self) -> dict[str, list[keras.Model]]:
@@ -88,7 +91,7 @@ class Objectives:
         training: bool = False,
         network: keras.Model | None = None,
     ) -> Structure:
-        """Turn what is shown into the discriminator's float32 output, or into that of another network."""
+        """Turn what is shown into the float32 output of the discriminator, or of another network."""
         network = network or self.discriminator
         packed = inputs.pack(network, samples, condition)
         return structures.float32(network(packed, training=training))
@@ -123,22 +126,22 @@ class Objectives:
         latents = self.draw(batch.rows, self.noise)
         with networks.frozen(*self.teams["g"]):
             shown = self.present(batch.x, latents, batch.condition, training=True)
-        shown = structures.mapped(ops.stop_gradient, shown)
+        real, fake = structures.mapped(ops.stop_gradient, shown)
+        if batch.k == 1:
+            return [self._play(batch, real, fake, latents, training=True)]
         m = batch.rows // batch.k
-        return [
-            self._play(batch.part(i, i + 1), *self._minibatch((*shown, latents), i, m, batch.k), True)
-            for i in range(batch.k)
-        ]
-
-    def _minibatch(self, structure, i, m, k):
-        return structure if k == 1 else structures.cut(structure, i * m, (i + 1) * m)
+        plays = []
+        for i in range(batch.k):
+            shown = [structures.cut(part, i * m, (i + 1) * m) for part in (real, fake, latents)]
+            plays.append(self._play(batch.part(i, i + 1), *shown, training=True))
+        return plays
 
     def _shown(self, batch, latents, training):
         """Return a minibatch as the discriminator is shown it, and the generator's regularization."""
         shown = self.present(batch.x, latents, batch.condition, training)
-        return self._play(batch, *shown, latents, training), _regularization(self.team("g"))
+        return self._play(batch, *shown, latents, training=training), _regularization(self.team("g"))
 
-    def _play(self, batch, real, fake, latents, training):
+    def _play(self, batch, real, fake, latents, *, training):
         weight = relative(batch.weight)
         return Play(
             player="discriminator",

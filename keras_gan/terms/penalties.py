@@ -98,10 +98,10 @@ def _over(numbers, leaf):
 class GradientPenalty(_NormTerm):
     """E[(‖∇D(x̂)‖ − 1)²] at random points x̂ between real and fake examples.
 
-    x̂ = εx + (1 − ε)G(z), with one ε ~ U(0, 1) a sample, whatever its rank or structure. Keeps a Wasserstein critic
-    close to 1-Lipschitz. Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville, 2017, arXiv 1704.00028,
-    equation 3; `one_sided` penalizes norms above the target only (Petzka, Fischer, Lukovnikov, 2017,
-    arXiv 1709.08894). Use a discriminator without batch normalization.
+    x̂ = εx + (1 − ε)G(z), with one ε ~ U(0, 1) a sample, whatever its rank or structure. Keeps a
+    Wasserstein critic close to 1-Lipschitz. Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville, 2017,
+    arXiv 1704.00028, equation 3; `one_sided` penalizes norms above the target only (Petzka, Fischer,
+    Lukovnikov, 2017, arXiv 1709.08894). Use a discriminator without batch normalization.
 
     Args:
         weight: factor λ, positive.

@@ -91,8 +91,8 @@ class Term:
         for network in self.networks:
             if not network.built:
                 raise ValueError(
-                    f"The network {network.name!r} of the term {self.name!r} has no weights yet, for which "
-                    "an optimizer could keep state. Expected one that is built: begin it with "
+                    f"The network {network.name!r} of the term {self.name!r} has no weights yet, for "
+                    "which an optimizer could keep state. Expected one that is built: begin it with "
                     "`keras.Input`, or call it once on data."
                 )
 
