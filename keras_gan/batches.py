@@ -91,6 +91,7 @@ class DataSpec:
         x = structures.like(x, [backend.check_rows(first, k, message), *others])
         flaws: list[Tensor] = []
         x = structures.mapped(lambda leaf: _cleaned(ops.cast(leaf, "float32"), flaws), x)
+        condition = structures.mapped(ops.convert_to_tensor, condition)
         condition = structures.mapped(
             lambda leaf: _cleaned(leaf, flaws) if _is_float(leaf) else leaf, self._labelled(condition)
         )

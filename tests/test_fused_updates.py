@@ -88,3 +88,35 @@ def test_small_networks_are_not_worth_it(compiled, monkeypatch):
     monkeypatch.setattr(backend.tensorflow, "_WORTH_FUSING", 10**6)
     trained(OPTIMIZERS["sgd"])
     assert True not in compiled
+
+
+def test_no_weight_moves_before_all_gradients_are_known():
+    """An assignment that does not wait may change what the operations behind another gradient read."""
+    import tensorflow as tf
+
+    variables = [keras.Variable([2.0]), keras.Variable([3.0])]
+
+    @tf.function
+    def step():
+        def objective():
+            product = variables[0] * variables[1]
+            return [ops.sum(ops.square(product))], {"log": ops.sum(product)}
+
+        ((one, other),), _, logs = backend.gradients(objective, [variables], [keras.optimizers.SGD()])
+        assert _before(one.op) == _before(other.op)
+        assert logs["log"].op in _before(one.op)
+        return one, other
+
+    np.testing.assert_allclose(step(), [[2 * 2 * 9], [2 * 3 * 4]])
+
+
+def _before(operation):
+    """Return all operations that an operation waits for, but for its own input."""
+    found, left = set(), list(operation.control_inputs)
+    while left:
+        one = left.pop()
+        if one not in found:
+            found.add(one)
+            left += [*one.control_inputs, *(tensor.op for tensor in one.inputs)]
+    assert len(found) > 4
+    return found

@@ -93,9 +93,24 @@ def gradients(
     # Of the sparse gradient of an embedding, Keras' optimizers would square the rows of a label that a
     # batch holds twice one by one, instead of their sum: Adam would take other steps than elsewhere.
     grads = [[g if g is None else tf.convert_to_tensor(g) for g in group] for group in grads]
+    grads = _together(grads, tf.nest.flatten([losses, extras]))
     if optimizers is None:
         grads = [[g if g is None else replica_mean(g) for g in group] for group in grads]
     return grads, losses, extras
+
+
+def _together(grads, others):
+    """Return gradients, none of which is there before all of them, and `others`, are.
+
+    An optimizer would otherwise move a weight as soon as its own gradient is known, while the operations
+    behind another gradient may still read it: a graph does not keep them apart in all cases.
+    """
+    known = [g for group in grads for g in group if g is not None]
+    if not known or tf.executing_eagerly():
+        return grads
+    waiting = [tensor.op for tensor in others if tf.is_tensor(tensor)]
+    again = iter(tf.tuple(known, control_inputs=waiting))
+    return [[g if g is None else next(again) for g in group] for group in grads]
 
 
 def whole_gradients(optimizer: keras.optimizers.Optimizer, grads: Sequence[Tensor]) -> list[Tensor]:

@@ -128,20 +128,20 @@ class Objectives:
             shown = self.present(batch.x, latents, batch.condition, training=True)
         real, fake = structures.mapped(ops.stop_gradient, shown)
         if batch.k == 1:
-            return [self._play(batch, real, fake, latents, training=True)]
+            return [self._play(batch, real, fake, latents, True)]
         m = batch.rows // batch.k
         plays = []
         for i in range(batch.k):
-            shown = [structures.cut(part, i * m, (i + 1) * m) for part in (real, fake, latents)]
-            plays.append(self._play(batch.part(i, i + 1), *shown, training=True))
+            cut = functools.partial(structures.cut, start=i * m, stop=(i + 1) * m)
+            plays.append(self._play(batch.part(i, i + 1), cut(real), cut(fake), cut(latents), True))
         return plays
 
     def _shown(self, batch, latents, training):
         """Return a minibatch as the discriminator is shown it, and the generator's regularization."""
         shown = self.present(batch.x, latents, batch.condition, training)
-        return self._play(batch, *shown, latents, training=training), _regularization(self.team("g"))
+        return self._play(batch, *shown, latents, training), _regularization(self.team("g"))
 
-    def _play(self, batch, real, fake, latents, *, training):
+    def _play(self, batch: Batch, real: Any, fake: Any, latents: Any, training: bool) -> Play:
         weight = relative(batch.weight)
         return Play(
             player="discriminator",

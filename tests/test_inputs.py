@@ -1,0 +1,257 @@
+"""How data and conditions reach networks: by order, by name, by shape; and labels in no class."""
+
+import keras
+import numpy as np
+import pytest
+from games import BACKEND, mlp, sgd
+from keras import layers, ops
+
+import keras_gan as kg
+
+ROWS = np.random.default_rng(0).normal(size=(40, 2)).astype("float32")
+LABELS = np.arange(40) % 5
+ANGLES = np.linspace(-1, 1, 40, dtype="float32")[:, None]
+
+
+def network(inputs, outputs, keys=None):
+    """A network of latents or samples, a label of five and an angle; with `keys`, of named inputs."""
+    names = keys or (None, None, None)
+    first, label = keras.Input((inputs,), name=names[0]), keras.Input((), dtype="int32", name=names[1])
+    angle = keras.Input((1,), name=names[2])
+    x = layers.Concatenate()([first, layers.Embedding(5, 3)(label), angle])
+    parts = [first, label, angle]
+    return keras.Model(dict(zip(keys, parts, strict=True)) if keys else parts, layers.Dense(outputs)(x))
+
+
+def compiled(*networks, prior="normal", **options):
+    gan = kg.GAN(*networks, prior=prior, seed=0)
+    gan.compile(**sgd(0.05), **options)
+    return gan
+
+
+def losses(networks, x, y=None, **options):
+    keras.utils.set_random_seed(0)
+    gan = compiled(*networks())
+    return gan.fit(x, y, batch_size=20, shuffle=False, verbose=0, **options).history["d_loss"]
+
+
+def positional():
+    return network(4, 2), network(2, 1)
+
+
+def of_names():
+    # In the order of the alphabet the label would stand before the noise, and before the sample.
+    return network(4, 2, ("noise", "label", "angle")), network(2, 1, ("sample", "label", "angle"))
+
+
+def half_named():
+    return network(4, 2), network(2, 1, ("sample", "label", "angle"))
+
+
+def test_conditions_reach_the_networks_in_any_form():
+    """Lists, dicts and tuples of the same numbers train the same networks to the same losses."""
+    expected = losses(positional, ROWS, (LABELS, ANGLES))
+    forms = {
+        "a dict of conditions": (of_names, ROWS, {"angle": ANGLES, "label": LABELS}),
+        "a dict with others": (of_names, ROWS, {"angle": ANGLES, "label": LABELS, "id": LABELS}),
+        "one dict": (of_names, {"label": LABELS, "angle": ANGLES, "sample": ROWS}, None),
+        "a dict without names": (positional, {"y": LABELS, "x": ROWS, "z": ANGLES}, None),
+        "names in one": (half_named, ROWS, (LABELS, ANGLES)),
+    }
+    for form, (networks, x, y) in forms.items():
+        assert losses(networks, x, y) == pytest.approx(expected, rel=1e-5), form
+
+
+@pytest.mark.tensorflow
+def test_batches_of_tensorflow_datasets():
+    """A dict of images, labels and ids, of which the last is no number."""
+    import tensorflow as tf
+
+    images = np.random.default_rng(0).random((20, 4, 4, 1)).astype("float32")
+    parts = {"id": [f"digit {i}" for i in range(20)], "image": images, "label": LABELS[:20]}
+    data = tf.data.Dataset.from_tensor_slices(parts).batch(10)
+
+    def made(first, outputs, name):
+        x, label = keras.Input(first, name=name), keras.Input((), dtype="int32", name="label")
+        joined = layers.Concatenate()([layers.Flatten()(x), layers.Embedding(5, 2)(label)])
+        out = layers.Reshape(outputs)(layers.Dense(int(np.prod(outputs)))(joined))
+        return keras.Model([x, label], out)
+
+    gan = compiled(made((4,), (4, 4, 1), "latents"), made((4, 4, 1), (1,), "images"))
+    history = gan.fit(data, verbose=0, validation_data=data).history
+    again = compiled(gan.generator, gan.discriminator)
+    assert set(history) >= {"d_loss", "val_d_loss"}
+    assert np.isfinite(
+        again.fit(data.map(lambda d: (d["image"], d["label"])), verbose=0).history["d_loss"]
+    )
+
+
+def test_samples_and_latents_of_structures():
+    """A generator of two outputs, and a discriminator of both: data in the same structure."""
+    z, a, b = keras.Input((4,)), keras.Input((2,), name="a"), keras.Input((3,), name="b")
+    generator = keras.Model(z, {"a": layers.Dense(2)(z), "b": layers.Dense(3)(z)})
+    discriminator = keras.Model({"a": a, "b": b}, layers.Dense(1)(layers.Concatenate()([a, b])))
+    gan = compiled(generator, discriminator)
+    assert gan.sample_shape == {"a": (2,), "b": (3,)}
+    rows = {"a": ROWS, "b": np.ones((40, 3), "float32")}
+    assert np.isfinite(gan.fit(rows, batch_size=20, verbose=0).history["d_loss"]).all()
+    samples = gan.generate(7, seed=0, batch_size=4)
+    assert {key: value.shape for key, value in samples.items()} == {"a": (7, 2), "b": (7, 3)}
+    with pytest.raises(ValueError, match=r"structure of the generator's samples.*Expected \{'a'"):
+        gan.fit(ROWS, verbose=0)
+
+
+def test_a_generator_without_latents():
+    """`prior=None`: all that it takes is the condition, and as many samples as conditions."""
+    translator = mlp(3, 2, name="g")
+    condition, sample = keras.Input((3,)), keras.Input((2,))
+    joined = layers.Concatenate()([sample, condition])
+    gan = compiled(translator, keras.Model([sample, condition], layers.Dense(1)(joined)), prior=None)
+    sources = np.random.default_rng(1).normal(size=(40, 3)).astype("float32")
+    gan.fit(ROWS, sources, batch_size=20, verbose=0)
+    expected = ops.convert_to_numpy(translator(sources[:5]))
+    np.testing.assert_allclose(gan.generate(5, condition=sources[:5]), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("networks", "message"),
+    [
+        # Which is the noise? Neither name is the discriminator's, and both are vectors.
+        (
+            lambda: (_two("noise", "style"), mlp(2, 1)),
+            r"Which of the generator's named inputs are the latents\?.*\['noise', 'style'\]",
+        ),
+        # Samples and condition are vectors of 2, of which only one has a name in both.
+        (
+            lambda: (_two("noise", "angle"), _two("data", "other", first=2)),
+            "Which of the generator's named inputs|Several of the inputs",
+        ),
+        (lambda: (network(4, 2), mlp(2, 1)), "conditional GAN needs two networks that take a condition"),
+    ],
+)
+def test_networks_whose_inputs_cannot_be_told_apart(networks, message):
+    with pytest.raises(ValueError, match=rf"(?s){message}"):
+        kg.GAN(*networks(), prior="normal", seed=0)
+
+
+def _two(one, other, first=2):
+    inputs = {one: keras.Input((first,), name=one), other: keras.Input((2,), name=other)}
+    return keras.Model(inputs, layers.Dense(2)(layers.Concatenate()(list(inputs.values()))))
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "the data have none"),
+        (LABELS, r"must be those that the networks take. Expected .*received shape \(\)"),
+        ((LABELS, ANGLES, ANGLES), "must be those that the networks take"),
+        ((LABELS, np.ones((40, 2), "float32")), r"Expected \(1,\), received \(2,\)"),
+    ],
+)
+def test_conditions_that_do_not_fit(y, message):
+    with pytest.raises(ValueError, match=message):
+        compiled(*positional()).fit(ROWS, y, verbose=0)
+
+
+def test_names_that_are_missing():
+    with pytest.raises(ValueError, match=r"Expected \['angle', 'label'\], received \['label', 'x'\]"):
+        compiled(*of_names()).fit(ROWS, {"label": LABELS, "x": ANGLES}, verbose=0)
+
+
+# Labels in no class.
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of which the second holds a label too large."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        labels = np.where(LABELS == 0, 5, LABELS) if index else LABELS
+        return ROWS, (labels, ANGLES)
+
+
+def generator_of_batches():
+    yield from (Batches()[0], Batches()[1])
+
+
+def of_tensors():
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_generator(
+        generator_of_batches,
+        output_signature=(
+            tf.TensorSpec((None, 2)),
+            (tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None, 1))),
+        ),
+    )
+
+
+SOURCES = {
+    "arrays": lambda: (ROWS, (np.where(LABELS == 0, 5, LABELS), ANGLES)),
+    "negative": lambda: (ROWS, (LABELS - 1, ANGLES)),
+    "batches": lambda: (Batches(), None),
+    "generator": lambda: (generator_of_batches(), None),
+    "tensors": lambda: (of_tensors(), None),
+}
+XLA = [False] if BACKEND == "torch" else [False, True]
+
+
+@pytest.mark.parametrize("xla", XLA)
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_label_in_no_class_is_an_error(source, xla):
+    """Nothing moves in its step: arrays are looked at before the first."""
+    gan = compiled(*positional(), jit_compile=xla)
+    before = gan.get_weights()
+    x, y = SOURCES[source]()
+    with pytest.raises(
+        Exception, match=r"must be a label in \[0, 5\), the classes that the networks know"
+    ):
+        gan.fit(x, y, batch_size=20, verbose=0, shuffle=False)
+    now = gan.get_weights()
+    assert all(np.isfinite(weight).all() for weight in now)
+    if source in ("arrays", "negative"):
+        for one, other in zip(before, now, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert np.isfinite(gan.fit(ROWS, (LABELS, ANGLES), verbose=0).history["d_loss"]).all()
+
+
+def test_a_label_in_no_class_in_other_calls():
+    gan = compiled(*positional())
+    wrong = (np.full(40, 5), ANGLES)
+    message = r"must be a label in \[0, 5\).*Received: 5"
+    for call in (gan.evaluate, gan.train_on_batch, gan.test_on_batch):
+        options = {"verbose": 0} if call == gan.evaluate else {}
+        with pytest.raises(Exception, match=r"must be a label in \[0, 5\)"):
+            call(ROWS, wrong, **options)
+    with pytest.raises(ValueError, match=message):
+        gan.generate(2, condition=(np.array([0, 5]), ANGLES[:2]))
+    with pytest.raises(ValueError, match=r"Received: -1"):
+        gan.generate(2, condition=(np.array([-1, 4]), ANGLES[:2]))
+    assert gan.generate(2, condition=(np.array([0, 4]), ANGLES[:2])).shape == (2, 2)
+
+
+READS = {
+    "one-hot": lambda label: ops.one_hot(label, 7),
+    "encoding": lambda label: layers.CategoryEncoding(7, "one_hot")(layers.Reshape((1,))(label)),
+    "embedding of a column": lambda label: layers.Flatten()(
+        layers.Embedding(7, 2)(layers.Reshape((1,))(label))
+    ),
+    "nested": lambda label: keras.Sequential([keras.Input((), dtype="int32"), layers.Embedding(7, 2)])(
+        label
+    ),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_what_networks_know_of_classes(read):
+    def made(width, outputs):
+        x, label = keras.Input((width,)), keras.Input((), dtype="int32")
+        joined = layers.Concatenate()([x, ops.cast(READS[read](label), "float32")])
+        return keras.Model([x, label], layers.Dense(outputs)(joined))
+
+    gan = kg.GAN(made(4, 2), made(2, 1), seed=0)
+    with pytest.raises(ValueError, match=r"`condition` must be a label in \[0, 7\).*Received: 7"):
+        gan.generate(1, condition=7)
+    assert gan.generate(1, condition=6).shape == (1, 2)
