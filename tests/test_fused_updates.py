@@ -94,7 +94,7 @@ def test_no_weight_moves_before_all_gradients_are_known():
     """An assignment that does not wait may change what the operations behind another gradient read."""
     import tensorflow as tf
 
-    variables = [keras.Variable([2.0]), keras.Variable([3.0])]
+    variables, optimizers = [keras.Variable([2.0]), keras.Variable([3.0])], [keras.optimizers.SGD()]
 
     @tf.function
     def step():
@@ -102,7 +102,7 @@ def test_no_weight_moves_before_all_gradients_are_known():
             product = variables[0] * variables[1]
             return [ops.sum(ops.square(product))], {"log": ops.sum(product)}
 
-        ((one, other),), _, logs = backend.gradients(objective, [variables], [keras.optimizers.SGD()])
+        ((one, other),), _, logs = backend.gradients(objective, [variables], optimizers)
         assert _before(one.op) == _before(other.op)
         assert logs["log"].op in _before(one.op)
         return one, other
