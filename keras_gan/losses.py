@@ -40,7 +40,7 @@ def mean(values: Tensor, weight: Tensor | None = None, axis: int | None = None) 
                 "or a term that takes the mean of a number for each row, by "
                 "`kg.losses.mean(values, weight)`."
             )
-        values = values * ops.reshape(weight, (-1,) + (1,) * (len(values.shape) - 1))
+        values = ops.multiply(values, ops.reshape(weight, (-1,) + (1,) * (len(values.shape) - 1)))
     return ops.mean(values, axis=axis)
 
 

@@ -272,7 +272,7 @@ def test_samples_that_fail_a_trial(gan, data, error, rng):
     gan = gan()
     real = rng.normal(size=(500, *gan.sample_shape)).astype("float32")
     real[:, 0] += 1e4 * (data == "shifted")
-    rows = kg.tuner._few_examples(real, None)
+    rows = kg.tuner._few_examples(gan, real, None)
     if error is None:
         kg.tuner._check_samples(gan, *rows)
         return

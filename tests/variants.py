@@ -104,8 +104,8 @@ class LatentRegression(kg.terms.Term):
     players = ("generator",)
 
     def __init__(self, recogniser, weight=1.0, interval=1, name=None):
-        super().__init__(weight, interval, name, networks=[recogniser])
-        self.recogniser = recogniser
+        super().__init__(weight, interval, name)
+        self.recogniser, self.networks = recogniser, [recogniser]
 
     def call(self, play):
         codes = ops.cast(self.recogniser(play.fake, training=play.training), "float32")

@@ -18,8 +18,9 @@ class Term:
 
     The loss gains `weight * call(play)`, and the value of `call` is logged under the term's name.
 
-    A term may bring networks of its own, such as an encoder that recovers the latents: the player whose
-    loss it joins (the first of `players`) then moves them, and they are part of the GAN's files.
+    A term may bring networks of its own, such as an encoder that recovers the latents. Its constructor
+    then sets `networks`: the player whose loss it joins (the first of `players`) moves them, and they are
+    part of the GAN's files.
 
     Args:
         weight: factor, positive.
@@ -27,11 +28,11 @@ class Term:
             the weight, so that it counts and is logged the same in the mean over many steps (lazy
             regularization, Karras et al., 2020, arXiv 1912.04958, appendix B).
         name: name in the logs; by default the class's in snake case.
-        networks: list of `keras.Model`s that the term brings.
 
     Attributes:
         players: whose losses it is added to: `"discriminator"`, `"generator"`, or both. With both, the
             players' initials stand before the name in the logs.
+        networks: list of `keras.Model`s that the term brings.
 
     Raises:
         ValueError: `weight` or `interval` is not positive.
@@ -46,14 +47,9 @@ class Term:
     """
 
     players: tuple[str, ...] = ("discriminator",)
+    networks: Sequence[keras.Model] = ()
 
-    def __init__(
-        self,
-        weight: float = 1.0,
-        interval: int = 1,
-        name: str | None = None,
-        networks: Sequence[keras.Model] = (),
-    ) -> None:
+    def __init__(self, weight: float = 1.0, interval: int = 1, name: str | None = None) -> None:
         if not weight > 0:
             raise ValueError(f"`weight` must be positive. Received: {weight}")
         if not isinstance(interval, int) or interval < 1:
@@ -61,7 +57,6 @@ class Term:
         self.weight = float(weight)
         self.interval = interval
         self.name = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
-        self.networks = list(networks)
 
     @property
     def log_names(self) -> list[str]:
@@ -116,7 +111,7 @@ class Term:
         return backend.when(due, lambda: ops.cast(self.interval * self.call(play), "float32"))
 
     def get_config(self) -> Config:
-        """Return the constructor's arguments, without networks, which a member names."""
+        """Return the constructor's arguments."""
         return {"weight": self.weight, "interval": self.interval, "name": self.name}
 
     @classmethod

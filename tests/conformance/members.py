@@ -162,6 +162,11 @@ def dense():
     return keras.Sequential([keras.Input((1,), dtype="float32"), layer])
 
 
+def play():
+    weight = ops.convert_to_tensor(np.arange(16, dtype="float32") / 7.5)
+    return kg.models.Play("discriminator", real=None, fake=None, real_weight=weight)
+
+
 def player():
     return kg.models.Player([dense()], keras.optimizers.SGD(0.5))
 

@@ -51,6 +51,7 @@ ROWS = {
     "GAN": Variant(lambda: kinds.game(joint=True, average_decay=0.5)),
     "models.Objectives": Variant(lambda: kinds.game(small.Variant)),
     "models.Average": Settings(lambda: {"average_decay": 0.5}),
+    "models.Play": Function(lambda: small.play().mean_real(REAL)),
     "models.Player": Function(lambda: small.player().variables),
     "export_savedmodel": Function(lambda: kg.export_savedmodel(kinds.game(), "exported").parent.name),
     "tuner.GANHyperModel": Trains(lambda: small.searched().get_best_models()[0].generate(3, seed=1)),
@@ -65,6 +66,7 @@ ROWS = {
     "losses.Wasserstein": Loss(kg.losses.Wasserstein),
     "losses.RelativisticAverage": Loss(kg.losses.RelativisticAverage),
     "losses.RelativisticPaired": Loss(kg.losses.RelativisticPaired),
+    "losses.mean": Function(lambda: kg.losses.mean(ops.ones((2, 3)), ops.array([0.5, 1.5]))),
     "losses.get": Function(lambda: serialize(kg.losses.get("hinge"))),
     # Priors
     "priors.Prior": Prior(lambda: small.Prior(shape=6)),
