@@ -48,6 +48,9 @@ def pytest_collection_modifyitems(config, items):
 
 def _is_for(item, backend):
     own = {name for name in ("tensorflow", "jax", "torch") if item.get_closest_marker(name)}
+    # What takes long runs once, where its marks do not say that it proves something elsewhere too.
+    if item.get_closest_marker("slow"):
+        own = own or {"tensorflow"}
     return not own or backend in own
 
 
