@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 import pathlib
 
@@ -44,6 +45,12 @@ def pytest_collection_modifyitems(config, items):
     config.hook.pytest_deselected(items=foreign)
     items[:] = [item for item in items if item not in foreign]
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
+def pytest_collection_finish(session):
+    """Pass over what imports have left whenever garbage is looked for: a second each time otherwise."""
+    gc.collect()
+    gc.freeze()
 
 
 def _is_for(item, backend):

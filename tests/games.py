@@ -24,6 +24,10 @@ class Ones(kg.priors.Prior):
         return ops.ones(shape)
 
 
+# Steps of one call of a long game: on TensorFlow a call takes longer than such a small step.
+AT_ONCE = {"steps_per_execution": 50} if BACKEND == "tensorflow" else {}
+
+
 def one_weight_each(theta=1.0, psi=1.0, **compile_arguments):
     """A GAN with G(1) = θ and D(x) = ψx, as in PAPERS' V = xy and the Dirac-GAN, with data at 0."""
 

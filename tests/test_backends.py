@@ -12,7 +12,7 @@ import ten_steps
 HERE = keras.backend.backend()
 OTHERS = sorted({"tensorflow", "jax", "torch"} - {HERE})
 # `make test` needs TensorFlow alone.
-pytestmark = [pytest.mark.jax, pytest.mark.torch]
+pytestmark = [pytest.mark.slow, pytest.mark.jax, pytest.mark.torch]
 NAMES = [*ten_steps.GAMES, "images"]
 
 

@@ -127,7 +127,7 @@ def test_more_epochs_go_on_as_if_there_had_been_no_end(photos, program, tmp_path
     assert "nothing is left to train" in out
 
 
-@once
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stop", "presses"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)]
 )
@@ -392,7 +392,7 @@ def test_a_full_disk_leaves_the_run_as_it_was(photos, program, tmp_path, monkeyp
     assert program("train", photos, *QUICK, "--epochs", "3", "--output", "run")[0] == 0
 
 
-@once
+@pytest.mark.slow
 def test_a_resumed_run_says_how_long_it_takes(photos, program):
     argv = ["train", photos, *QUICK, "--output", "run"]
     assert program(*argv, "--epochs", "6")[0] == 0

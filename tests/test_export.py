@@ -487,7 +487,7 @@ def quiet(*command):
     )  # fmt: skip
 
 
-@pytest.mark.tensorflow
+@pytest.mark.slow
 @pytest.mark.parametrize("signature", ["sample", "generate", "discriminate", "sample_uint8"])
 def test_the_c_interface_loads_it_without_keras(signature, digits, tmp_path):
     gan, folder = digits
@@ -511,7 +511,7 @@ def test_the_c_interface_loads_it_without_keras(signature, digits, tmp_path):
         np.testing.assert_allclose(received["samples"], samples, **NEAR)
 
 
-@pytest.mark.tensorflow
+@pytest.mark.slow
 def test_the_command_line_of_tensorflow_loads_it(digits, tmp_path):
     gan, folder = digits
     tool = pathlib.Path(sys.executable).with_name("saved_model_cli")

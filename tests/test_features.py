@@ -566,6 +566,7 @@ def test_the_example_trains_a_classifier(tmp_path, capsys):
 # Inception
 
 
+@pytest.mark.slow
 def test_inception_with_random_weights():
     keras.config.set_dtype_policy("mixed_float16")  # must not matter
     extractor = InceptionV3(weights="random", seed=3, value_range=(-1, 1))

@@ -19,6 +19,7 @@ import h5py
 import keras
 import pytest
 
+pytestmark = pytest.mark.slow
 TESTS = pathlib.Path(__file__).parent
 EXAMPLE = TESTS.parent / "examples" / "gan_mnist.py"
 ENVIRONMENT = {**os.environ, "KERAS_BACKEND": keras.backend.backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -120,13 +121,16 @@ def runs():
     runs.server.stdout.close()
 
 
-# On torch these two, which have all that the others have.
-ON_TORCH = [("float32", 1), ("mixed_float16", 3)]
+# Beside TensorFlow these two, which have all that the others have.
+ON_OTHERS = [("float32", 1), ("mixed_float16", 3)]
 
 
+@pytest.mark.tensorflow
+@pytest.mark.jax
+@pytest.mark.torch
 @pytest.mark.parametrize(
     "setting",
-    ON_TORCH if keras.backend.backend() == "torch" else KILLS,
+    KILLS if keras.backend.backend() == "tensorflow" else ON_OTHERS,
     ids=lambda setting: f"{setting[0]}, k = {setting[1]}",
 )
 def test_a_run_that_is_killed_again_and_again_ends_as_an_undisturbed_one(setting, runs, tmp_path):

@@ -28,7 +28,17 @@ PAGES = [
 PROGRAMS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("number", range(len(PROGRAMS)))
+# The search for settings takes as long as the others together.
+LONG = {number for number, program in enumerate(PROGRAMS) if "tuner.search" in program}
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(number, marks=[pytest.mark.slow] if number in LONG else [])
+        for number in range(len(PROGRAMS))
+    ],
+)
 def test_programs_of_the_readme_run(number, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "saved_models").symlink_to(ROOT / "saved_models")
@@ -62,6 +72,7 @@ def test_programs_of_the_readme_run(number, tmp_path, monkeypatch, capsys):
 
 def test_the_readme_has_programs():
     assert len(PROGRAMS) == 7
+    assert len(LONG) == 1
 
 
 @pytest.mark.parametrize("page", PAGES)
