@@ -39,6 +39,14 @@ LONG = (
 )
 
 
+def pytest_configure(config):
+    """On JAX, compile quickly; only what takes long is compiled as it is for users."""
+    if keras.backend.backend() == "jax" and config.getoption("markexpr") == "not slow":
+        import jax
+
+        jax.config.update("jax_disable_most_optimizations", True)
+
+
 def pytest_collection_modifyitems(config, items):
     """Leave out what the backend at hand has no meaning for, and begin with what takes long."""
     foreign = [item for item in items if not _is_for(item, keras.backend.backend())]

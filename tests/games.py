@@ -17,6 +17,11 @@ def long_game(test):
     return pytest.mark.tensorflow(pytest.mark.jax(test))
 
 
+def slow_on_jax(test):
+    """Mark a program whose convolutions take JAX six times as long on a CPU."""
+    return pytest.mark.slow(pytest.mark.jax(test)) if BACKEND == "jax" else test
+
+
 class Ones(kg.priors.Prior):
     """A prior without randomness."""
 

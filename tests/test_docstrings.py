@@ -33,6 +33,16 @@ def public_objects():
 OBJECTS = dict(public_objects())
 # TensorFlow Probability does not draw on torch, and on JAX draws by a part of its own.
 ALONE = {"priors.Distribution": [pytest.mark.tensorflow]}
+# A search, an export by another process, and large networks: tests/conformance makes small ones everywhere.
+ALONE |= dict.fromkeys(
+    [
+        "tuner.GANHyperModel",
+        "export_savedmodel",
+        "architectures.tfd_generator",
+        "architectures.cifar10_generator",
+    ],
+    [pytest.mark.tensorflow],
+)
 NAMES = {"kg": kg, "keras": keras, "ops": ops, "np": np}
 
 

@@ -8,6 +8,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from games import slow_on_jax
 from PIL import Image
 
 import keras_gan as kg
@@ -87,6 +88,7 @@ def test_conditional_digits_draws_ten_rows(run, capsys):
     assert str(out / "samples") in printed
 
 
+@slow_on_jax
 def test_dcgan_digits_draws_a_grid_an_epoch(run, capsys, tmp_path, rng):
     (tmp_path / "images").mkdir()
     for number_of_image in range(20):

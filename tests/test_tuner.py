@@ -119,6 +119,7 @@ def test_what_cannot_be_fixed(name, value, message):
         kg.tuner.GANHyperModel(networks).build(hp)
 
 
+@pytest.mark.tensorflow
 def test_a_search_keeps_the_precision_policy(tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     seen = []
@@ -166,6 +167,7 @@ def test_the_best_model_loads_and_scores_the_same(kind, arguments, tmp_path):
     assert again.values["parzen_log_likelihood"] == pytest.approx(best.score, abs=1e-5)
 
 
+@pytest.mark.tensorflow
 def test_a_trial_is_what_it_is_in_whatever_order(tmp_path):
     running = tuner(tmp_path, trials=3)
     search(running)
@@ -184,6 +186,7 @@ class Killed(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.tensorflow
 def test_a_search_that_was_interrupted_goes_on(tmp_path):
     whole = tuner(tmp_path / "whole", trials=3)
     search(whole)
@@ -220,6 +223,7 @@ class Exploding(kg.terms.Term):
         return keras.ops.exp(1e3 + keras.ops.mean(critic(real)))
 
 
+@pytest.mark.tensorflow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_trial_that_diverges_has_failed(tmp_path):
     space = kg.tuner.GANHyperModel(networks, terms=[Exploding()], average_decay=0.9)
@@ -280,6 +284,7 @@ def test_samples_that_fail_a_trial(gan, data, error, rng):
         kg.tuner._check_samples(gan, *rows)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("shape", ["arrays", "dataset"])
 def test_a_generator_that_lives_of_its_condition_has_not_collapsed(shape, tmp_path):
     """Pictures from pictures, with the noise ignored, and nothing made of a condition of zeros."""
