@@ -28,16 +28,19 @@ PAGES = [
 PROGRAMS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
 
 
-# The search for settings takes as long as the others together.
-LONG = {number for number, program in enumerate(PROGRAMS) if "tuner.search" in program}
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+def marks(number):
+    """The search takes as long as the others together; elsewhere two of them do for the quick suite."""
+    if "tuner.search" in PROGRAMS[number]:
+        return [pytest.mark.slow]
+    waits = number > 1 and not TENSORFLOW
+    return [pytest.mark.slow, pytest.mark.jax, pytest.mark.torch] if waits else []
 
 
 @pytest.mark.parametrize(
-    "number",
-    [
-        pytest.param(number, marks=[pytest.mark.slow] if number in LONG else [])
-        for number in range(len(PROGRAMS))
-    ],
+    "number", [pytest.param(number, marks=marks(number)) for number in range(len(PROGRAMS))]
 )
 def test_programs_of_the_readme_run(number, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -72,7 +75,6 @@ def test_programs_of_the_readme_run(number, tmp_path, monkeypatch, capsys):
 
 def test_the_readme_has_programs():
     assert len(PROGRAMS) == 7
-    assert len(LONG) == 1
 
 
 @pytest.mark.parametrize("page", PAGES)
