@@ -122,8 +122,8 @@ def runs():
     runs.server.stdout.close()
 
 
-# Beside TensorFlow these two, which have all that the others have.
-ON_OTHERS = [("float32", 1), ("mixed_float16", 3)]
+# Beside TensorFlow the one whose state is largest; what is written how, no backend knows of.
+ON_OTHERS = [("mixed_float16", 3)]
 
 
 @pytest.mark.tensorflow
