@@ -6,19 +6,30 @@ BIN := $(VENV)/bin
 EXTRAS := cli,tfp,datasets,tuner,serving,plot,demo
 # As many processes as cores, each of which has a file of tests to itself at a time, the longest first.
 PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
+# Run a part of the tests on a backend, and say where the time has gone.
+define pytest
+	KERAS_BACKEND=$(1) $(BIN)/python -m pytest -m $(2) $(PARALLEL) --junitxml .pytest_cache/$@.xml $(ARGS)
+	@$(BIN)/python tests/budget.py .pytest_cache/$@.xml
+endef
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-jax test-torch bench reference lint format clean
+SLOW := test-slow-tensorflow test-slow-jax test-slow-torch
+.PHONY: demo test test-jax test-torch test-slow $(SLOW) bench reference lint format clean
 
 demo: $(VENV)/demo ## train the adversarial nets of 2014 on real digits
 	TF_ENABLE_ONEDNN_OPTS=1 $(BIN)/python examples/gan_mnist.py $(ARGS)
 
 test: $(VENV)/test ## run the tests, on TensorFlow
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	$(call pytest,tensorflow,"not slow")
 
-test-jax test-torch: test-%: $(VENV)/backends ## run the tests on another backend, and compare the three
-	KERAS_BACKEND=$* $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+test-jax test-torch: test-%: $(VENV)/backends ## run the tests on another backend
+	$(call pytest,$*,"not slow")
+
+test-slow: $(SLOW) ## run what takes long, where it proves something
+
+$(SLOW): test-slow-%: $(VENV)/backends
+	$(call pytest,$*,slow)
 
 # Without oneDNN, TensorFlow's convolutions take twice as long on older processors, its peers' do not.
 bench: $(VENV)/backends ## measure speed and memory, beside peers and the machine's limit

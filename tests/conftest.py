@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 import pathlib
 
@@ -38,6 +39,14 @@ LONG = (
 )
 
 
+def pytest_configure(config):
+    """On JAX, compile quickly; only what takes long is compiled as it is for users."""
+    if keras.backend.backend() == "jax" and config.getoption("markexpr") == "not slow":
+        import jax
+
+        jax.config.update("jax_disable_most_optimizations", True)
+
+
 def pytest_collection_modifyitems(config, items):
     """Leave out what the backend at hand has no meaning for, and begin with what takes long."""
     foreign = [item for item in items if not _is_for(item, keras.backend.backend())]
@@ -46,8 +55,17 @@ def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
+def pytest_collection_finish(session):
+    """Pass over what imports have left whenever garbage is looked for: a second each time otherwise."""
+    gc.collect()
+    gc.freeze()
+
+
 def _is_for(item, backend):
     own = {name for name in ("tensorflow", "jax", "torch") if item.get_closest_marker(name)}
+    # What takes long runs once, where its marks do not say that it proves something elsewhere too.
+    if item.get_closest_marker("slow"):
+        own = own or {"tensorflow"}
     return not own or backend in own
 
 

@@ -17,11 +17,20 @@ def long_game(test):
     return pytest.mark.tensorflow(pytest.mark.jax(test))
 
 
+def slow_on_jax(test):
+    """Mark a program whose convolutions take JAX six times as long on a CPU."""
+    return pytest.mark.slow(pytest.mark.jax(test)) if BACKEND == "jax" else test
+
+
 class Ones(kg.priors.Prior):
     """A prior without randomness."""
 
     def draw(self, shape, key):
         return ops.ones(shape)
+
+
+# Steps of one call of a long game: on TensorFlow a call takes longer than such a small step.
+AT_ONCE = {"steps_per_execution": 50} if BACKEND == "tensorflow" else {}
 
 
 def one_weight_each(theta=1.0, psi=1.0, **compile_arguments):

@@ -26,6 +26,7 @@ def linear(latent_dim, size, seed=0):
     return decoder, exact
 
 
+@pytest.mark.slow
 @long_game
 def test_bounds_of_a_linear_decoder():
     """Forward ≤ exact ≤ reverse on average, and a gap below 0.1 nats: 10 latents, 1000 temperatures."""

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import runpy
 import subprocess
 import sys
 import types
@@ -165,11 +166,12 @@ def test_contenders_take_turns_and_medians_are_of_all_repeats():
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("number", ["6", "many", "-7"])
-def test_too_few_repeats_are_refused(number):
-    command = [sys.executable, "-m", "benchmarks", f"--repeats={number}"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 2
-    assert f"at least 7; received {number}" in done.stderr
+def test_too_few_repeats_are_refused(number, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["benchmarks", f"--repeats={number}"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("benchmarks", run_name="__main__")
+    assert stopped.value.code == 2
+    assert f"at least 7; received {number}" in capsys.readouterr().err
 
 
 @pytest.mark.tensorflow

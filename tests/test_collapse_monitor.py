@@ -19,7 +19,7 @@ class Scripted(keras.Sequential):
 
     def __init__(self, samples=POINTS, steps=10_000):
         super().__init__([keras.Input((1,)), keras.layers.Dense(1)])
-        self.compile(loss="mse")
+        self.compile(loss="mse", run_eagerly=True)
         self.optimizer.iterations.assign(steps)
         self.samples = samples
 

@@ -127,21 +127,36 @@ def test_more_epochs_go_on_as_if_there_had_been_no_end(photos, program, tmp_path
     assert "nothing is left to train" in out
 
 
-@once
+def started(photos, folder, output):
+    """Start a run of forty epochs, and return its process and arguments."""
+    argv = ["train", str(photos), *QUICK, "--epochs", "40", "--output", output]
+    program = "import sys, keras_gan_cli; sys.exit(keras_gan_cli.main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *argv],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ), argv
+
+
+@pytest.fixture(scope="module")
+def undisturbed(photos, tmp_path_factory):
+    """The model of such a run that nothing has stopped."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    process, _ = started(photos, folder, "run")
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    return folder / "run" / "gan.keras"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stop", "presses"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)]
 )
-def test_ctrl_c_keeps_the_run_and_says_how_to_go_on(stop, presses, photos, tmp_path):
+def test_ctrl_c_keeps_the_run_and_says_how_to_go_on(stop, presses, photos, undisturbed, tmp_path):
     def start(output):
-        argv = ["train", str(photos), *QUICK, "--epochs", "40", "--output", output]
-        program = "import sys, keras_gan_cli; sys.exit(keras_gan_cli.main())"
-        return subprocess.Popen(
-            [sys.executable, "-c", program, *argv],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ), argv
+        return started(photos, tmp_path, output)
 
     process, argv = start("stopped")
     picture, end = tmp_path / "stopped" / "samples" / "epoch-0001.png", time.monotonic() + 120
@@ -165,10 +180,7 @@ def test_ctrl_c_keeps_the_run_and_says_how_to_go_on(stop, presses, photos, tmp_p
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 0, out
     assert presses == 2 or re.search(r"the run goes on after epoch \d+ of 40", out)
-    process, _ = start("undisturbed")
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, out
-    assert_equal_models(tmp_path / "stopped" / "gan.keras", tmp_path / "undisturbed" / "gan.keras")
+    assert_equal_models(tmp_path / "stopped" / "gan.keras", undisturbed)
 
 
 @once
@@ -392,7 +404,7 @@ def test_a_full_disk_leaves_the_run_as_it_was(photos, program, tmp_path, monkeyp
     assert program("train", photos, *QUICK, "--epochs", "3", "--output", "run")[0] == 0
 
 
-@once
+@pytest.mark.slow
 def test_a_resumed_run_says_how_long_it_takes(photos, program):
     argv = ["train", photos, *QUICK, "--output", "run"]
     assert program(*argv, "--epochs", "6")[0] == 0

@@ -5,8 +5,11 @@ import pathlib
 import re
 import shlex
 
+import budget
 import pytest
 
+# Examples know nothing of backends where they read their arguments, nor does the sum of a report.
+pytestmark = pytest.mark.tensorflow
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
@@ -31,3 +34,16 @@ def test_a_named_command_is_understood(name, argv, monkeypatch):
 
 def test_there_are_commands():
     assert len(list(commands())) > 12
+
+
+def test_the_budget_names_the_slowest_and_each_files_share(tmp_path):
+    cases = [("tests.test_a", f"test_{number}", number) for number in range(12)]
+    cases.append(("tests.conformance.test_b", "test_long[x-y]", 34))
+    rows = "".join(f'<testcase classname="{c}" name="{n}" time="{t}"/>' for c, n, t in cases)
+    report = tmp_path / "test.xml"
+    report.write_text(f'<testsuites><testsuite time="55.5">{rows}</testsuite></testsuites>')
+    first, *slowest, files = budget.summary(report)
+    assert first == f"{report}: 13 tests, 100 s of the processes in 56 s"
+    assert slowest[0] == "    34.0 s   34 %  tests.conformance.test_b::test_long[x-y]"
+    assert [line.rpartition("_")[2] for line in slowest[1:]] == [str(n) for n in range(11, 2, -1)]
+    assert files == "by file: test_a 66 %, conformance.test_b 34 %"

@@ -31,8 +31,16 @@ def public_objects():
 
 
 OBJECTS = dict(public_objects())
-# TensorFlow Probability does not draw on torch, and on JAX draws by a part of its own.
-ALONE = {"priors.Distribution": [pytest.mark.tensorflow]}
+# TensorFlow Probability does not draw on torch, and on JAX draws by a part of its own. The others take
+# seconds elsewhere, where tests/conformance makes small ones: a search, an export by another process,
+# large networks.
+ALONE = (
+    "priors.Distribution",
+    "tuner.GANHyperModel",
+    "export_savedmodel",
+    "architectures.tfd_generator",
+    "architectures.cifar10_generator",
+)
 NAMES = {"kg": kg, "keras": keras, "ops": ops, "np": np}
 
 
@@ -40,7 +48,10 @@ def test_there_are_public_objects():
     assert {"GAN", "losses.Hinge", "terms.R1", "callbacks.SampleGrid", "datasets.load"} <= set(OBJECTS)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=ALONE.get(name, ())) for name in OBJECTS])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.tensorflow] if name in ALONE else []) for name in OBJECTS],
+)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_docstring_example_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some examples write files

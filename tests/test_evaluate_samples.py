@@ -28,7 +28,8 @@ def tiny_gan(activation="sigmoid", learning_rate=0.1, num_classes=None):
     generator = keras.Model(g_inputs, keras.layers.Dense(2, activation)(join(g_inputs)))
     discriminator = keras.Model(d_inputs, keras.layers.Dense(1)(join(d_inputs)))
     gan = kg.GAN(generator, discriminator, prior="normal", seed=0)
-    gan.compile(keras.optimizers.SGD(learning_rate), keras.optimizers.SGD(learning_rate))
+    sgd = [keras.optimizers.SGD(learning_rate) for _ in range(2)]
+    gan.compile(*sgd, run_eagerly=True)  # of a few steps each would take longer to compile
     return gan
 
 
@@ -183,7 +184,7 @@ def test_the_training_data_may_be_the_real_images():
         generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), reshape((1, 2, 1))])
         discriminator = keras.Sequential([keras.Input((1, 2, 1)), flatten(), keras.layers.Dense(1)])
         gan = kg.GAN(generator, discriminator, seed=0)
-        gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+        gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), run_eagerly=True)
         return gan
 
     histories = []
@@ -576,6 +577,10 @@ def test_deep_copies_share_the_data_and_leave_the_model_behind():
     assert train(twin, epochs=2)["val_mean_gap"] == expected
 
 
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.jax
+@pytest.mark.torch
 def test_memory_is_bounded_over_200_evaluations():
     """What Python holds, and the process: samples of one evaluation are 160 kB."""
     measure = EvaluateSamples([Means(), mean_gap], POINTS, num_samples=20_000, batch_size=20_000)

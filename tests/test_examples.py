@@ -8,16 +8,12 @@ import re
 import keras
 import numpy as np
 import pytest
+from games import slow_on_jax
 from PIL import Image
 
 import keras_gan as kg
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
-
-
-def not_on_jax(test):
-    """On a CPU, JAX's convolutions take six times as long; `dcgan_digits` shows that they go."""
-    return pytest.mark.tensorflow(pytest.mark.torch(test))
 
 
 @pytest.fixture
@@ -79,7 +75,7 @@ def test_figure_1_has_four_panels(run, capsys):
     assert str(out / "figure_1.png") in printed
 
 
-@not_on_jax
+@pytest.mark.slow
 def test_conditional_digits_draws_ten_rows(run, capsys):
     out = run("conditional_digits", "--examples", "1000", "--epochs", "1", "--classifier-epochs", "8")
     assert files(out) == ["samples/epoch-0001.png"]
@@ -92,6 +88,7 @@ def test_conditional_digits_draws_ten_rows(run, capsys):
     assert str(out / "samples") in printed
 
 
+@slow_on_jax
 def test_dcgan_digits_draws_a_grid_an_epoch(run, capsys, tmp_path, rng):
     (tmp_path / "images").mkdir()
     for number_of_image in range(20):
@@ -112,7 +109,7 @@ def test_dcgan_digits_draws_a_grid_an_epoch(run, capsys, tmp_path, rng):
 
 
 def test_gan_mnist_leaves_samples_curves_history_and_a_likelihood(run, capsys):
-    out = run("gan_mnist", "--epochs", "1", "--batch-size", "400", "--samples", "100")
+    out = run("gan_mnist", "--epochs", "1", "--batch-size", "2000", "--samples", "100")
     left = ["curves.json", "curves.png", "gan.keras", "history.json"]
     samples = ["samples/epoch-0001.png", "samples/samples.gif"]
     assert [file for file in files(out) if not file.startswith("resume/")] == [*left, *samples]
@@ -138,7 +135,7 @@ def test_gan_mnist_leaves_samples_curves_history_and_a_likelihood(run, capsys):
 
 
 def test_gan_mnist_follows_the_recipe_of_2014_on_request(run):
-    cut = ["--epochs", "1", "--batch-size", "1000", "--samples", "100"]
+    cut = ["--epochs", "1", "--batch-size", "2000", "--samples", "100"]
     gan = keras.models.load_model(run("gan_mnist", "--recipe", "paper", *cut) / "gan.keras")
     assert isinstance(gan.d_optimizer, kg.optimizers.MomentumSGD)
     assert type(gan.update).__name__ == "Simultaneous"
@@ -146,7 +143,7 @@ def test_gan_mnist_follows_the_recipe_of_2014_on_request(run):
     assert not gan.terms
 
 
-@not_on_jax
+@pytest.mark.slow
 def test_train_digit_generator_saves_the_averaged_generator(run, capsys):
     out = run("train_digit_generator", "--epochs", "1", "--batch-size", "400", "--samples", "100")
     assert (out / "digit_generator/epoch-0001.png").is_file()
@@ -174,15 +171,9 @@ def test_the_generator_that_comes_along_draws_digits():
     assert score.values["inception_score"] > 7  # 8.3; of training digits 9.4
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "bayesian",
-        # The tuners themselves run on every backend in test_tuner.py.
-        pytest.param("random", marks=pytest.mark.tensorflow),
-        pytest.param("hyperband", marks=pytest.mark.tensorflow),
-    ],
-)
+# Searches run on every backend in test_tuner.py.
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["bayesian", "random", "hyperband"])
 def test_tune_gan_prints_trials_and_two_measurements(kind, run, capsys):
     cut = ["--trials", "2", "--epochs", "3", "--samples", "50", "--final-samples", "100"]
     out = run("tune_gan", "--tuner", kind, *cut)

@@ -21,6 +21,17 @@ ROOT = pathlib.Path(__file__).parents[1]
 NEAR = {"rtol": 0, "atol": 2e-6}
 
 
+# Beside TensorFlow a process of it exports, for seconds: for `make test-jax` that of `digits` will do.
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+ELSEWHERE = [pytest.mark.slow, pytest.mark.jax, pytest.mark.torch]
+
+
+def in_another_process(test):
+    for mark in () if TENSORFLOW else ELSEWHERE:
+        test = mark(test)
+    return test
+
+
 def dense(prior="normal", activation=None):
     generator = [keras.Input((6,)), keras.layers.Dense(48, activation), keras.layers.Reshape((4, 4, 3))]
     critic = [keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(1)]
@@ -195,6 +206,7 @@ def test_every_prior_is_drawn_as_in_keras(prior, tmp_path):
     np.testing.assert_allclose(drawn["latents"], gan.prior.sample(4, 2**40 + 3), rtol=0, atol=1e-5)
 
 
+@in_another_process
 def test_classes_by_number_and_by_name(tmp_path):
     gan = conditional()
     latents = np.array(gan.prior.sample(3, 1))
@@ -282,6 +294,7 @@ def refusing(tmp_path_factory):
     return load(kg.export_savedmodel(conditional(), tmp_path_factory.mktemp("m") / "m", classes=3))
 
 
+@in_another_process
 def test_the_average_is_exported_on_request(tmp_path, rng):
     gan = dense()
     gan.compile(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.5), average_decay=0.9)
@@ -348,7 +361,7 @@ def test_others_may_read_what_was_written(tmp_path):
     [
         pytest.param("Signatures", marks=pytest.mark.tensorflow),
         pytest.param("_write_warmup", marks=pytest.mark.tensorflow),
-        "sync",
+        pytest.param("sync", marks=() if TENSORFLOW else ELSEWHERE),
     ],
 )
 def test_nothing_is_left_of_an_export_that_fails(fails, tmp_path, monkeypatch):
@@ -377,6 +390,7 @@ def test_a_full_disk_leaves_the_older_versions(limit, tmp_path):
     load(tmp_path / "m" / "1")
 
 
+@pytest.mark.slow
 @pytest.mark.jax
 @pytest.mark.torch
 @pytest.mark.parametrize(
@@ -434,6 +448,7 @@ def test_targets_that_cannot_be_written(tmp_path):
         kg.export_savedmodel(dense(), "/proc/models")
 
 
+@in_another_process
 def test_networks_of_ones_own(tmp_path):
     """Subclassed networks need no call of their own before, and their layers no registration here."""
 
@@ -459,6 +474,7 @@ def test_networks_of_ones_own(tmp_path):
         assert os.listdir(tmp_path) == []
 
 
+@in_another_process
 def test_layers_of_a_module_of_ones_own(tmp_path, monkeypatch):
     """Which another process, where there is one, finds as this one does."""
     (tmp_path / "shop.py").write_text(
@@ -487,7 +503,7 @@ def quiet(*command):
     )  # fmt: skip
 
 
-@pytest.mark.tensorflow
+@pytest.mark.slow
 @pytest.mark.parametrize("signature", ["sample", "generate", "discriminate", "sample_uint8"])
 def test_the_c_interface_loads_it_without_keras(signature, digits, tmp_path):
     gan, folder = digits
@@ -511,7 +527,7 @@ def test_the_c_interface_loads_it_without_keras(signature, digits, tmp_path):
         np.testing.assert_allclose(received["samples"], samples, **NEAR)
 
 
-@pytest.mark.tensorflow
+@pytest.mark.slow
 def test_the_command_line_of_tensorflow_loads_it(digits, tmp_path):
     gan, folder = digits
     tool = pathlib.Path(sys.executable).with_name("saved_model_cli")

@@ -10,7 +10,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
-from games import BACKEND
+from games import BACKEND, slow_on_jax
 from keras import layers
 from PIL import Image
 
@@ -549,6 +549,7 @@ def test_classifiers_that_are_not_there(tmp_path):
         DigitClassifier(flat((28, 28, 1)))
 
 
+@slow_on_jax
 def test_the_example_trains_a_classifier(tmp_path, capsys):
     path = ROOT / "examples" / "train_digit_classifier.py"
     spec = importlib.util.spec_from_file_location("train_digit_classifier", path)
@@ -566,6 +567,7 @@ def test_the_example_trains_a_classifier(tmp_path, capsys):
 # Inception
 
 
+@pytest.mark.slow
 def test_inception_with_random_weights():
     keras.config.set_dtype_policy("mixed_float16")  # must not matter
     extractor = InceptionV3(weights="random", seed=3, value_range=(-1, 1))

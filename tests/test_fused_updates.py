@@ -42,8 +42,15 @@ def trained(make, generator=None, **settings):
     return [ops.convert_to_numpy(v) for v in [*gan.weights, *gan.optimizer.variables]]
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("update", ["alternating", "extragradient"])
+@pytest.mark.parametrize(
+    ("update", "name"),
+    [
+        *(("alternating", name) for name in OPTIMIZERS),
+        ("extragradient", "adamw"),
+        *(pytest.param("extragradient", name, marks=pytest.mark.slow) for name in ("sgd", "adam")),
+        pytest.param("extragradient", "momentum", marks=pytest.mark.slow),
+    ],
+)
 def test_the_step_is_the_same(name, update, compiled):
     keras.utils.set_random_seed(1)
     plain = trained(OPTIMIZERS[name], update=update, jit_compile=False)

@@ -11,6 +11,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from games import long_game
 from keras import ops
 from PIL import Image
 from scipy.spatial.distance import jensenshannon
@@ -104,6 +105,8 @@ def test_the_example_measures_samples_whose_divergence_is_known(example):
     assert logs["estimate"] == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.slow
+@long_game
 def test_the_estimate_stays_below_the_divergence_and_near_it(example):
     curves = example.play(example.arguments(["--epochs", "3", "--examples", "20000"]))
     truth, estimate = (np.array(curves[name]) for name in ("truth", "estimate"))

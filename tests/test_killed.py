@@ -1,6 +1,7 @@
 """Runs that are killed by SIGKILL and started again end as an undisturbed one does, to the bit.
 
-Twenty kills: at random moments by another process, and at random points of writing by the process.
+Nineteen kills on TensorFlow: at random moments by another process, and at random points of writing by
+the process.
 Where the environment variable KILLED_TABLE names a file, a table of the kills is written to it.
 """
 
@@ -19,6 +20,7 @@ import h5py
 import keras
 import pytest
 
+pytestmark = pytest.mark.slow
 TESTS = pathlib.Path(__file__).parent
 EXAMPLE = TESTS.parent / "examples" / "gan_mnist.py"
 ENVIRONMENT = {**os.environ, "KERAS_BACKEND": keras.backend.backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -120,13 +122,16 @@ def runs():
     runs.server.stdout.close()
 
 
-# On torch these two, which have all that the others have.
-ON_TORCH = [("float32", 1), ("mixed_float16", 3)]
+# Beside TensorFlow the one whose state is largest; what is written how, no backend knows of.
+ON_OTHERS = [("mixed_float16", 3)]
 
 
+@pytest.mark.tensorflow
+@pytest.mark.jax
+@pytest.mark.torch
 @pytest.mark.parametrize(
     "setting",
-    ON_TORCH if keras.backend.backend() == "torch" else KILLS,
+    KILLS if keras.backend.backend() == "tensorflow" else ON_OTHERS,
     ids=lambda setting: f"{setting[0]}, k = {setting[1]}",
 )
 def test_a_run_that_is_killed_again_and_again_ends_as_an_undisturbed_one(setting, runs, tmp_path):
@@ -156,16 +161,15 @@ def start_example(folder):
 @pytest.mark.tensorflow
 def test_the_example_on_real_digits_goes_on_too(tmp_path):
     assert start_example(tmp_path / "undisturbed").wait() == 0
-    folder, dice, rows = tmp_path / "killed", random.Random(0), []
-    for sign, most in (("epoch-0001*", 0.5), ("epoch-0002*", 0.2)):
-        example, delay = start_example(folder), dice.uniform(0, most)
-        wait_for(lambda sign=sign: any((folder / "resume").glob(sign)))
-        time.sleep(delay)
-        example.kill()
-        assert example.wait() == -signal.SIGKILL
-        where = f"{1000 * delay:.0f} ms after {sign} appears"
-        rows.append((keras.backend.backend(), "examples/gan_mnist.py", where, newest(folder)))
+    folder, delay = tmp_path / "killed", random.Random(0).uniform(0, 0.5)
+    example = start_example(folder)
+    wait_for(lambda: any((folder / "resume").glob("epoch-0001*")))
+    time.sleep(delay)
+    example.kill()
+    assert example.wait() == -signal.SIGKILL
+    where = f"{1000 * delay:.0f} ms after epoch-0001 appears"
+    name = keras.backend.backend(), "examples/gan_mnist.py"
+    report([(*name, where, newest(folder))])
     assert start_example(folder).wait() == 0
-    report(rows)
     assert_identical(folder, tmp_path / "undisturbed")
-    report([(keras.backend.backend(), "examples/gan_mnist.py", f"identical after {len(rows)} kills")])
+    report([(*name, "identical after 1 kill")])

@@ -148,7 +148,7 @@ def tiny_gan(activation="sigmoid", conditional=False):
     generator = keras.Model([latents, condition] if conditional else latents, made)
     discriminator = keras.Model([images, condition] if conditional else images, judged)
     gan = kg.GAN(generator, discriminator, "normal", seed=0)
-    gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+    gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), run_eagerly=True)
     return gan
 
 

@@ -43,6 +43,7 @@ def in_float32():
     return [distance(trained("float32", seed)[0]) for seed in range(4)]
 
 
+@pytest.mark.slow
 @long_game
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_r1_reaches_the_result_of_float32(policy, in_float32):

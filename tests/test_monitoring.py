@@ -20,6 +20,7 @@ def read(folder):
     return log
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_page_s_program_writes_what_the_page_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

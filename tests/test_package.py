@@ -37,12 +37,11 @@ def python(code, **environment):
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("backend", ["openvino", "numpy"])
-def test_another_backend_is_refused_with_the_way_out(backend):
-    """Keras itself need not be able to load it."""
-    run = python(f"import keras; keras.backend.backend = lambda: {backend!r}; import keras_gan")
+def test_another_backend_is_refused_with_the_way_out():
+    """Keras itself need not be able to load it: 'openvino', say."""
+    run = python("import keras; keras.backend.backend = lambda: 'openvino'; import keras_gan")
     assert run.returncode == 1
-    assert f"Keras backends tensorflow, jax, torch. Received: {backend!r}" in run.stderr
+    assert "Keras backends tensorflow, jax, torch. Received: 'openvino'" in run.stderr
     assert "environment variable KERAS_BACKEND" in run.stderr
 
 

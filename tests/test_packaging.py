@@ -13,7 +13,7 @@ from test_docstrings import OBJECTS
 
 import keras_gan as kg
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = pytest.mark.slow
 ROOT = pathlib.Path(__file__).parents[1]
 
 

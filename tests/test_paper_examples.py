@@ -152,6 +152,7 @@ def write_database(path, per_role=6):
     scipy.io.savemat(path, {**layout, "folds": folds})
 
 
+@pytest.mark.slow
 def test_gan_tfd_plays_two_stages(example, tmp_path, capsys):
     write_database(tmp_path / "TFD_48x48.mat")
     out = tmp_path / "out"
@@ -247,6 +248,7 @@ def test_images_of_norm_55(example):
     np.testing.assert_array_equal(flat, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["dense", "conv"])
 def test_gan_cifar10_leaves_samples_curves_history_and_a_model(
     example, cifar10, tmp_path, capsys, network

@@ -28,7 +28,20 @@ PAGES = [
 PROGRAMS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("number", range(len(PROGRAMS)))
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+def marks(number):
+    """The search takes as long as the others together; elsewhere two of them do for the quick suite."""
+    if "tuner.search" in PROGRAMS[number]:
+        return [pytest.mark.slow]
+    waits = number > 1 and not TENSORFLOW
+    return [pytest.mark.slow, pytest.mark.jax, pytest.mark.torch] if waits else []
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param(number, marks=marks(number)) for number in range(len(PROGRAMS))]
+)
 def test_programs_of_the_readme_run(number, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "saved_models").symlink_to(ROOT / "saved_models")

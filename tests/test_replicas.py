@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from replicas import game
 
+pytestmark = pytest.mark.slow
 GAME = pathlib.Path(game.__file__)
-SHORT = ["plain", "batch_norm", "lazy_r1", "float16"]
+SHORT = ["plain", "average", "lazy_r1_batch_norm", "float16"]
 # Replicas of TensorFlow draw noise of their own; those of JAX share one stream.
 NOISELESS = [name for name in game.RUNS if name != "noise"]
 PLAYED = {

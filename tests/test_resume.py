@@ -39,9 +39,9 @@ def make_gan(units=8, rate=1e-3, seed=0, **compile_arguments):
     generator = keras.Sequential([keras.Input((3,)), *nets[0].layers, images])
     discriminator = keras.Sequential([keras.Input((4, 4, 1)), flat, *nets[1].layers])
     gan = kg.GAN(generator, discriminator, seed=seed)
-    gan.compile(
-        keras.optimizers.SGD(0.05, momentum=0.9), keras.optimizers.Adam(rate), **compile_arguments
-    )
+    # Compiled ones are killed in test_killed.py: five steps take less time than that.
+    arguments = {"run_eagerly": True, **compile_arguments}
+    gan.compile(keras.optimizers.SGD(0.05, momentum=0.9), keras.optimizers.Adam(rate), **arguments)
     return gan
 
 
@@ -49,8 +49,12 @@ def distance(real, fake):
     return abs(real.mean() - fake.mean())
 
 
-def watchers(folder, monitor="val_distance", mode="min", patience=9):
+def watchers(folder, monitor="val_distance", mode="min", patience=9, pictures=True):
     """Callbacks that each remember something."""
+    drawn = [
+        kg.callbacks.SampleGrid(folder / "samples", every=2, rows=2, columns=2, gif=True),
+        kg.callbacks.TrainingCurves(folder / "curves.png", every=50),
+    ]
     return [
         kg.callbacks.EvaluateSamples(distance, IMAGES, num_samples=20, every=2),
         kg.callbacks.CollapseMonitor(IMAGES, num_samples=20, patience=50),
@@ -58,8 +62,7 @@ def watchers(folder, monitor="val_distance", mode="min", patience=9):
         keras.callbacks.ModelCheckpoint(
             folder / "best.weights.h5", monitor, mode=mode, save_best_only=True, save_weights_only=True
         ),
-        kg.callbacks.SampleGrid(folder / "samples", every=2, rows=2, columns=2, gif=True),
-        kg.callbacks.TrainingCurves(folder / "curves.png", every=50),
+        *(drawn if pictures else ()),
         keras.callbacks.EarlyStopping("d_loss", mode="max", patience=50, restore_best_weights=False),
     ]
 
@@ -76,7 +79,9 @@ def train(folder, epochs=5, extra=(), gan=None, watch=None, every=1, **fit_argum
     gan = gan or make_gan(average_decay=0.9, discriminator_steps=2)
     data = kg.datasets.load(IMAGES, batch_size=10, seed=3)
     resume = Resume(folder / "resume", every)
-    callbacks = [*(watchers(folder) if watch is None else watch), resume, *extra]
+    # Pictures take a third of the time.
+    watch = watchers(folder, pictures=False) if watch is None else watch
+    callbacks = [*watch, resume, *extra]
     # Numbers that stand in for those of other runs fail at once if they are used.
     gan.fit(data, epochs=epochs, verbose=0, callbacks=callbacks, **fit_arguments)
     return gan
@@ -125,7 +130,7 @@ def undisturbed(tmp_path_factory):
 )
 def test_a_killed_run_ends_as_an_undisturbed_one(moment, number, state, undisturbed, tmp_path):
     with pytest.raises(Kill):
-        train(tmp_path, extra=[KillAt(moment, number)])
+        train(tmp_path, watch=watchers(tmp_path), extra=[KillAt(moment, number)])
     assert states(tmp_path) == ([f"epoch-{state:04d}"] if state else [])
     gan, folder, remembered = undisturbed
     watch = watchers(tmp_path)
@@ -148,7 +153,7 @@ def test_a_finished_run_is_not_trained_again(undisturbed, tmp_path, capsys):
     gan, folder, _ = undisturbed
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "resume").rglob("*")}
-    again = train(tmp_path, extra=[KillAt("on_epoch_begin", 5)])
+    again = train(tmp_path, watch=watchers(tmp_path), extra=[KillAt("on_epoch_begin", 5)])
     assert_same_run(again, gan)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "resume").rglob("*")} == before
     assert capsys.readouterr().out == ""
@@ -223,7 +228,7 @@ def test_a_state_of_other_settings_is_refused(undisturbed, tmp_path):
     with pytest.raises(ValueError, match=r"steps_per_epoch was 2, and is 4"):
         make_gan(**same).fit(data, epochs=5, verbose=0, callbacks=[Resume(tmp_path / "resume")])
     # How a step is computed is no such setting, nor are the names that Keras counts on.
-    train(tmp_path, gan=make_gan(run_eagerly=True, **same), watch=[])
+    train(tmp_path, gan=make_gan(run_eagerly=False, **same), watch=[])
 
 
 def test_networks_with_branches_go_on_in_the_process_that_made_them(tmp_path, capsys):

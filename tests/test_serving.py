@@ -35,7 +35,7 @@ NO_SERVER = (
 
 
 # A SavedModel is the same whatever backend exported it (`test_export`): one serves.
-pytestmark = pytest.mark.tensorflow
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,6 @@ def test_programs_and_commands_without_a_server(folder, expected, monkeypatch):
     np.testing.assert_allclose(np.load("samples/samples.npy"), expected, atol=1e-5)
 
 
-@pytest.mark.tensorflow
 @pytest.mark.filterwarnings("ignore")
 def test_other_formats_give_the_same_samples(folder, monkeypatch):
     """The ONNX and the LiteRT runtime, beside Keras."""

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from games import (
+    AT_ONCE,
     BACKEND,
     Once,
     gradients,
@@ -415,7 +416,7 @@ def test_historical_averaging_ends_the_orbit_of_its_papers_toy(coefficient):
     players = [gan.discriminator.trainable_variables[0], gan.generator.trainable_variables[0]]
     both = ("discriminator", "generator") if coefficient else ()
     terms = [kg.terms.HistoricalAveraging(player, coefficient) for player in both]
-    gan.compile(**sgd(0.01), loss=ToyGame(players), update="simultaneous", terms=terms)
+    gan.compile(**sgd(0.01), loss=ToyGame(players), update="simultaneous", terms=terms, **AT_ONCE)
     steps = 2000
     gan.fit(np.zeros((steps, 1), "float32"), batch_size=1, verbose=0, shuffle=False)
     expected, _ = historical_averaging_in_float64(coefficient, steps)

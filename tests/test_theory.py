@@ -8,11 +8,11 @@ from statistics import NormalDist
 import keras
 import numpy as np
 import pytest
+from games import long_game
 from keras import layers, ops
 
 import keras_gan as kg
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.jax]  # long games, as `games.long_game` says
 EXAMPLE = pathlib.Path(__file__).parents[1] / "examples" / "figure_1.py"
 
 # p_data, p_g, the logit of D* = p_data / (p_data + p_g), the Jensen-Shannon divergence and V(D*, G).
@@ -77,6 +77,8 @@ def test_at_the_optimal_discriminator_the_value_is_the_jensen_shannon_divergence
     assert -loss == pytest.approx(value, abs=2e-5)
 
 
+@pytest.mark.slow
+@long_game
 @pytest.mark.parametrize("row", ["one apart", "two apart", "twice as wide"])
 def test_a_discriminator_alone_learns_the_ratio_of_densities(figure_1, row):
     """Proposition 1: for a fixed generator D becomes p_data / (p_data + p_g)."""
@@ -94,6 +96,8 @@ def test_a_discriminator_alone_learns_the_ratio_of_densities(figure_1, row):
     assert -logs["d_loss"] == pytest.approx(value, abs=0.01)
 
 
+@pytest.mark.slow
+@long_game
 def test_both_players_reach_the_data_and_one_half(figure_1):
     """Theorem 1 again: at the optimum p_g = p_data and D = ½."""
     data = NormalDist(4.0, 0.5)

@@ -13,6 +13,8 @@ import keras_gan as kg
 from keras_gan import pictures
 from keras_gan.callbacks import TrainingCurves
 
+# Pictures are drawn by Matplotlib, of numbers that any backend logs (`tests/conformance`).
+pytestmark = pytest.mark.tensorflow
 HISTORY = {"d_loss": [1.2, 1.3], "g_loss": [2, 1], "d_real": [0.8, 0.6], "d_fake": [0.1, 0.4]}
 POINTS = np.ones((8, 2), "float32")
 
@@ -24,7 +26,7 @@ def tiny_gan():
         keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]),
         seed=0,
     )
-    gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+    gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), run_eagerly=True)
     return gan
 
 

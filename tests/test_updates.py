@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import Adam64, Once, long_game, one_weight_each, sgd, sigmoid, weights
+from games import AT_ONCE, Adam64, Once, long_game, one_weight_each, sgd, sigmoid, weights
 from keras import layers, ops
 
 import keras_gan as kg
@@ -36,7 +36,8 @@ def dirac_radius(loss, update, r1=0.0):
     if half:
         theta -= rate * g_slope(psi * theta) * psi
     terms = [kg.terms.R1(weight=r1)] if r1 else []
-    gan = one_weight_each(theta, psi, loss=loss, update=update, terms=terms, **sgd(rate))
+    settings = {"loss": loss, "update": update, "terms": terms, **sgd(rate), **AT_ONCE}
+    gan = one_weight_each(theta, psi, **settings)
     play(gan, 500 - half)
     theta, psi = weights(gan)
     if half:
@@ -76,7 +77,7 @@ TABLE = {
 @pytest.mark.parametrize("rule", TABLE)
 def test_bilinear_game_matches_the_table_of_radii(rule):
     update = kg.updates.Consensus(gamma=0.5) if rule == "consensus" else rule
-    gan = one_weight_each(loss="wasserstein", update=update, **sgd(ETA))
+    gan = one_weight_each(loss="wasserstein", update=update, **sgd(ETA), **AT_ONCE)
     digits = {1.8e-20: 0.03, 0.860: 6e-4}
     for steps, expected in zip((100, 900), TABLE[rule], strict=True):
         assert play(gan, steps) == pytest.approx(expected, rel=digits.get(expected, 4e-4))

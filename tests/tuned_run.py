@@ -35,7 +35,13 @@ def narrowed():
 def tuner(folder, trials=12, kind=keras_tuner.RandomSearch, **arguments):
     limits = {} if kind is keras_tuner.Hyperband else {"max_trials": trials}
     return kind(
-        kg.tuner.GANHyperModel(networks, terms=[kg.terms.R1(0.1)], average_decay=0.9),
+        kg.tuner.GANHyperModel(
+            networks,
+            terms=[kg.terms.R1(0.1)],
+            average_decay=0.9,
+            # A few steps take less time than their compilation, but where each operation is compiled.
+            run_eagerly=keras.backend.backend() != "jax",
+        ),
         kg.tuner.PARZEN,
         seed=3,
         directory=str(folder),

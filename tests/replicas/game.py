@@ -184,20 +184,21 @@ def everything(gan):
 
 RUNS = {
     "plain": lambda: {"gradient_norms": True},
-    "batch_norm": lambda: {"batch_norm": True},
-    "joint": lambda: {"joint": True},
-    "shared": lambda: {"share_fakes": True},
-    "lazy_r1": lambda: {"terms": [kg.terms.R1(0.5, interval=2)]},
+    "joint_simultaneous": lambda: {"joint": True, "update": "simultaneous"},
+    "shared_feature_matching": lambda: {
+        "share_fakes": True,
+        "terms": [kg.terms.FeatureMatching("hidden")],
+    },
     "lazy_r1_batch_norm": lambda: {"batch_norm": True, "terms": [kg.terms.R1(0.5, interval=2)]},
     "average": lambda: {"batch_norm": True, "average_decay": 0.9},
-    "simultaneous": lambda: {"update": "simultaneous"},
     "extragradient": lambda: {"update": "extragradient"},
-    "optimistic": lambda: {"update": "optimistic"},
     "consensus": lambda: {"update": "consensus"},
-    "historical": lambda: {"terms": [kg.terms.HistoricalAveraging("generator", 0.1)]},
+    "optimistic_historical": lambda: {
+        "update": "optimistic",
+        "terms": [kg.terms.HistoricalAveraging("generator", 0.1)],
+    },
     # The critic's last bias has no gradient, of which Adam would make steps in a random direction.
     "relativistic_average": lambda: {"loss": "relativistic_average", "d_optimizer": "sgd"},
-    "feature_matching": lambda: {"terms": [kg.terms.FeatureMatching("hidden")]},
     "lazy_dragan": lambda: {"terms": [NoiselessDRAGAN(interval=2)]},
     "float16": lambda: {"policy": "mixed_float16"},
     "noise": lambda: {"prior": "normal", "dropout": 0.5},
