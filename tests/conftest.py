@@ -24,6 +24,7 @@ import pytest
 # Files of few tests that take minutes: begun last, they would leave one process to run alone.
 LONG = (
     "test_killed",
+    "test_variants",
     "test_replicas",
     "test_mixed_precision",
     "test_backends",

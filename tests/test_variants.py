@@ -166,7 +166,14 @@ def test_export(trained, tmp_path):
             run["generate"](latents=drawn["latents"], **leaves)
 
 
-@pytest.mark.parametrize("name", NAMES)
+# Networks of a term's own, and of a variant: what a search must make anew.
+SEARCHED = [
+    name if name in ("recognised", "four") else pytest.param(name, marks=pytest.mark.slow)
+    for name in NAMES
+]
+
+
+@pytest.mark.parametrize("name", SEARCHED)
 def test_tuner(name, tmp_path):
     """A search makes each trial's networks anew, those of terms too, and gives back the best."""
     import keras_tuner
@@ -234,6 +241,7 @@ def on_backends(tmp_path_factory):
     return folders
 
 
+@pytest.mark.slow
 @pytest.mark.jax
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("other", OTHERS)
@@ -253,6 +261,7 @@ def on_two_devices(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.jax
 @pytest.mark.parametrize("name", NAMES)
@@ -263,6 +272,7 @@ def test_two_devices_play_as_one(name, on_two_devices, tmp_path):
     assert_close(tmp_path / "one.npz", on_two_devices / f"{name}.npz", 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_killed_run_ends_as_an_undisturbed_one(name, tmp_path):
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"

@@ -19,8 +19,8 @@ class Term:
     The loss gains `weight * call(play)`, and the value of `call` is logged under the term's name.
 
     A term may bring networks of its own, such as an encoder that recovers the latents. Its constructor
-    then sets `networks`: the player whose loss it joins (the first of `players`) moves them, and they are
-    part of the GAN's files.
+    then sets `networks`: the player whose loss it joins (the first of `players`) moves them, and they
+    are part of the GAN's files.
 
     Args:
         weight: factor, positive.
