@@ -1,7 +1,7 @@
 """What a GAN is given: batches of examples, conditions and weights, and what it is asked to draw."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -64,9 +64,9 @@ class DataSpec:
 
     x: Structure
     condition: Structure
-    x_names: list[str | None]
-    condition_names: list[str]
-    classes: list[int | None]
+    x_names: Sequence[str | None] = ()
+    condition_names: Sequence[str] = ()
+    classes: Sequence[int | None] = ()
 
     def read(self, data: Any, k: int) -> tuple[Batch, Tensor]:
         """Check a batch of Keras' trainer, and return its k minibatches.

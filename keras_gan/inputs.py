@@ -191,19 +191,19 @@ _PASSING = ("Cast", "ExpandDims", "Flatten", "Identity", "Reshape", "Squeeze")
 
 
 def numbers_of_classes(
-    networks: Iterable[keras.Model], first: Sequence[Structure], condition: Structure
+    takers: Iterable[tuple[keras.Model, Structure]], condition: Structure
 ) -> list[int | None]:
     """Return how many classes the networks know of each leaf of a condition, None if they do not say.
 
     What an `Embedding`, a one-hot encoding or `ops.one_hot` takes directly from an input is a class.
 
     Args:
-        networks: functional or sequential models; of others nothing is known.
-        first: specification of what each takes before the condition.
+        takers: networks, and specifications of what each takes before the condition. Of networks that
+            are neither functional nor sequential nothing is known.
         condition: specification of the condition.
     """
     found: dict[int, list[int]] = {id(leaf): [] for leaf in structures.leaves(condition)}
-    for network, ahead in zip(networks, first, strict=True):
+    for network, ahead in takers:
         if getattr(network, "inputs", None):
             given = structures.leaves(pack(network, ahead, condition))
             for spec, leaf in zip(structures.leaves(specs(network)), given, strict=True):

@@ -96,9 +96,7 @@ class GAN(Objectives, Game):
         samples = networks.called(
             f"The generator {self.generator.name!r}", self.make, self.latent_spec, condition
         )
-        self.data_spec = batches.DataSpec(
-            samples, condition, [], [], [None] * len(structures.leaves(condition))
-        )
+        self.data_spec = batches.DataSpec(samples, condition)
         real, fake = networks.called(
             "The game's networks",
             functools.partial(self.present, training=False),
@@ -106,15 +104,14 @@ class GAN(Objectives, Game):
             self.latent_spec,
             condition,
         )
-        self.shown_spec = fake
         _check_alike(real, fake)
-        looks_itself = type(self).judge is Objectives.judge
-        if looks_itself:
+        self.shown_spec = fake
+        takers = [(self.generator, self.latent_spec)]
+        if type(self).judge is Objectives.judge:  # one of its own may show a network anything
             output = networks.outputs(self.discriminator)
-            networks.check_inputs(self.discriminator, self.generator, self.shown_spec, condition, output)
-        networks.called(
-            f"The discriminator {self.discriminator.name!r}", self.judge, self.shown_spec, condition
-        )
+            networks.check_inputs(self.discriminator, self.generator, fake, condition, output)
+            takers.append((self.discriminator, fake))
+        networks.called(f"The discriminator {self.discriminator.name!r}", self.judge, fake, condition)
         networks.check_apart(self.teams)
         networks.check_logits(self.discriminator)
         self.data_spec = batches.DataSpec(
@@ -122,11 +119,7 @@ class GAN(Objectives, Game):
             condition,
             x_names=_names_of_examples(samples, self.discriminator),
             condition_names=inputs.names(condition),
-            classes=inputs.numbers_of_classes(
-                [self.generator, *([self.discriminator] if looks_itself else [])],
-                [self.latent_spec, self.shown_spec][: 1 + looks_itself],
-                condition,
-            ),
+            classes=inputs.numbers_of_classes(takers, condition),
         )
         if networks.last_layer(self.discriminator) is None:
             large = self.probe(lambda critic, samples: critic(structures.mapped(_large, samples)))
