@@ -311,7 +311,7 @@ def _check_conditions(condition, specs):
     for leaf, spec in zip(structures.leaves(condition), structures.leaves(specs), strict=True):
         if not hasattr(leaf, "shape"):
             raise ValueError(
-                "The networks take a condition as second input, but the data have none. Expected "
+                "The networks take a condition as well, but the data have none. Expected "
                 "`(examples, condition)` for each batch, or `fit(examples, condition)`. Received: "
                 f"{condition!r}"
             )

@@ -44,7 +44,9 @@ def export_savedmodel(
 
     Any program with TensorFlow runs it, in Python by `tf.saved_model.load`, without this package. A
     conditional GAN takes `condition` as the last input of every signature: a row for each sample, or one
-    row for all. Its signatures:
+    row for all. Several conditions are inputs of the names that the networks give theirs, otherwise
+    `condition_0` and so on. Samples and logits that are structures have names such as `samples_left`. A
+    generator without latents has neither `sample` nor `interpolate`. The signatures:
 
     | signature | inputs | outputs |
     |---|---|---|

@@ -164,7 +164,7 @@ def check_apart(teams: Mapping[str, Sequence[keras.Model]]) -> None:
                 ]
                 raise ValueError(
                     "Each player moves its own weights, so that the two networks must not share layers. "
-                    f"Received networks that share {', '.join(shared)}. Give each network layers of its "
+                    f"Received networks that share {', '.join(shared)}. Give each player layers of its "
                     "own."
                 )
 
@@ -182,9 +182,9 @@ def called(what: str, function: Callable[..., Structure], *specs: Structure) -> 
     except Exception as error:
         shapes = " and ".join(str(tuple(leaf.shape)) for leaf in structures.leaves(list(specs)))
         raise ValueError(
-            f"{what} cannot be called on inputs of shape {shapes} (batch axis first). If it is "
+            f"{what} cannot be called on inputs of shape {shapes} (batch axis first): {error} If it is "
             "subclassed and takes a condition too, call it once on data before, so that its input "
-            f"shapes are known. {error}"
+            "shapes are known."
         ) from error
 
 

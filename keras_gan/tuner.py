@@ -75,7 +75,8 @@ class GANHyperModel(keras_tuner.HyperModel):
 
     Args:
         networks: function `(latent_size, width)` that returns a generator and a discriminator, or a
-            `kg.GAN` of them, which is not compiled: a variant of the game, or one of more networks.
+            `kg.GAN` of them, which is not compiled: a variant of the game, or one of more networks,
+            with a prior and a seed of its own.
         prior: where latents come from, as of `GAN`.
         terms: what adds to a loss, as of `GAN.compile`, with weights around which is searched; by
             default `kg.terms.R1(weight=1.0, interval=4)`.
@@ -122,7 +123,8 @@ class GANHyperModel(keras_tuner.HyperModel):
     ) -> None:
         super().__init__()
         self.networks, self.prior, self.seed = _checked_networks(networks), prior, nets.check_seed(seed)
-        priors.get(prior)
+        if prior is not None:
+            priors.get(prior)
         terms = R1(weight=1.0, interval=4) if terms is None else terms
         listed = [terms] if isinstance(terms, str) or not isinstance(terms, Sequence) else terms
         self.terms = [get_term(term) for term in listed]
@@ -247,7 +249,8 @@ _NAMES = (
 def _checked_networks(function):
     """Return a function that makes networks, if it is one."""
     message = (
-        "`networks` is a function `(latent_size, width)` that returns a generator and a discriminator."
+        "`networks` is a function `(latent_size, width)` that returns a generator and a discriminator, "
+        "or a `kg.GAN` of them."
     )
     if not callable(function) or isinstance(function, keras.Model):
         raise TypeError(f"{message} Received: {function!r}")

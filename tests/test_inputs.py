@@ -255,3 +255,49 @@ def test_what_networks_know_of_classes(read):
     with pytest.raises(ValueError, match=r"`condition` must be a label in \[0, 7\).*Received: 7"):
         gan.generate(1, condition=7)
     assert gan.generate(1, condition=6).shape == (1, 2)
+
+
+def test_a_dict_whose_names_the_discriminator_knows():
+    """Its input's name says which of two entries of one shape is the example."""
+    data = {"sample": ROWS, "other": ROWS + 1, "label": LABELS, "angle": ANGLES}
+    assert losses(of_names, data) == pytest.approx(
+        losses(of_names, ROWS, {"label": LABELS, "angle": ANGLES})
+    )
+
+
+class NoSuchPlayers(kg.GAN):
+    @property
+    def teams(self):
+        return {"judge": [self.discriminator], "forger": [self.generator]}
+
+
+class Forgetful(kg.GAN):
+    def __init__(self, generator, discriminator, scale, prior="normal", seed=None, name=None):
+        super().__init__(generator, discriminator, prior, seed, name)
+        self.scale = scale
+
+
+def test_variants_that_cannot_be():
+    with pytest.raises(ValueError, match=r"as `d` and the generator's as `g`.*\['judge', 'forger'\]"):
+        NoSuchPlayers(mlp(4, 2), mlp(2, 1))
+    with pytest.raises(ValueError, match=r"takes \['scale'\] and does not pass them on"):
+        Forgetful(mlp(4, 2), mlp(2, 1), 2.0).get_config()
+    with pytest.raises(TypeError, match="unexpected argument 'encoder'. Expected: generator, discrim"):
+        kg.GAN(mlp(4, 2), mlp(2, 1), encoder=mlp(2, 4))
+
+
+def test_what_needs_latents_or_one_tensor(tmp_path):
+    gan = compiled(mlp(3, 2), network_of_condition(), prior=None)
+    with pytest.raises(ValueError, match="has no prior: its generator takes the condition alone"):
+        gan.generate(latents=np.zeros((2, 3)), condition=np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="`class_weight` weighs the labels of a `y` that is one array"):
+        compiled(*positional()).fit(ROWS, (LABELS, ANGLES), class_weight={0: 1.0})
+    film = kg.callbacks.LatentInterpolation(tmp_path)
+    film.set_model(gan)
+    with pytest.raises(ValueError, match="takes none"):
+        film.on_train_begin()
+
+
+def network_of_condition():
+    sample, condition = keras.Input((2,)), keras.Input((3,))
+    return keras.Model([sample, condition], layers.Dense(1)(layers.Concatenate()([sample, condition])))

@@ -4,7 +4,7 @@ import math
 import re
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -123,6 +123,11 @@ class EvaluateSamples(EpochCallback):
         super().on_train_begin(logs)
         if self._sample_shape is None:
             self._read()
+        if isinstance(getattr(self.model, "sample_spec", None), (Mapping, tuple, list)):
+            raise ValueError(
+                f"{type(self).__name__} measures samples that are one array. The generator's are a "
+                f"structure, of shapes {self.model.sample_shape}."
+            )
         samples = self._first_samples()
         if samples.shape[1:] != self._sample_shape:
             raise ValueError(

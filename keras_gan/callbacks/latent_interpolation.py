@@ -8,7 +8,7 @@ from keras_gan.callbacks.base import ImageCallback, rows_of_conditions
 from keras_gan.interpolation import get, interpolate
 from keras_gan.metrics.metric import check_whole
 from keras_gan.pictures import tile, to_uint8
-from keras_gan.types import Array, PathLike, ValueRange
+from keras_gan.types import Array, Logs, PathLike, ValueRange
 
 
 class LatentInterpolation(ImageCallback):
@@ -96,6 +96,15 @@ class LatentInterpolation(ImageCallback):
         self.path = path
         self.seed = seed
         self.condition = condition
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Refuse a generator without latents, besides what the base class refuses."""
+        if getattr(self.model, "prior", None) is None:
+            raise ValueError(
+                "LatentInterpolation draws paths between latents, and the generator of this GAN takes "
+                "none (`prior=None`). Train without this callback."
+            )
+        super().on_train_begin(logs)
 
     def _samples(self):
         # Ends alternate, so that more rows leave the first ones as they are.

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import backend, networks, priors
+from keras_gan import backend, inputs, networks, priors, structures
 from keras_gan.metrics.metric import check_whole, standard_error
 from keras_gan.types import Array, Tensor
 
@@ -415,8 +415,9 @@ def _shaped(prior, decoder):
             "Annealing needs latents that are independent normal or uniform numbers: `prior` must be "
             f"`kg.priors.Normal` or `kg.priors.Uniform`. Received: {type(prior).__name__}"
         )
-    shapes = networks.input_shapes(decoder) if isinstance(decoder, keras.Model) else None
-    if shapes and len(shapes) > 1:
+    takes = inputs.specs(decoder) if isinstance(decoder, keras.Model) else None
+    shapes = [tuple(spec.shape) for spec in structures.leaves(takes)]
+    if len(shapes) > 1:
         raise ValueError(
             f"`decoder` must take latents alone, but {decoder.name!r} has {len(shapes)} inputs. Fix its "
             "condition in a function: `lambda z: generator([z, condition])`."

@@ -61,7 +61,18 @@ class Feeding(keras.Model):
         seed and the epoch alone, and `keras.callbacks.TerminateOnNaN` sees both players' losses. With
         `kg.callbacks.Resume`, which comes before the other callbacks wherever it stands, a run that was
         killed goes on where it stopped.
+
+        Raises:
+            ValueError: the data do not fit the networks, or hold a label in no class (a data set of
+                TensorFlow raises `tf.errors.InvalidArgumentError`); `class_weight` of data whose labels
+                are not the only `y`.
         """
+        labels = x if y is None else y
+        if kwargs.get("class_weight") is not None and isinstance(labels, (Mapping, tuple)):
+            raise ValueError(
+                "`class_weight` weighs the labels of a `y` that is one array. Expected `sample_weight`, "
+                "a number for each row, for data in dicts and for several conditions."
+            )
         if hasattr(x, "element_spec"):
             # A `tf.data.Dataset` has its own order, and Keras would warn that it cannot shuffle it.
             kwargs.setdefault("shuffle", False)

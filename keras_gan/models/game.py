@@ -215,6 +215,11 @@ class Game(Feeding, Saving, keras.Model):
                 f"two. Received: n={n!r} and {'no' if latents is None else 'some'} latents."
             )
         if latents is not None:
+            if self.prior is None:
+                raise ValueError(
+                    "This GAN has no prior: its generator takes the condition alone. Leave `latents` "
+                    "out, and say by `n` how many samples to make."
+                )
             if seed is not None:
                 raise ValueError(
                     f"Given latents are not drawn: leave `seed` out. Received: seed={seed!r}"

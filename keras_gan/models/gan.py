@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -89,6 +89,11 @@ class GAN(Objectives, Game):
         self.generator, self.discriminator = generator, discriminator
         backend.claim_seeds(self)
         self.latent_spec = latents
+        if list(self.teams) != ["d", "g"]:
+            raise ValueError(
+                "`teams` is a dict of the networks of both players, the discriminator's as `d` and the "
+                f"generator's as `g`, in this order. Received the keys: {list(self.teams)}"
+            )
         self._meet(condition)
 
     def _meet(self, condition):
@@ -114,11 +119,12 @@ class GAN(Objectives, Game):
         networks.called(f"The discriminator {self.discriminator.name!r}", self.judge, fake, condition)
         networks.check_apart(self.teams)
         networks.check_logits(self.discriminator)
+        names = inputs.names(condition)
         self.data_spec = batches.DataSpec(
             samples,
             condition,
-            x_names=_names_of_examples(samples, self.discriminator),
-            condition_names=inputs.names(condition),
+            x_names=_names_of_examples(samples, self.discriminator, names),
+            condition_names=names,
             classes=inputs.numbers_of_classes(takers, condition),
         )
         if networks.last_layer(self.discriminator) is None:
@@ -291,12 +297,17 @@ def _two(spec, draw):
     return ops.convert_to_tensor(draw(size=[2, *(size or 8 for size in spec.shape[1:])]), "float32")
 
 
-def _names_of_examples(samples: Structure, discriminator: keras.Model) -> list[str | None]:
+def _names_of_examples(
+    samples: Structure, discriminator: keras.Model, condition_names: Sequence[str]
+) -> list[str | None]:
     """Return the names that examples may have in a dict: keys of the samples, or the input's."""
     parts = inputs.parts(samples)
     if any(part.name for part in parts) or len(parts) > 1:
         return [part.name for part in parts]
     takes = inputs.specs(discriminator)
-    if isinstance(takes, (list, tuple)):
+    if isinstance(takes, Mapping):
+        others = [spec for key, spec in takes.items() if key not in condition_names]
+        takes = others[0] if len(others) == 1 else None
+    elif isinstance(takes, (list, tuple)):
         takes = takes[0]
     return [getattr(takes, "name", None)]

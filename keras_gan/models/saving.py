@@ -158,6 +158,13 @@ class Saving(keras.Model):
         """Return what the constructor was called with, serialized."""
         taken = inspect.signature(type(self)).parameters  # a subclass may leave out the prior
         names = [n for n in ("generator", "discriminator", "prior", *self._own) if n in taken]
+        lost = [n for n, p in taken.items() if n not in (*names, "seed", "name") and _is_needed(p)]
+        if lost:
+            raise ValueError(
+                f"`{type(self).__name__}` takes {lost} and does not pass them on, so that no file could "
+                "make it again. Expected `super().__init__(..., name=name, encoder=encoder)`, which "
+                "keeps each argument as an attribute and in files."
+            )
         parts = {n: keras.saving.serialize_keras_object(getattr(self, n)) for n in names}
         return {**parts, "seed": self.seed, "name": self.name}
 
@@ -221,3 +228,9 @@ def _portable(config):
     if str(config.get("module")).startswith("keras.src.backend.torch.optimizers"):
         config.update(module="keras.optimizers", registered_name=None)
     return config
+
+
+def _is_needed(parameter):
+    """Whether a constructor cannot do without a parameter."""
+    named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    return named and parameter.default is parameter.empty

@@ -1,4 +1,4 @@
-"""Terms: what adds to one player's loss, such as gradient penalties."""
+"""Terms: what adds to the players' losses, such as gradient penalties."""
 
 from keras_gan import registry
 from keras_gan.terms.feature_matching import FeatureMatching
