@@ -132,7 +132,7 @@ def test_generator_of_unknown_inputs():
 
 
 def test_network_that_cannot_be_called():
-    with pytest.raises(ValueError, match=r"generator 'unbuilt\S*' cannot be called.*call it once"):
+    with pytest.raises(ValueError, match=r"(?s)generator 'unbuilt\S*' cannot be called.*call it once"):
         kg.GAN(Unbuilt(), mlp(2, 1), prior=kg.priors.Normal(shape=2))
 
 
