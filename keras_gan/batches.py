@@ -91,7 +91,7 @@ class DataSpec:
         x = structures.like(x, [backend.check_rows(first, k, message), *others])
         flaws: list[Tensor] = []
         x = structures.mapped(lambda leaf: _cleaned(ops.cast(leaf, "float32"), flaws), x)
-        condition = structures.mapped(ops.convert_to_tensor, condition)
+        condition = structures.mapped(_as_specified, condition, self.condition)
         condition = structures.mapped(
             lambda leaf: _cleaned(leaf, flaws) if _is_float(leaf) else leaf, self._labelled(condition)
         )
@@ -101,7 +101,8 @@ class DataSpec:
                     "`sample_weight` weighs rows: an array of one number for each. Received the shape "
                     f"{tuple(weight.shape)}."
                 )
-            weight = _cleaned(ops.reshape(ops.cast(weight, "float32"), (-1,)), flaws)
+            weight = ops.reshape(ops.cast(weight, "float32"), (-1,))
+            weight = _cleaned(ops.where(weight < 0, float("nan"), weight), flaws)
         batch = Batch(x, condition, weight, k)
         if k > 1:  # a remainder is left out
             batch = batch._rows(0, batch.rows // k * k, k)
@@ -185,7 +186,10 @@ class DataSpec:
         for leaf, classes, name in zip(leaves, self.classes, self.condition_names, strict=True):
             if classes is not None:
                 labels = backend.local_rows(leaf)
-                wrong = labels[~((labels >= 0) & (labels < classes))]
+                if labels.dtype.kind not in "iufb":
+                    raise ValueError(f"{_out_of_range(name, classes)} Received: {labels.ravel()[:1]}")
+                whole = labels.astype("int64")
+                wrong = labels[~((whole == labels) & (whole >= 0) & (whole < classes))]
                 if wrong.size:
                     raise ValueError(f"{_out_of_range(name, classes)} Received: {wrong.ravel()[0]}")
 
@@ -315,12 +319,24 @@ def _check_conditions(condition, specs):
                 "`(examples, condition)` for each batch, or `fit(examples, condition)`. Received: "
                 f"{condition!r}"
             )
+        if not _is_known(leaf):
+            continue
         wanted, shape = tuple(spec.shape[1:]), tuple(leaf.shape[1:])
         if not compatible(shape, wanted) and {shape, wanted} != {(), (1,)}:
             raise ValueError(
                 "The data's conditions must have the shape that the networks take. Expected "
                 f"{wanted}, received {shape} (batch axis left out)."
             )
+
+
+def _as_specified(leaf, spec):
+    """Return a condition as a tensor, labels with an axis of length 1 where networks have it."""
+    leaf, rank = ops.convert_to_tensor(leaf), len(spec.shape)
+    is_label = tuple(spec.shape[1:]) in [(), (1,)]
+    # A step that was compiled for labels of both forms knows neither.
+    if is_label and (not _is_known(leaf) or len(leaf.shape) != rank):
+        leaf = ops.reshape(leaf, (-1,) + (1,) * (rank - 1))
+    return leaf
 
 
 def _shaped(leaf, spec):

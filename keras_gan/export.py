@@ -155,6 +155,9 @@ def _check_classes(gan, classes):
             "`classes` is the number of classes, or a list of their names, each another. Received: "
             f"{classes!r}"
         )
+    known = gan.data_spec.classes[0]
+    if known is not None and number > known:
+        raise ValueError(f"The networks know {known} classes. Received {number}: classes={classes!r}")
     leaves = structures.leaves(gan.condition_spec)
     if len(leaves) > 1 or tuple(leaves[0].shape[1:]) not in [(), (1,), (number,)]:
         raise ValueError(

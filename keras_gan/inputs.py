@@ -112,7 +112,10 @@ def _fit(leaf, other):
     shapes = {tuple(leaf.shape[1:]), tuple(other.shape[1:])}
     if not (compatible(leaf.shape[1:], other.shape[1:]) or shapes == {(), (1,)}):
         return False
-    kinds = [keras.backend.standardize_dtype(x.dtype) for x in (leaf, other)]
+    try:
+        kinds = [keras.backend.standardize_dtype(x.dtype) for x in (leaf, other)]
+    except ValueError:  # texts of NumPy
+        return False
     return "string" not in kinds and not ("int" in kinds[0] and "float" in kinds[1])
 
 
@@ -148,8 +151,20 @@ def split(
         rest = {name: spec for name, spec in takes.items() if name != key}
         return takes[key], rest or None
     if isinstance(takes, (list, tuple)):
+        condition = {spec.name: spec for spec in takes[1:]}
+        if condition and _names_decide(list(condition), discriminator):
+            return takes[0], condition
         return takes[0], structures.of_one(tuple(takes[1:]))
     return takes, None
+
+
+def _names_decide(own, discriminator):
+    """Whether the names of a generator's listed conditions say what the discriminator takes them as."""
+    others = specs(discriminator)
+    if isinstance(others, Mapping):
+        return set(own) <= set(others)
+    theirs = [spec.name for spec in others[1:]] if isinstance(others, (list, tuple)) else []
+    return set(own) == set(theirs) and own != theirs  # in another order
 
 
 def _latents_among(takes, discriminator, latent_shape):

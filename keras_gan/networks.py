@@ -94,6 +94,12 @@ def trainable(networks: Sequence[keras.Model]) -> list[keras.Variable]:
     return list(variables.values())
 
 
+def forget_losses(*networks: keras.Model) -> None:
+    """Leave out what the layers of networks have added to a loss in earlier passes."""
+    for network in networks:
+        network._clear_losses()
+
+
 def state(*networks: keras.Model) -> list[keras.Variable]:
     """Return the variables that a network moves by itself, such as batch-norm statistics."""
     return [variable for network in networks for variable in network.non_trainable_weights]
@@ -166,6 +172,29 @@ def check_apart(teams: Mapping[str, Sequence[keras.Model]]) -> None:
                     "Each player moves its own weights, so that the two networks must not share layers. "
                     f"Received networks that share {', '.join(shared)}. Give each player layers of its "
                     "own."
+                )
+
+
+def check_whole(teams: Mapping[str, Sequence[keras.Model]], others: Sequence[keras.Model]) -> None:
+    """Refuse networks that share layers, which files, that keep each by itself, would part.
+
+    Args:
+        teams: networks by the players that move them.
+        others: networks of terms, which may be some of the game's.
+
+    Raises:
+        ValueError: two networks share weights; the message names them.
+    """
+    owners: dict[int, keras.Model] = {}
+    for network in [*(n for members in teams.values() for n in members), *others]:
+        for variable in network.weights:
+            owner = owners.setdefault(id(variable), network)
+            if owner is not network:
+                raise ValueError(
+                    f"The networks {owner.name!r} and {network.name!r} share {variable.path}, and a "
+                    "file would keep it twice. Expected one network with several outputs instead, "
+                    "such as a discriminator that returns a dict of `logits` for the losses and of "
+                    "other entries, which terms read from `play.fake_output`."
                 )
 
 

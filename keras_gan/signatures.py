@@ -2,6 +2,7 @@
 
 import functools
 import numbers
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -159,7 +160,7 @@ class Signatures:
         if classes is None and known_classes is None:
             return condition
         if classes is None:
-            known = tf.logical_and(condition >= 0, condition < tf.cast(known_classes, condition.dtype))
+            known = tf.logical_and(condition >= 0, tf.cast(condition, tf.int64) < known_classes)
             message = f"`{name}` is a class in [0, {known_classes})"
             with tf.control_dependencies([tf.debugging.assert_equal(known, True, message)]):
                 return tf.identity(condition)
@@ -222,6 +223,7 @@ _TAKEN = ("latents", "number", "seed", "start", "end", "steps", "samples")
 
 
 def _free(name):
+    name = re.sub(r"\W", "_", name)  # TensorFlow takes no other characters
     return f"condition_{name}" if name in _TAKEN else name
 
 

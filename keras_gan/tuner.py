@@ -269,7 +269,8 @@ def _check(name, value, good, expected):
 
 def _few_examples(gan, x, y):
     """Return a few examples of what `fit` was given, and their conditions, if any."""
-    data = (x, y) if hasattr(x, "shape") or isinstance(x, dict) else next(iter(x))
+    whole = hasattr(x, "shape") or isinstance(x, (dict, list, tuple))
+    data = (x, y) if whole else next(iter(x))
     x, condition, _ = gan.data_spec.parts(data)
     x, condition = (structures.mapped(keras.ops.convert_to_numpy, part) for part in (x, condition))
     count = len(structures.leaves(x)[0])

@@ -301,3 +301,44 @@ def test_what_needs_latents_or_one_tensor(tmp_path):
 def network_of_condition():
     sample, condition = keras.Input((2,)), keras.Input((3,))
     return keras.Model([sample, condition], layers.Dense(1)(layers.Concatenate()([sample, condition])))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "float32"])
+def test_labels_of_any_type_and_shape(dtype):
+    """Numbers that are labels are labels, also where the type holds no number of classes."""
+
+    def made(width, outputs):
+        x, label = keras.Input((width,)), keras.Input((), dtype="int32")
+        joined = layers.Concatenate()([x, layers.Embedding(256, 2)(label)])
+        return keras.Model([x, label], layers.Dense(outputs)(joined))
+
+    gan = compiled(made(4, 2), made(2, 1))
+    for labels in (LABELS, LABELS[:, None]):
+        assert np.isfinite(gan.fit(ROWS, labels.astype(dtype), verbose=0).history["d_loss"]).all()
+    with pytest.raises(ValueError, match=r"must be a label in \[0, 256\).*Received: 0.5"):
+        gan.generate(2, condition=np.array([0.5, 1.0]))
+
+
+@pytest.mark.parametrize("xla", XLA)
+def test_labels_in_no_class_of_other_data(xla):
+    gan = compiled(*positional(), jit_compile=xla)
+    good, wrong = (LABELS, ANGLES), (LABELS + 4, ANGLES)
+    message = r"must be a label in \[0, 5\)"
+    with pytest.raises(Exception, match=message):
+        gan.fit(ROWS, good, validation_data=(ROWS, wrong), verbose=0)
+    with pytest.raises(Exception, match=message):
+        gan.fit(ROWS, good, validation_data=Batches(), verbose=0)
+    with pytest.raises(Exception, match=message):
+        gan.train_on_batch(ROWS, wrong)
+
+
+def test_listed_conditions_go_by_their_names():
+    """A list and a dict, and two lists in different orders: names say what is what."""
+    names = ("noise", "label", "angle")
+    listed = network(4, 2, names)
+    inputs = [listed.input[name] for name in names]
+    generator = keras.Model(inputs, listed(dict(zip(names, inputs, strict=True))))
+    gan = compiled(generator, network(2, 1, ("sample", "label", "angle")))
+    assert set(gan.condition_shape) == {"label", "angle"}
+    data = {"label": LABELS, "angle": ANGLES}
+    assert np.isfinite(gan.fit(ROWS, data, verbose=0).history["d_loss"]).all()

@@ -208,3 +208,14 @@ def test_a_weight_that_is_no_number_is_reported():
     logs = gan.fit(np.zeros((4, 2), "float32"), sample_weight=weight, verbose=0).history
     assert np.isnan(logs["d_loss"][0])
     assert all(np.isfinite(w).all() for w in gan.get_weights())
+
+
+def test_negative_weights_and_minibatches_without_weight(rng):
+    gan = kg.GAN(mlp(4, 2), mlp(2, 1), prior=Table(), seed=0)
+    gan.compile(**sgd(0.1), loss="wasserstein")
+    rows = rng.normal(size=(6, 2)).astype("float32")
+    with pytest.raises(ValueError, match="must not be negative. Received: -1"):
+        gan.fit(rows, sample_weight=-np.ones(6), verbose=0)
+    # The discriminator does not learn from fakes alone where no real row counts.
+    logs = gan.test_on_batch(rows, sample_weight=[0.0] * 6, return_dict=True)
+    assert logs["d_loss"] == 0

@@ -102,8 +102,9 @@ def gradients(
 def _together(grads, others):
     """Return gradients, none of which is there before all of them, and `others`, are.
 
-    An optimizer would otherwise move a weight as soon as its own gradient is known, while the operations
-    behind another gradient may still read it: a graph does not keep them apart in all cases.
+    A weight could otherwise move before another gradient has read it. Keras' optimizers pass all gradients
+    through one `IdentityN`. TensorFlow's dependency optimizer drops the edge from the reading to the
+    assignment, since a path through that operation implies it, and then goes around the operation.
     """
     known = [g for group in grads for g in group if g is not None]
     if not known or tf.executing_eagerly():
@@ -287,9 +288,11 @@ def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
     Raises:
         tf.errors.InvalidArgumentError: while running. XLA leaves the check out: see `unchecked_labels`.
     """
-    least = tf.debugging.assert_greater_equal(tf.reduce_min(labels), tf.cast(0, labels.dtype), message)
-    most = tf.debugging.assert_less(tf.reduce_max(labels), tf.cast(classes, labels.dtype), message)
-    with tf.control_dependencies([check for check in (least, most) if check is not None]):
+    known = tf.logical_and(labels >= 0, tf.cast(labels, tf.int64) < classes)
+    if labels.dtype.is_floating:
+        known = tf.logical_and(known, labels == tf.floor(labels))
+    check = tf.debugging.assert_equal(tf.reduce_all(known), True, message)
+    with tf.control_dependencies([] if check is None else [check]):
         return tf.identity(labels)
 
 

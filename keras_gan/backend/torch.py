@@ -45,7 +45,10 @@ def _grad(loss, group, again):
     if not (group and loss.requires_grad):
         return [None] * len(group)
     values = [variable.value for variable in group]
-    return torch.autograd.grad(loss, values, retain_graph=True, create_graph=again, allow_unused=True)
+    # Zeros, as elsewhere, for what a lazy term reads in other steps alone.
+    return torch.autograd.grad(
+        loss, values, retain_graph=True, create_graph=again, materialize_grads=True
+    )
 
 
 def apply(
@@ -96,7 +99,8 @@ def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
     Raises:
         ValueError: one is not in [0, classes).
     """
-    wrong = labels[~((labels >= 0) & (labels < classes))]
+    whole = labels.long()
+    wrong = labels[~((whole == labels) & (whole >= 0) & (whole < classes))]
     if len(wrong):
         raise ValueError(f"{message} Received: {wrong.flatten()[0].item()}")
     return labels

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_gan import backend, batches, structures
 from keras_gan.models.supervisor import supervised
@@ -78,13 +79,20 @@ class Feeding(keras.Model):
             kwargs.setdefault("shuffle", False)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = supervised(callbacks, x, shuffle=kwargs.get("shuffle", True))
-        validation = kwargs.get("validation_data")
-        if isinstance(validation, (tuple, list)) and len(validation) == 3:
-            kwargs["validation_data"] = (validation[0], with_labels(*validation), validation[2])
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = self._validation(kwargs["validation_data"])
         y = with_labels(x, y, kwargs.get("sample_weight"))
         x = watched(self, x, y)
         with backend.state_kept(self):
             return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+
+    def _validation(self, given):
+        """Return validation data with labels where there are weights, and with checked labels."""
+        if not isinstance(given, (tuple, list)):
+            return watched(self, given, None)
+        x, y, weight = (*given, None, None)[:3]
+        y = with_labels(x, y, weight)
+        return tuple(part for part in (watched(self, x, y), y, weight) if part is not None)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""
@@ -93,16 +101,29 @@ class Feeding(keras.Model):
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""
-        return super().train_on_batch(x, with_labels(x, y, sample_weight), sample_weight, **kwargs)
+        y = with_labels(x, y, sample_weight)
+        weight = None if sample_weight is None else ops.convert_to_tensor(sample_weight, "float32")
+        return super().train_on_batch(watched(self, x, y), y, weight, **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""
-        return super().test_on_batch(x, with_labels(x, y, sample_weight), sample_weight, **kwargs)
+        y = with_labels(x, y, sample_weight)
+        weight = None if sample_weight is None else ops.convert_to_tensor(sample_weight, "float32")
+        return super().test_on_batch(watched(self, x, y), y, weight, **kwargs)
 
 
 def with_labels(x: Any, y: Any, sample_weight: Any) -> Any:
-    """Return `y`, or labels of no numbers if there are weights alone, which Keras would leave out."""
-    if y is not None or sample_weight is None or hasattr(x, "element_spec"):
+    """Return `y`, or labels of no numbers if there are weights alone, which Keras would leave out.
+
+    Raises:
+        ValueError: a weight is negative.
+    """
+    if sample_weight is not None and not isinstance(sample_weight, (Mapping, list, tuple)):
+        least = np.min(ops.convert_to_numpy(sample_weight), initial=0)
+        if least < 0:
+            raise ValueError(f"`sample_weight` must not be negative. Received: {least}")
+    is_array = hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple))
+    if y is not None or sample_weight is None or not is_array:
         return y
     return np.zeros((len(structures.leaves(x)[0]), 0), "float32")
 

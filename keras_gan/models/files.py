@@ -15,7 +15,7 @@ import keras
 from keras_gan.types import PathLike, Shape
 
 # What the arrays of training are called in a file: a GAN that is not compiled has no place for them.
-TRAINING = ("d_optimizer/", "g_optimizer/", "optimizer/", "term_networks/", "vars/state_")
+TRAINING = ("d_optimizer/", "g_optimizer/", "optimizer/", "vars/state_")
 
 
 def restore(variables: Mapping[str, keras.Variable], store: Mapping[str, Any], owner: str) -> None:

@@ -19,6 +19,11 @@ from keras_gan.terms import Term
 from keras_gan.types import INTEGER, Array, Structure, Tensor
 
 _NORM = "{}_gradient_norm"
+# What a GAN keeps under these names.
+_ATTRIBUTES = (
+    "generator", "discriminator", "prior", "seed", "noise", "validation_noise", "average", "terms",
+    "term_networks", "training_state", "data_spec", "latent_spec", "shown_spec", "loss", "update",
+)  # fmt: skip
 
 
 class Game(Feeding, Saving, keras.Model):
@@ -141,10 +146,11 @@ class Game(Feeding, Saving, keras.Model):
         self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
         self.training_state.clear()
         self.term_networks.clear()
-        self.term_networks.extend(network for term in self.terms for network in term.networks)
         for term in self.terms:
             self.training_state.extend(term.build(self))
             term.check_networks()
+            self.term_networks.extend(term.networks)
+        networks.check_whole(self.teams, self.term_networks)
         self.training_state.extend(self.update.build(self))
         self.training_state.extend(self.average.variables if self.average else [])
         backend.claim_seeds(self)
@@ -264,6 +270,12 @@ class Game(Feeding, Saving, keras.Model):
 
 def _check_own(cls, own):
     """Refuse arguments that the constructor does not name: no file could be loaded with them."""
+    taken = [name for name in own if name in _ATTRIBUTES or hasattr(Game, name)]
+    if taken:
+        raise TypeError(
+            f"A GAN has an attribute {taken[0]!r} itself. Give the argument of {cls.__name__}() "
+            "another name."
+        )
     named = inspect.signature(cls).parameters
     unknown = [name for name in own if name not in named]
     if unknown:

@@ -114,10 +114,14 @@ class GAN(Objectives, Game):
         takers = [(self.generator, self.latent_spec)]
         if type(self).judge is Objectives.judge:  # one of its own may show a network anything
             output = networks.outputs(self.discriminator)
+            if output is None:
+                output = networks.called("The discriminator", self.judge, fake, condition)
             networks.check_inputs(self.discriminator, self.generator, fake, condition, output)
             takers.append((self.discriminator, fake))
         networks.called(f"The discriminator {self.discriminator.name!r}", self.judge, fake, condition)
         networks.check_apart(self.teams)
+        networks.check_whole(self.teams, [])
+        self._check_teams()
         networks.check_logits(self.discriminator)
         names = inputs.names(condition)
         self.data_spec = batches.DataSpec(
@@ -130,6 +134,18 @@ class GAN(Objectives, Game):
         if networks.last_layer(self.discriminator) is None:
             large = self.probe(lambda critic, samples: critic(structures.mapped(_large, samples)))
             networks.warn_of_probabilities(self.discriminator, large)
+
+    def _check_teams(self):
+        """Refuse a network that the constructor was handed, and that no player moves."""
+        moved = {id(v) for team in self.teams.values() for network in team for v in network.weights}
+        for name in self._own:
+            own = getattr(self, name)
+            variables = own.trainable_variables if isinstance(own, keras.Model) else []
+            if any(id(variable) not in moved for variable in variables):
+                raise ValueError(
+                    f"No player moves the network {name!r}. Expected it in `teams`, or, if it is not to "
+                    f"be trained, `{name}.trainable = False`."
+                )
 
     @property
     def d_optimizer(self) -> keras.optimizers.Optimizer:

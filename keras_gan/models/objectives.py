@@ -138,11 +138,14 @@ class Objectives:
 
     def _shown(self, batch, latents, training):
         """Return a minibatch as the discriminator is shown it, and the generator's regularization."""
+        networks.forget_losses(*self.teams["g"])
         shown = self.present(batch.x, latents, batch.condition, training)
-        return self._play(batch, *shown, latents, training), _regularization(self.team("g"))
+        return self._play(batch, *shown, latents, training), _regularization(self.teams["g"])
 
     def _play(self, batch: Batch, real: Any, fake: Any, latents: Any, training: bool) -> Play:
         weight = relative(batch.weight)
+        # Where no real row counts, no fake does: the discriminator would learn from fakes alone.
+        counts = None if weight is None else ops.ones_like(weight) * ops.sign(ops.max(weight))
         return Play(
             player="discriminator",
             real=real,
@@ -152,7 +155,7 @@ class Objectives:
             training=training,
             critic=functools.partial(self._critic, batch.condition, training),
             real_weight=weight,
-            fake_weight=weight if self.conditional else None,
+            fake_weight=weight if self.conditional else counts,
         )
 
     def _critic(self, condition, training, samples, network=None):
@@ -161,14 +164,16 @@ class Objectives:
 
     def _judged(self, play):
         """Return the play with the outputs for both halves, and the discriminator's regularization."""
-        team = self.team("d")
+        team = self.teams["d"]
+        networks.forget_losses(*team)
         if self.joint:
             samples = structures.stacked(play.real, play.fake)
             condition = structures.stacked(play.condition, play.condition)
             outputs = self.judge(samples, condition, play.training)
-            rows = structures.number_of_rows(play.real)
-            halves = structures.cut(outputs, None, rows), structures.cut(outputs, rows, None)
-            return play._replace(real_output=halves[0], fake_output=halves[1]), _regularization(team)
+            # Of the outputs' rows: packs of samples have one for several.
+            real = structures.mapped(lambda leaf: leaf[: ops.shape(leaf)[0] // 2], outputs)
+            fake = structures.mapped(lambda leaf: leaf[ops.shape(leaf)[0] // 2 :], outputs)
+            return play._replace(real_output=real, fake_output=fake), _regularization(team)
         real_output = self.judge(play.real, play.condition, play.training)
         regularization = _regularization(team)
         fake_output = self.judge(play.fake, play.condition, play.training)
@@ -229,7 +234,7 @@ class Objectives:
             # in the step of the player that moves them, keep what they note of this one.
             moved = term.networks if player == term.players[0] else ()
             with networks.frozen(*self._others(moved)):
-                value = term(play, self.optimizer.iterations) if play.training else term.call(play)
+                value = term(play, self.optimizer.iterations)
             logs[term.log_name(player)] = value
             loss = loss + term.weight * value
         return loss, {f"{player[0]}_loss": loss, **logs}
@@ -246,4 +251,5 @@ class Objectives:
 
 def _regularization(team: list[keras.Model]) -> Any:
     """Return the sum of what the layers of networks add to a loss, as they were last called."""
-    return sum(loss for network in team for loss in network.losses)
+    losses = {id(loss): loss for network in team for loss in network.losses}
+    return sum(losses.values())

@@ -62,7 +62,8 @@ class Play(NamedTuple):
         fake_output: what it returns for `fake`.
         real_weight: weights of the real rows, of mean 1, or None if all count the same.
         fake_weight: weights of the generated rows: those of the real ones in a conditional GAN, whose
-            fakes are made for the same conditions, otherwise None.
+            fakes are made for the same conditions, otherwise ones, and zeros if no real row counts;
+            or None.
 
     Example:
 

@@ -150,14 +150,23 @@ class Saving(keras.Model):
             super().save_weights(path)
             expected = shapes_in(path)
         if not self.compiled:
-            received = {name: received[name] for name in received if not name.startswith(TRAINING)}
+            own = {_layer(name) for name in expected}
+            received = {
+                name: shape
+                for name, shape in received.items()
+                if not name.startswith(TRAINING)
+                # Networks of terms are layers that this GAN has not.
+                and not (name.startswith("layers/") and _layer(name) not in own)
+            }
         if received != expected:
             raise ValueError(mismatch(expected, received))
 
     def get_config(self) -> Config:
         """Return what the constructor was called with, serialized."""
         taken = inspect.signature(type(self)).parameters  # a subclass may leave out the prior
-        names = [n for n in ("generator", "discriminator", "prior", *self._own) if n in taken]
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+        wanted = ("generator", "discriminator", "prior", *self._own)
+        names = [n for n in wanted if n in taken or open_ended]
         lost = [n for n, p in taken.items() if n not in (*names, "seed", "name") and _is_needed(p)]
         if lost:
             raise ValueError(
@@ -166,7 +175,8 @@ class Saving(keras.Model):
                 "keeps each argument as an attribute and in files."
             )
         parts = {n: keras.saving.serialize_keras_object(getattr(self, n)) for n in names}
-        return {**parts, "seed": self.seed, "name": self.name}
+        rest = {"seed": self.seed, "name": self.name}
+        return {**parts, **{n: rest[n] for n in rest if n in taken or open_ended}}
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
@@ -228,6 +238,11 @@ def _portable(config):
     if str(config.get("module")).startswith("keras.src.backend.torch.optimizers"):
         config.update(module="keras.optimizers", registered_name=None)
     return config
+
+
+def _layer(name):
+    """Return the beginning of an array's name that says which layer of a GAN it belongs to."""
+    return "/".join(name.split("/")[:2])
 
 
 def _is_needed(parameter):

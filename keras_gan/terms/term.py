@@ -20,7 +20,8 @@ class Term:
 
     A term may bring networks of its own, such as an encoder that recovers the latents. Its constructor
     then sets `networks`: the player whose loss it joins (the first of `players`) moves them, and they
-    are part of the GAN's files.
+    are part of the GAN's files. A network that is not to move is listed too, with `trainable = False`,
+    or files would not keep its weights. GANs that are compiled with one term share its networks.
 
     Args:
         weight: factor, positive.
@@ -105,10 +106,18 @@ class Term:
 
     def __call__(self, play: Play, step: Tensor) -> Tensor:
         """Return `call`; if lazy, `interval` times it or 0, so that the mean over steps is the same."""
-        if self.interval == 1:
-            return self.call(play)
+        if self.interval == 1 or not play.training:
+            return self.value(play)
         due = ops.equal(ops.mod(step, self.interval), 0)
-        return backend.when(due, lambda: ops.cast(self.interval * self.call(play), "float32"))
+        return backend.when(due, lambda: ops.cast(self.interval * self.value(play), "float32"))
+
+    def value(self, play: Play) -> Tensor:
+        """Return `call`, with what the layers of the term's own networks add to the loss."""
+        value = self.call(play)
+        if play.player != self.players[0]:
+            return value
+        # So that the loss gains what the layers add, whatever the term's weight.
+        return value + sum(loss for network in self.networks for loss in network.losses) / self.weight
 
     def get_config(self) -> Config:
         """Return the constructor's arguments."""
@@ -121,5 +130,8 @@ class Term:
 
 
 def _made(value: Any) -> Any:
-    is_serialized = isinstance(value, dict) and "class_name" in value
-    return keras.saving.deserialize_keras_object(value) if is_serialized else value
+    if isinstance(value, dict) and "class_name" in value:
+        return keras.saving.deserialize_keras_object(value)
+    if isinstance(value, dict):
+        return {key: _made(item) for key, item in value.items()}
+    return [_made(item) for item in value] if isinstance(value, list) else value
