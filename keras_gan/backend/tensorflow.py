@@ -102,8 +102,8 @@ def gradients(
 def _together(grads, others):
     """Return gradients, none of which is there before all of them, and `others`, are.
 
-    A weight could otherwise move before another gradient has read it. Keras' optimizers pass all gradients
-    through one `IdentityN`. TensorFlow's dependency optimizer drops the edge from the reading to the
+    A weight could otherwise move before another gradient has read it. Keras' optimizers pass all
+    gradients through one `IdentityN`. TensorFlow's dependency optimizer drops the edge from reading to
     assignment, since a path through that operation implies it, and then goes around the operation.
     """
     known = [g for group in grads for g in group if g is not None]

@@ -99,7 +99,7 @@ class LatentInterpolation(ImageCallback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Refuse a generator without latents, besides what the base class refuses."""
-        if getattr(self.model, "prior", None) is None:
+        if getattr(self.model, "prior", self) is None:
             raise ValueError(
                 "LatentInterpolation draws paths between latents, and the generator of this GAN takes "
                 "none (`prior=None`). Train without this callback."
