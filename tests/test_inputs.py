@@ -31,7 +31,7 @@ def compiled(*networks, prior="normal", **options):
 
 def losses(networks, x, y=None, **options):
     keras.utils.set_random_seed(0)
-    gan = compiled(*networks())
+    gan = compiled(*networks(), run_eagerly=True)
     return gan.fit(x, y, batch_size=20, shuffle=False, verbose=0, **options).history["d_loss"]
 
 
@@ -195,11 +195,14 @@ SOURCES = {
     "generator": lambda: (generator_of_batches(), None),
     "tensors": lambda: (of_tensors(), None),
 }
-XLA = [False] if BACKEND == "torch" else [False, True]
+XLA = [False, True] if BACKEND == "tensorflow" else [False]
 
 
-@pytest.mark.parametrize("xla", XLA)
-@pytest.mark.parametrize("source", SOURCES)
+# XLA on JAX is the default, and on TensorFlow leaves out what checks labels in a step.
+KINDS = [(source, xla) for source in SOURCES for xla in XLA if not (xla and source == "negative")]
+
+
+@pytest.mark.parametrize(("source", "xla"), KINDS)
 def test_a_label_in_no_class_is_an_error(source, xla):
     """Nothing moves in its step: arrays are looked at before the first."""
     gan = compiled(*positional(), jit_compile=xla)

@@ -97,9 +97,9 @@ def test_generate_and_sample_grid(trained, tmp_path):
 def test_mixed_float16(name):
     """Losses are nearly those of float32, and every player has a loss scale of its own."""
     given = variants.data(name)
-    expected = variants.game(name).test_on_batch(**given, return_dict=True)
+    expected = variants.game(name, run_eagerly=True).test_on_batch(**given, return_dict=True)
     keras.config.set_dtype_policy("mixed_float16")
-    gan = variants.game(name)
+    gan = variants.game(name, run_eagerly=True)
     losses = gan.test_on_batch(**given, return_dict=True)
     for key, value in expected.items():
         np.testing.assert_allclose(losses[key], value, rtol=0.02, atol=0.01, err_msg=key)

@@ -94,10 +94,10 @@ def critic_of(w, *conditions):
     return keras.Model([x, *conditions] if conditions else x, dense(x))
 
 
-def trained(rows, weight, terms=(), k=1, batch_size=6, labels=None):
+def trained(rows, weight, terms=(), k=1, batch_size=6, labels=None, eager=True):
     keras.utils.set_random_seed(0)
     gan = kg.GAN(mlp(4, 2, name="g"), mlp(2, 1, name="d"), prior=Table(), seed=0)
-    gan.compile(**sgd(0.1), terms=terms, discriminator_steps=k, loss="wasserstein")
+    gan.compile(**sgd(0.1), terms=terms, discriminator_steps=k, loss="wasserstein", run_eagerly=eager)
     options = {} if weight is None else {"sample_weight": weight}
     history = gan.fit(
         rows, labels, batch_size=batch_size, epochs=2, shuffle=False, verbose=0, **options
@@ -108,24 +108,17 @@ def trained(rows, weight, terms=(), k=1, batch_size=6, labels=None):
 TERMS = {
     "none": list,
     "r1": lambda: [kg.terms.R1(0.5)],
-    "feature_matching": lambda: [kg.terms.FeatureMatching(_hidden())],
 }
 
 
-def _hidden():
-    keras.utils.set_random_seed(0)
-    mlp(4, 2, name="g")
-    return mlp(2, 1, name="d").layers[0].name
-
-
-@pytest.mark.parametrize("k", [1, 2])
-@pytest.mark.parametrize("terms", ["none", "r1"])
-def test_equal_weights_change_nothing(terms, k, rng):
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize(("terms", "k"), [("none", 1), ("r1", 2)])
+def test_equal_weights_change_nothing(terms, k, eager, rng):
     rows = rng.normal(size=(12, 2)).astype("float32")
-    plain, _ = trained(rows, None, TERMS[terms](), k)
-    weighted, _ = trained(rows, np.full(12, 3.0), TERMS[terms](), k)
+    plain, _ = trained(rows, None, TERMS[terms](), k, eager=eager)
+    weighted, _ = trained(rows, np.full(12, 3.0), TERMS[terms](), k, eager=eager)
     for one, other in zip(plain, weighted, strict=True):
-        np.testing.assert_allclose(one, other, atol=2e-4)  # of a critic whose weights grow
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("terms", ["none", "r1"])
