@@ -32,11 +32,12 @@ TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
 def marks(number):
-    """The search takes as long as the others together; elsewhere two of them do for the quick suite."""
+    """The search and the training take longest; elsewhere two programs do for the quick suite."""
     if "tuner.search" in PROGRAMS[number]:
         return [pytest.mark.slow]
-    waits = number > 1 and not TENSORFLOW
-    return [pytest.mark.slow, pytest.mark.jax, pytest.mark.torch] if waits else []
+    waits = number > 1 and (number == 2 or not TENSORFLOW)
+    backends = [pytest.mark.tensorflow, pytest.mark.jax, pytest.mark.torch]
+    return [pytest.mark.slow, *backends] if waits else []
 
 
 @pytest.mark.parametrize(
