@@ -276,11 +276,9 @@ def _as_samples(x, spec):
 
 
 def _check_examples(x, specs):
-    if not all(hasattr(leaf, "shape") for leaf in structures.leaves(x)) or x is None:
-        raise ValueError(
-            f"The data must be one array of examples, or `(examples, condition)`. Received: {x!r}"
-        )
-    if isinstance(x, (list, tuple, Mapping)) != isinstance(specs, (list, tuple, Mapping)):
+    tensors = x is not None and all(hasattr(leaf, "shape") for leaf in structures.leaves(x))
+    nested = isinstance(x, (list, tuple, Mapping)), isinstance(specs, (list, tuple, Mapping))
+    if not tensors or nested[0] != nested[1]:
         raise ValueError(
             f"The data must be one array of examples, or `(examples, condition)`. Received: {x!r}"
         )

@@ -121,6 +121,16 @@ def test_networks_that_share_layers_are_refused():
         gan.compile(**sgd(0.1), terms=[Recovery([head], players=["discriminator"])])
 
 
+def test_a_network_that_is_listed_twice_is_refused():
+    """What its layers add to a loss would count twice."""
+    gan = game()
+    with pytest.raises(ValueError, match="'d' is one of the game's, or of another term's"):
+        gan.compile(**sgd(0.1), terms=[Recovery([gan.discriminator])])
+    network = mlp(2, 3)
+    with pytest.raises(ValueError, match="of another term's. Leave it out"):
+        gan.compile(**sgd(0.1), terms=[Recovery([network]), Recovery([network], name="again")])
+
+
 @_register
 class WithOthers(kg.GAN):
     def __init__(self, generator, discriminator, encoder, prior="normal", seed=None, name=None):

@@ -138,7 +138,9 @@ class Game(Feeding, Saving, keras.Model):
                 "weights that it moves. Received the same "
                 f"{type(next(iter(own.values()))).__name__} twice."
             )
-        self.average = None if self.average_decay is None else Average(*self._averaged())
+        generators = list(self.teams.values())[-1]
+        decay = self.average_decay
+        self.average = None if decay is None else Average(generators, decay)
         norms = [_NORM.format(name) for name in self.teams] if self.gradient_norms else []
         names = [*logged, *norms, *(name for term in self.terms for name in term.log_names)]
         if len(set(names)) < len(names):
@@ -150,6 +152,7 @@ class Game(Feeding, Saving, keras.Model):
             self.training_state.extend(term.build(self))
             term.check_networks()
             self.term_networks.extend(term.networks)
+        _check_listed_once(self.teams, self.term_networks)
         networks.check_whole(self.teams, self.term_networks)
         self.training_state.extend(self.update.build(self))
         self.training_state.extend(self.average.variables if self.average else [])
@@ -159,11 +162,6 @@ class Game(Feeding, Saving, keras.Model):
         together.build([networks.trainable(self.team(name)) for name in self.teams])
         # Keras would scale the loss of all players as one.
         super().compile(optimizer=together, auto_scale_loss=False, **options)
-
-    def _averaged(self):
-        """Return the generator's networks, and the decay of their average."""
-        *_, generators = self.teams.values()
-        return generators, self.average_decay
 
     def draw(self, rows: int | Tensor, noise: Any) -> Tensor | None:
         """Return latents of so many rows, or None without a prior."""
@@ -282,6 +280,18 @@ def _check_own(cls, own):
         raise TypeError(
             f"{cls.__name__}() got an unexpected argument {unknown[0]!r}. Expected: {', '.join(named)}"
         )
+
+
+def _check_listed_once(teams, of_terms):
+    """Refuse networks of terms that somebody else has: what they add to a loss would count twice."""
+    known = {id(network) for team in teams.values() for network in team}
+    for network in of_terms:
+        if id(network) in known:
+            raise ValueError(
+                f"The network {network.name!r} is one of the game's, or of another term's. Leave it out "
+                "of the term's `networks`, which are those that no one else brings."
+            )
+        known.add(id(network))
 
 
 def _positive(name: str, number: Any) -> int:
