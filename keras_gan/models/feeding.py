@@ -94,6 +94,12 @@ class Feeding(keras.Model):
         y = with_labels(x, y, weight)
         return tuple(part for part in (watched(self, x, y), y, weight) if part is not None)
 
+    def _one_batch(self, x, y, sample_weight):
+        """Return a batch with labels where there are weights, with checked labels, and float32 weights."""
+        y = with_labels(x, y, sample_weight)
+        weight = None if sample_weight is None else ops.convert_to_tensor(sample_weight, "float32")
+        return watched(self, x, y), y, weight
+
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""
         y = with_labels(x, y, kwargs.get("sample_weight"))
@@ -101,15 +107,11 @@ class Feeding(keras.Model):
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""
-        y = with_labels(x, y, sample_weight)
-        weight = None if sample_weight is None else ops.convert_to_tensor(sample_weight, "float32")
-        return super().train_on_batch(watched(self, x, y), y, weight, **kwargs)
+        return super().train_on_batch(*self._one_batch(x, y, sample_weight), **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""
-        y = with_labels(x, y, sample_weight)
-        weight = None if sample_weight is None else ops.convert_to_tensor(sample_weight, "float32")
-        return super().test_on_batch(watched(self, x, y), y, weight, **kwargs)
+        return super().test_on_batch(*self._one_batch(x, y, sample_weight), **kwargs)
 
 
 def with_labels(x: Any, y: Any, sample_weight: Any) -> Any:
