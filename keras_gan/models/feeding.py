@@ -95,7 +95,7 @@ class Feeding(keras.Model):
         return tuple(part for part in (watched(self, x, y), y, weight) if part is not None)
 
     def _one_batch(self, x, y, sample_weight):
-        """Return a batch with labels where there are weights, with checked labels, and float32 weights."""
+        """Return a batch with checked labels, empty ones where there are weights alone."""
         y = with_labels(x, y, sample_weight)
         weight = None if sample_weight is None else ops.convert_to_tensor(sample_weight, "float32")
         return watched(self, x, y), y, weight
