@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_gan import backend
+from keras_gan.models.data_position import FitData
 from keras_gan.models.fitting import order_callbacks
 from keras_gan.utils import batches, structures
 from keras_gan.utils.typing import Game
@@ -75,25 +76,40 @@ class Feeding(keras.Model):
                 "`class_weight` weighs the labels of a `y` that is one array. Expected `sample_weight`, "
                 "a number for each row, for data in dicts and for several conditions."
             )
-        if hasattr(x, "element_spec"):
-            # A `tf.data.Dataset` has its own order, and Keras would warn that it cannot shuffle it.
-            kwargs.setdefault("shuffle", False)
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = order_callbacks(callbacks, x, shuffle=kwargs.get("shuffle", True))
+        given = {"data": self._training(x, y, batch_size, kwargs)}
         if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = self._validation(kwargs["validation_data"])
-        y = with_labels(x, y, kwargs.get("sample_weight"))
-        x = watched(self, x, y)
+            given["validation"] = self._validation(kwargs)
+        elif kwargs.get("validation_split") and given["data"].is_arrays:
+            given["data"], given["validation"] = given["data"].split(kwargs.pop("validation_split"))
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks, given = order_callbacks(callbacks, **given)
+        if "validation" in given:
+            parts = given["validation"][:3]
+            parts = (watched(self, *parts[:2]), *parts[1:])
+            kwargs["validation_data"] = tuple(part for part in parts if part is not None)
+            if len(kwargs["validation_data"]) == 1:
+                kwargs["validation_data"] = parts[0]
+        data = given["data"]
+        kwargs.update(sample_weight=data.sample_weight, shuffle=data.shuffle, steps_per_epoch=data.steps)
         with backend.restore_on_error(self):
-            return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+            x = watched(self, data.x, data.y)
+            return super().fit(x, data.y, batch_size, epochs, verbose, callbacks, **kwargs)
 
-    def _validation(self, given):
-        """Return validation data with labels where there are weights, and with checked labels."""
-        if not isinstance(given, (tuple, list)):
-            return watched(self, given, None)
-        x, y, weight = (*given, None, None)[:3]
-        y = with_labels(x, y, weight)
-        return tuple(part for part in (watched(self, x, y), y, weight) if part is not None)
+    def _training(self, x, y, batch_size, options):
+        """Return the training data; those of `fit`'s options that are theirs are taken out."""
+        weight = options.pop("sample_weight", None)
+        # A `tf.data.Dataset` has its own order, and Keras would warn that it cannot shuffle it.
+        shuffle = options.pop("shuffle", not hasattr(x, "element_spec"))
+        steps = options.pop("steps_per_epoch", None)
+        return FitData(x, with_labels(x, y, weight), weight, batch_size, steps, shuffle, self.seed)
+
+    def _validation(self, options):
+        """Return validation data, with labels where there are weights alone."""
+        given, steps = options["validation_data"], options.get("validation_steps")
+        x, y, weight = (
+            (*given, None, None)[:3] if isinstance(given, (tuple, list)) else (given, None, None)
+        )
+        return FitData(x, with_labels(x, y, weight), weight, steps=steps, validation=True)
 
     def _one_batch(self, x, y, sample_weight):
         """Return a batch with checked labels, empty ones where there are weights alone."""
