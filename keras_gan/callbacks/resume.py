@@ -87,7 +87,7 @@ class Resume(EpochCallback):
         super().__init__(every)
         self.directory = Path(directory)
         self.initial_epoch = 0
-        self._others: list[keras.callbacks.Callback] | None = None
+        self._others: Any = None  # a list, once `attach` was called
         self._positions: Mapping[str, Position] = {}
 
     def attach(
@@ -223,6 +223,8 @@ class Resume(EpochCallback):
                 plain_state.restore(self._callbacks[label], attributes)
         for name, kept in self._kept.items():
             kept.set_state(self._state.kept[name])
+        for position in self._positions.values():
+            position.begin(self.initial_epoch)  # what counts the epoch itself has just been set back
         if self.params.get("verbose"):
             print(self._state.tell(self._epochs(), self._is_over()))
 

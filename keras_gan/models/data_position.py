@@ -1,5 +1,6 @@
 """The position of the data of `fit`: what a run must keep to resume with the batches that come next."""
 
+import copy
 import math
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,8 +15,8 @@ from keras_gan.utils import plain_state, structures
 from keras_gan.utils.optional import tensorflow
 
 _ADVICE = (
-    "Pass arrays, a dataset of `kg.datasets.load`, or a `keras.utils.PyDataset`, whose batches are found "
-    "by number, or train without `Resume`."
+    "Pass arrays, a dataset of `kg.datasets.load`, or a `keras.utils.PyDataset`, whose batches have "
+    "numbers, or train without `Resume`."
 )
 
 
@@ -43,6 +44,11 @@ class FitData(NamedTuple):
     validation: bool = False
 
     @property
+    def continues(self) -> bool:
+        """Whether an epoch may begin amid a pass."""
+        return self.steps is not None and not self.validation
+
+    @property
     def is_arrays(self) -> bool:
         """Whether `x` is an array or a structure of arrays."""
         return hasattr(self.x, "shape") or (
@@ -53,11 +59,11 @@ class FitData(NamedTuple):
         """Return arrays without their last rows, and these to validate, as Keras splits them."""
         rows = len(structures.leaves(self.x)[0])
         at = math.floor(rows * (1 - share))
-        training, validation = (
-            [structures.cut(part, *bounds) for part in self[:3]] for bounds in ((0, at), (at, rows))
-        )
-        x, y, weight = training
-        return self._replace(x=x, y=y, sample_weight=weight), FitData(*validation, validation=True)
+        return self._cut(0, at), self._cut(at, rows)._replace(steps=None, validation=True)
+
+    def _cut(self, start, stop):
+        x, y, weight = (structures.cut(part, start, stop) for part in self[:3])
+        return self._replace(x=x, y=y, sample_weight=weight)
 
 
 class Position:
@@ -80,18 +86,17 @@ class Position:
     @classmethod
     def accepts(cls, given: FitData) -> bool:
         """Return whether data have a position of this kind."""
-        continues = given.steps is not None and not given.validation
         if hasattr(given.x, "element_spec"):
-            return not continues and (hasattr(given.x, "epoch") or _is_pure(given.x))
+            return not given.continues and (hasattr(given.x, "epoch") or _is_pure(given.x))
         if _is_one_of("grain", ("MapDataset", "IterDataset", "DataLoader"), given.x):
-            return not continues  # iterators of Grain all begin alike
-        return given.is_arrays and (given.validation or not (continues or given.shuffle))
+            return not given.continues  # iterators of Grain all begin alike
+        return given.is_arrays and (given.validation or not (given.continues or given.shuffle))
 
     def begin(self, epoch: int) -> None:
         """Tell data that count their epochs the epoch, on which their order depends."""
         counter: Any = getattr(self.data.x, "epoch", None)
         if hasattr(counter, "assign"):
-            if self.data.validation or self.data.steps is None:  # else an epoch begins amid a pass
+            if not self.data.continues:
                 counter.assign(epoch)
         elif isinstance(counter, int):
             self.data.x.epoch = epoch
@@ -158,21 +163,19 @@ class PipelinePosition(Position):
 
 
 class BatchesPosition(Position):
-    """`keras.utils.PyDataset`, whose batches are found by number."""
+    """`keras.utils.PyDataset`, whose batches have numbers, and whose attributes are kept."""
 
     def __init__(self, given: FitData) -> None:
         super().__init__(given)
-        self._memory = plain_state.Memory(dataset=given.x)
-        if given.validation:
-            return
         if given.steps is None and given.x.num_batches is None:
             raise ValueError(
                 "Resume must know how many batches an epoch has. Received: a `PyDataset` without end "
-                "(`num_batches` is None). Pass `steps_per_epoch`."
+                "(`num_batches` is None). Pass `steps_per_epoch` (of validation data, "
+                "`validation_steps`)."
             )
-        epochs = _Epochs(given)
+        self._memory = plain_state.Memory(dataset=given.x)
         self.settings["batches"] = given.x.num_batches
-        self.data = given._replace(x=epochs, steps=None, shuffle=False)
+        self.data = given._replace(x=_Epochs(given, self), steps=None, shuffle=False)
 
     @classmethod
     def accepts(cls, given: FitData) -> bool:
@@ -189,14 +192,13 @@ class BatchesPosition(Position):
 
 
 class LoaderPosition(Position):
-    """`torch.utils.data.DataLoader`, whose passes depend on random generators alone."""
+    """`torch.utils.data.DataLoader`, whose random generators are seeded in each epoch."""
 
     def __init__(self, given: FitData) -> None:
         super().__init__(given)
         loader = given.x
         flaws = {
-            "`steps_per_epoch`, with which an epoch ends amid a pass": not given.validation
-            and given.steps,
+            "`steps_per_epoch`, with which an epoch ends amid a pass": given.continues,
             "an `IterableDataset`": _is_one_of("torch", ("IterableDataset",), loader.dataset),
             "`persistent_workers=True`": loader.persistent_workers,
         }
@@ -206,8 +208,11 @@ class LoaderPosition(Position):
                 "Resume cannot keep the position of a `DataLoader` with a state that torch does not "
                 f"show. Received: {' and '.join(found)}. Leave that out, or: {_ADVICE}"
             )
-        parts = {name: getattr(loader, name, None) for name in ("dataset", "sampler", "batch_sampler")}
-        self._memory = plain_state.Memory(loader=loader, **parts)
+        seeded = _seeded(loader, given.seed)
+        self._memory = plain_state.Memory(
+            loader=seeded, **{name: getattr(seeded, name) for name in ("dataset", *_SAMPLERS)}
+        )
+        self.data = given._replace(x=seeded, shuffle=False)  # with True, Keras warns
 
     @classmethod
     def accepts(cls, given: FitData) -> bool:
@@ -280,7 +285,7 @@ def position(given: FitData) -> Position:
 
 
 def _is_one_of(package, names, value):
-    """Return whether a value is an instance of one of the classes of a package that need not be there."""
+    """Return whether a value is an instance of one of the classes of an optional package."""
     return any(
         kind.__name__ in names and kind.__module__.partition(".")[0] == package
         for kind in type(value).__mro__
@@ -370,19 +375,57 @@ def _save(iterator):
         return {path.name: np.fromfile(path, "uint8") for path in sorted(Path(folder).iterdir())}
 
 
+_SAMPLERS = ("sampler", "batch_sampler")
+
+
+def _seeded(loader, seed):
+    """Return a loader of torch whose passes depend on the seed and its attribute `epoch` alone."""
+    import torch
+
+    class Seeded(type(loader)):
+        epoch = 0
+
+        def __iter__(self):
+            for generator in self.generators:
+                state = np.random.SeedSequence([seed, self.epoch]).generate_state(1)
+                generator.manual_seed(int(state[0]))
+            return super().__iter__()
+
+    twin = copy.copy(loader)
+    twin.__class__ = Seeded
+    for name in _SAMPLERS:  # torch refuses to set them by their names
+        vars(twin)[name] = copy.copy(getattr(loader, name))
+    if getattr(twin.batch_sampler, "sampler", None) is loader.sampler:
+        twin.batch_sampler.sampler = twin.sampler
+    drawing = [
+        owner for owner in (twin, twin.sampler, twin.batch_sampler) if hasattr(owner, "generator")
+    ]
+    for owner in drawing:
+        owner.generator = torch.Generator()
+    twin.generators = [owner.generator for owner in drawing]
+    return twin
+
+
 class _Epochs(keras.utils.PyDataset):
     """Batches of a `PyDataset`, in an order that depends on the seed and the pass.
 
-    With `steps` an epoch begins where the one before has ended.
+    With `steps` an epoch begins where the one before has ended. What Keras reads outside of an epoch, to
+    learn the shapes, leaves no trace.
+
+    Args:
+        given: `FitData`.
+        memory: the state of the dataset, an object with `get_state` and `set_state`.
     """
 
-    def __init__(self, given: FitData) -> None:
+    def __init__(self, given: FitData, memory: Any) -> None:
         dataset = given.x
         super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
         self._dataset, self._seed, self._shuffle = dataset, given.seed, bool(given.shuffle)
-        self._steps = given.steps or dataset.num_batches
+        self._steps, self._anew = given.steps or dataset.num_batches, given.validation
         self._order: tuple[int, Any] = (-1, ())
         self._epoch = 0
+        self._reading = False
+        self._states = (memory, plain_state.ProcessRandomness())
 
     @property
     def epoch(self) -> int:
@@ -392,7 +435,7 @@ class _Epochs(keras.utils.PyDataset):
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         self._epoch = epoch
-        if hasattr(self._dataset, "epoch"):
+        if isinstance(getattr(self._dataset, "epoch", None), int):
             self._dataset.epoch = epoch
 
     @property
@@ -400,7 +443,17 @@ class _Epochs(keras.utils.PyDataset):
         return self._steps
 
     def __getitem__(self, index: int) -> Any:
-        number, length = self._epoch * self._steps + index, self._dataset.num_batches
+        if self._reading:
+            return self._batch(index)
+        before = [state.get_state() for state in self._states]
+        batch = self._batch(index)
+        for state, value in zip(self._states, before, strict=True):
+            state.set_state(value)
+        return batch
+
+    def _batch(self, index):
+        number = index if self._anew else self._epoch * self._steps + index
+        length = self._dataset.num_batches
         return self._dataset[number if length is None else self._number(*divmod(number, length))]
 
     def _number(self, number, index):
@@ -415,15 +468,17 @@ class _Epochs(keras.utils.PyDataset):
 
     def on_epoch_begin(self) -> None:
         self._dataset.on_epoch_begin()
+        self._reading = True
 
     def on_epoch_end(self) -> None:
+        self._reading = False
         self._dataset.on_epoch_end()
 
 
 class _Stream(keras.utils.PyDataset):
     """Batches of an iterator that begins anew when it ends, `steps` in an epoch, one after the other."""
 
-    def __init__(self, dataset: Any, steps: int) -> None:
+    def __init__(self, dataset: Any, steps: int | None) -> None:
         super().__init__()
         self._dataset, self._steps = dataset, steps
         self.begin()
@@ -433,7 +488,7 @@ class _Stream(keras.utils.PyDataset):
         self.iterator = iter(self._dataset)
 
     @property
-    def num_batches(self) -> int:
+    def num_batches(self) -> int | None:
         return self._steps
 
     def __getitem__(self, index: int) -> Any:

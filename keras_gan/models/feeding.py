@@ -98,10 +98,11 @@ class Feeding(keras.Model):
     def _training(self, x, y, batch_size, options):
         """Return the training data; those of `fit`'s options that are theirs are taken out."""
         weight = options.pop("sample_weight", None)
-        # A `tf.data.Dataset` has its own order, and Keras would warn that it cannot shuffle it.
-        shuffle = options.pop("shuffle", not hasattr(x, "element_spec"))
         steps = options.pop("steps_per_epoch", None)
-        return FitData(x, with_labels(x, y, weight), weight, batch_size, steps, shuffle, self.seed)
+        data = FitData(x, with_labels(x, y, weight), weight, batch_size, steps, seed=self.seed)
+        # All else has its own order, and Keras would warn that it cannot shuffle it.
+        can_shuffle = data.is_arrays or isinstance(x, keras.utils.PyDataset)
+        return data._replace(shuffle=options.pop("shuffle", can_shuffle))
 
     def _validation(self, options):
         """Return validation data, with labels where there are weights alone."""

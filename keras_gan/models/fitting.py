@@ -42,7 +42,7 @@ def order_callbacks(
     positions = {name: position(data) if keepers else Position(data) for name, data in given.items()}
     for keeper in keepers:
         keeper.attach(others, positions)
-    data = {name: position.data for name, position in positions.items()}
+    data = {name: each.data for name, each in positions.items()}
     return [FitGuard(positions.values()), *keepers, *others], data
 
 
@@ -52,10 +52,10 @@ def _check_callbacks(callbacks):
     for callback in callbacks:
         if isinstance(callback, kinds):
             raise ValueError(
-                f"`{type(callback).__name__}` sets the learning rate of a model's only optimizer, and a "
+                f"`{type(callback).__name__}` sets the learning rate of the model's only optimizer. A "
                 "GAN has two. Pass a `keras.optimizers.schedules` schedule to either optimizer, or set "
-                "`gan.d_optimizer.learning_rate` or `gan.g_optimizer.learning_rate` in a callback of your "
-                "own, such as `keras.callbacks.LambdaCallback`."
+                "`gan.d_optimizer.learning_rate` or `gan.g_optimizer.learning_rate` in your own "
+                "callback, such as `keras.callbacks.LambdaCallback`."
             )
 
 
@@ -78,8 +78,8 @@ class FitGuard(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Set the epoch of the data, on which their order depends."""
-        for position in self._positions:
-            position.begin(epoch)
+        for each in self._positions:
+            each.begin(epoch)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Count batches, and give `keras.callbacks.TerminateOnNaN` the `loss` that it looks for."""

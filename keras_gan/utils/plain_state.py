@@ -1,4 +1,4 @@
-"""The plain part of an object's state: numbers, strings, arrays, containers of them, random generators."""
+"""The plain state of an object: numbers, strings, arrays, containers of them, random generators."""
 
 import hashlib
 import json
@@ -143,7 +143,8 @@ class ProcessRandomness:
 
     def get_state(self) -> dict[str, Any]:
         """Return the states of all generators."""
-        state = {"python": random.getstate(), "numpy": np.random.get_state(legacy=False)}
+        numpy = np.random.get_state(legacy=False)  # noqa: NPY002
+        state = {"python": random.getstate(), "numpy": numpy}
         if "torch" in sys.modules:
             state["torch"] = sys.modules["torch"].get_rng_state().numpy()
         return state
@@ -151,7 +152,7 @@ class ProcessRandomness:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore what `get_state` returned."""
         random.setstate(state["python"])
-        np.random.set_state(state["numpy"])
+        np.random.set_state(state["numpy"])  # noqa: NPY002
         if "torch" in state:
             import torch
 
