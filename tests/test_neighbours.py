@@ -19,11 +19,17 @@ def normal(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
 
 
+def distances(rows, others):
+    """All Euclidean distances in float64, from differences: copies are at distance 0."""
+    differences = np.float64(rows)[:, None] - np.float64(others)[None]
+    return np.sqrt((differences**2).sum(axis=2))
+
+
 def definition(real, fake, k):
-    """Precision, recall, density and coverage from all distances, as the package prdc takes them."""
-    between = cdist(real, fake)
-    radii, fake_radii = (np.sort(cdist(x, x), axis=1)[:, k] for x in (real, fake))
-    inside, fake_inside = between < radii[:, None], between < fake_radii[None]
+    """The equations of both papers, over all distances: balls hold the rows on their surface."""
+    between = distances(real, fake)
+    radii, fake_radii = (np.sort(distances(x, x), axis=1)[:, k] for x in (real, fake))
+    inside, fake_inside = between <= radii[:, None], between <= fake_radii[None]
     return (
         inside.any(axis=0).mean(),
         fake_inside.any(axis=1).mean(),
@@ -139,19 +145,45 @@ def test_points_on_a_line_by_hand():
     # 0.5 lies in the balls of 0 and of 1; 9 in none. All real points lie within 8.5 of 0.5.
     assert precision_recall(real, fake, k=1) == (0.5, 1.0)
     assert density_coverage(real, fake, k=1) == (2 / 2, pytest.approx(2 / 3))
-    # On the surface is outside: 2 and −1 are at distance 1 from 1 and 0; 2 is inside the ball of 3.
-    assert density_coverage(real, [[-1.0]], k=1) == (0, 0)
-    assert density_coverage(real, [[2.0]], k=1) == (1, pytest.approx(1 / 3))
+    # The surface is inside: −1 is at distance 1 from 0; 2 is at distance 1 from 1 and from 3.
+    assert density_coverage(real, [[-1.0]], k=1) == (1, pytest.approx(1 / 3))
+    assert density_coverage(real, [[2.0]], k=1) == (2, pytest.approx(2 / 3))
+    assert density_coverage(real, [[-1.001]], k=1) == (0, 0)
 
 
 @pytest.mark.parametrize("k", [1, 5])
 def test_copies_of_real_rows_meet_no_rounding(k):
-    # Each ball holds its centre and the k − 1 nearer rows; the k-th lies on its surface, outside.
+    # Each ball holds its center and its k neighbors, the last of them on its surface.
     real = np.float32(normal(300, 100)) + 100
     fake = real[np.random.default_rng(1).permutation(300)]
     for block_size in (70, 1000):
-        assert density_coverage(real, fake, k, block_size) == (1, 1)
+        assert density_coverage(real, fake, k, block_size) == ((k + 1) / k, 1)
         assert precision_recall(real, fake, k, block_size) == (1, 1)
+
+
+def integers(count, seed):
+    return np.random.default_rng(seed).integers(0, 3, (count, 2)).astype("float64")
+
+
+TIES = {
+    "repeated": (np.repeat(normal(20, 4), 8, axis=0),) * 2,
+    "one-hot": (np.eye(10)[np.arange(200) % 10],) * 2,
+    "uneven one-hot": (np.eye(4)[[0] * 9 + [1] * 7 + [2] * 2], np.eye(4)[[0, 1, 1, 2, 2, 3, 3, 3]]),
+    "integers": (integers(60, 0), integers(50, 1)),
+    "one point": (np.ones((8, 3)), np.ones((7, 3))),
+}
+
+
+@pytest.mark.parametrize("name", TIES)
+@pytest.mark.parametrize("k", [1, 5])
+def test_ties_follow_the_equations_of_the_papers(name, k):
+    """The package prdc 0.2, which leaves the surface out, gives 0 for one-hot rows and k = 5."""
+    real, fake = TIES[name]
+    for block_size in (7, 1000):
+        found = precision_recall(real, fake, k, block_size) + density_coverage(real, fake, k, block_size)
+        assert found == pytest.approx(definition(real, fake, k), abs=1e-12)
+    assert precision_recall(real, real, k) == (1, 1)
+    assert density_coverage(real, real, k)[1] == 1
 
 
 def test_equal_distributions_have_the_known_coverage_and_density():

@@ -83,8 +83,8 @@ def precision_recall(
     Args:
         real: array `(n, d)` of features of real images.
         fake: array `(m, d)` of features of generated images.
-        k: int, the neighbour at which a ball ends; no row is its own. A row at that very
-            distance is outside (the paper's ≤ differs only there). Defaults to 3.
+        k: int, the neighbour at which a ball ends, not counting the row itself. A row at exactly that
+            distance is inside, as in the paper. Defaults to 3.
         block_size: int, rows of each side that are compared at once. Defaults to 1000 (32 MB).
 
     Returns:
@@ -121,8 +121,9 @@ def density_coverage(
     Args:
         real: array `(n, d)` of features of real images.
         fake: array `(m, d)` of features of generated images.
-        k: int, the neighbour at which a ball ends; no row is its own. A row at that very
-            distance is outside. Defaults to 5.
+        k: int, the neighbour at which a ball ends, not counting the row itself. A row at exactly that
+            distance is inside; the authors' package `prdc` leaves it out, which differs only for ties.
+            Defaults to 5.
         block_size: int, rows of each side that are compared at once. Defaults to 1000 (32 MB).
 
     Returns:
@@ -232,7 +233,7 @@ class DensityCoverage(_Balls):
     ...         return images.reshape(len(images), -1)
     >>> real = np.random.default_rng(0).random((500, 2, 2, 1))
     >>> print(kg.metrics.DensityCoverage(Pixels())(real, real))
-    density 1, coverage 1 (500 real, 500 fake; pixels, k = 5)
+    density 1.2, coverage 1 (500 real, 500 fake; pixels, k = 5)
     """
 
     names = ("density", "coverage")
@@ -314,15 +315,15 @@ def _blocks(real, fake, block_size):
 
 
 def _closer(squares, error, real, fake, radii):
-    """Return which pairs of rows are closer than the radii, of shape `(len(real), len(fake))`."""
+    """Return which pairs of rows are no farther apart than the radii, of shape `(len(real), len(fake))`."""
     excess = squares - radii**2
     closer = excess < 0
-    # Copies of real rows lie on a ball's surface, where rounding would decide: differences decide.
+    # Copies of real rows lie on a ball's surface, where rounding would decide: use exact differences.
     rows, columns = np.nonzero(abs(excess) <= error)
     radii = np.broadcast_to(radii, closer.shape)
     for start in range(0, len(rows), len(real)):
         row, column = rows[start : start + len(real)], columns[start : start + len(real)]
-        closer[row, column] = np.sqrt(_exact_squares(real[row], fake[column])) < radii[row, column]
+        closer[row, column] = np.sqrt(_exact_squares(real[row], fake[column])) <= radii[row, column]
     return closer
 
 
