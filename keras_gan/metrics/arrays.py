@@ -69,9 +69,7 @@ def as_rows(name: str, data: Array) -> np.ndarray:
     return rows
 
 
-def as_row_pair(
-    name: str, data: Array, other_name: str, other: Array
-) -> tuple[np.ndarray, np.ndarray]:
+def as_row_pair(name: str, data: Array, other_name: str, other: Array) -> tuple[np.ndarray, np.ndarray]:
     """Return two sets of samples or features as rows of the same width, or raise."""
     data, other = as_samples(name, data), as_samples(other_name, other)
     check_same_shape(name, data.shape[1:], other_name, other.shape[1:])

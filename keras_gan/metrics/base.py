@@ -192,9 +192,7 @@ class FeatureMetric(Metric):
         then, now = state.provenance, self._provenance()
         if then != now:
             changes = ", ".join(
-                f"{name} was {then[name]!r}, is {now[name]!r}"
-                for name in now
-                if then[name] != now[name]
+                f"{name} was {then[name]!r}, is {now[name]!r}" for name in now if then[name] != now[name]
             )
             raise ValueError(
                 "The extractor has changed since `prepare`, so features of real and generated samples "

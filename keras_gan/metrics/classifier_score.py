@@ -91,9 +91,7 @@ class InceptionScore(ClassifierMetric):
 
     names = ("inception_score",)
 
-    def __init__(
-        self, extractor: Classifier, *, splits: int = 10, split: str | None = None
-    ) -> None:
+    def __init__(self, extractor: Classifier, *, splits: int = 10, split: str | None = None) -> None:
         super().__init__(extractor, split=split)
         self.splits = check_integer("splits", splits, minimum=1)
 

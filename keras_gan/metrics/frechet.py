@@ -210,7 +210,9 @@ def _statistics(name, features) -> GaussianStatistics:
         statistics.update(features)
         features = statistics
     if features.count < 2:
-        raise ValueError(f"`{name}` must have at least 2 rows, for a covariance. Received: {features.count}.")
+        raise ValueError(
+            f"`{name}` must have at least 2 rows, for a covariance. Received: {features.count}."
+        )
     return features
 
 
