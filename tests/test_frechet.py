@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_gan.metrics.metric import BATCH_SIZE
 from scipy.linalg import sqrtm
 
 import keras_gan as kg
 from keras_gan.metrics import FID, GaussianStatistics, frechet_distance
+from keras_gan.metrics.metric import BATCH_SIZE
 
 
 def normal(*shape, seed=0):
