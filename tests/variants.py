@@ -36,9 +36,7 @@ class Inferring(kg.GAN):
         return (x, codes), (self.make(latents, condition, training), latents)
 
     def generator_loss(self, play):
-        return self.loss(
-            "discriminator", play.fake_output, play.real_output, play.fake_weight, play.real_weight
-        )
+        return self.loss("discriminator", play.fake_output, play.real_output, play.weights.swapped())
 
 
 @_register

@@ -164,7 +164,7 @@ def dense():
 
 def play():
     weight = ops.convert_to_tensor(np.arange(16, dtype="float32") / 7.5)
-    return kg.models.Play("discriminator", real=None, fake=None, real_weight=weight)
+    return kg.models.Play("discriminator", real=None, fake=None, weights=kg.losses.Weights(weight))
 
 
 def player():

@@ -66,6 +66,7 @@ ROWS = {
     "losses.Wasserstein": Loss(kg.losses.Wasserstein),
     "losses.RelativisticAverage": Loss(kg.losses.RelativisticAverage),
     "losses.RelativisticPaired": Loss(kg.losses.RelativisticPaired),
+    "losses.Weights": Function(lambda: kg.losses.Weights(ops.array([0.5, 1.5])).mean_real(ops.ones(2))),
     "losses.mean": Function(lambda: kg.losses.mean(ops.ones((2, 3)), ops.array([0.5, 1.5]))),
     "losses.get": Function(lambda: serialize(kg.losses.get("hinge"))),
     # Priors
