@@ -233,7 +233,7 @@ GAMES = {
     ),
     "named": (
         named,
-        lambda: {"share_fakes": True, "discriminator_steps": 2},
+        lambda: {"update": kg.updates.Alternating(share_fakes=True), "discriminator_steps": 2},
         lambda d: {"x": {key: d[key] for key in ("image", "label", "angle")}},
     ),
     "pairs": (

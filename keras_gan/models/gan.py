@@ -166,7 +166,6 @@ class GAN(Objectives, Game):
         update: str | updates.UpdateRule = "alternating",
         discriminator_steps: int = 1,
         joint: bool = False,
-        share_fakes: bool = False,
         average_decay: float | None = None,
         gradient_norms: bool = False,
         run_eagerly: bool = False,
@@ -185,9 +184,6 @@ class GAN(Objectives, Game):
                 of k·m rows is cut into k minibatches of m; a remainder is left out.
             joint: judge real and fake examples in one pass of the discriminator instead of two. It is
                 faster, and mixes their batch-norm statistics.
-            share_fakes: let the generator's step see the fakes of the discriminator's last step instead
-                of new ones, which saves a pass of the generator. Updates that do not alternate share
-                them anyway.
             average_decay: number in (0, 1) that keeps an exponential moving average of the
                 generator's weights (those of all networks that move with it) beside it, which
                 `generate(averaged=True)` uses: .999 averages over about the last 1,000 steps (see
@@ -211,7 +207,7 @@ class GAN(Objectives, Game):
         self.loss, self.update = losses.get(loss), copy.copy(updates.get(update))
         self.terms = [copy.copy(get_term(term)) for term in terms]
         self.discriminator_steps = networks.check_steps(discriminator_steps)
-        self.joint, self.share_fakes = bool(joint), bool(share_fakes)
+        self.joint = bool(joint)
         self.average_decay = average_decay
         self.gradient_norms = bool(gradient_norms)
         self.asked_jit_compile = jit_compile

@@ -96,7 +96,7 @@ ROWS = {
     "terms.get": Function(lambda: serialize(kg.terms.get("dragan"))),
     # Update rules
     "updates.UpdateRule": Rule(small.Rule),
-    "updates.Alternating": Rule(kg.updates.Alternating),
+    "updates.Alternating": Rule(lambda: kg.updates.Alternating(share_fakes=True)),
     "updates.Simultaneous": Rule(kg.updates.Simultaneous),
     "updates.Extragradient": Rule(kg.updates.Extragradient),
     "updates.Optimistic": Rule(kg.updates.Optimistic),
