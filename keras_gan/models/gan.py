@@ -228,7 +228,7 @@ class GAN(Objectives, Game):
         with networks.undone_unless_finite(values, *every):
             self._report(flaw)
             for term in self.terms:
-                term.observe()
+                term.update_state()
             for logs in self.update.play(self, batch):
                 values += self._log(logs, batch.rows // batch.k)
         self.optimizer.iterations.assign_add(1)

@@ -15,16 +15,17 @@ class FeatureMatching(Term):
 
     Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, 2016, arXiv 1606.03498, section 3.1, with
     the mean over features of its authors' code, so that the weight does not depend on the layer's
-    width. It comes in addition to the generator's own loss.
+    width. It is added to the generator's own loss.
 
     Args:
         layer: name of a layer of the discriminator, a functional or sequential model.
         weight: factor, positive.
-        interval: compute it every that many steps (see `Term`).
+        interval: number of steps between evaluations (see `Term`).
         name: name in the logs.
 
     Raises:
-        ValueError: when the GAN is compiled: the discriminator has no such layer, or is subclassed.
+        ValueError: an argument is invalid; when the GAN is compiled: the discriminator has no such
+            layer, or is subclassed.
 
     Example:
 
@@ -45,8 +46,8 @@ class FeatureMatching(Term):
         discriminator = gan.discriminator
         if not getattr(discriminator, "inputs", None):
             raise ValueError(
-                f"`FeatureMatching` needs a functional or sequential discriminator, whose layers can "
-                f"be read. Received: {type(discriminator).__name__} {discriminator.name!r}"
+                "`FeatureMatching` requires a functional or sequential discriminator, whose layers are "
+                f"known. Received: {type(discriminator).__name__} {discriminator.name!r}"
             )
         names = [layer.name for layer in discriminator.layers]
         if self.layer not in names:
