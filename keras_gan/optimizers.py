@@ -1,4 +1,4 @@
-"""Optimizers and schedules that the papers use and Keras lacks."""
+"""Optimizers and schedules of the papers that Keras does not provide."""
 
 import math
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 @_register
 class GeometricDecay(schedules.LearningRateSchedule):
-    """Divide by the same factor after every step, down to a minimum.
+    """Divide by a constant factor after every step, down to a minimum.
 
-    `max(initial / factor**step, minimum)`, computed through the logarithm of the factor: a factor
-    as near to 1 as 1.000004 would lose most of its digits in float32.
+    `max(initial / factor**step, minimum)`, computed from the logarithm of the factor, since a factor
+    as close to 1 as 1.000004 would lose most of its digits in float32.
 
     Goodfellow et al. 2014, arXiv 1406.2661, train with `GeometricDecay(0.1, 1.000004, 1e-6)`.
 
     Args:
         initial: value at step 0.
-        factor: what the value is divided by after each step, greater than 1.
-        minimum: the value never falls below it.
+        factor: divisor after each step, greater than 1.
+        minimum: lower bound of the value.
 
     Raises:
-        ValueError: `factor` is not greater than 1.
+        ValueError: an argument is invalid.
 
     Example:
 
@@ -59,20 +59,20 @@ class GeometricDecay(schedules.LearningRateSchedule):
 
 @_register
 class EpochRamp(schedules.LearningRateSchedule):
-    """Go linearly from one value to another between two epochs; constant within an epoch.
+    """Interpolate linearly between two values over a range of epochs; constant within an epoch.
 
     The momentum of Goodfellow et al. 2014, arXiv 1406.2661, is
     `EpochRamp(0.5, 0.7, first_epoch=1, last_epoch=250, steps_per_epoch=500)`.
 
     Args:
-        initial: value up to the end of `first_epoch`.
+        initial: value until the end of `first_epoch`.
         final: value from `last_epoch` on.
-        first_epoch: epoch after which the value begins to change; epochs count from 1.
-        last_epoch: epoch that reaches `final`, after `first_epoch`.
-        steps_per_epoch: number of the optimizer's steps in an epoch, a positive integer.
+        first_epoch: epoch after which the value starts to change; epochs count from 1.
+        last_epoch: epoch that reaches `final`, greater than `first_epoch`.
+        steps_per_epoch: number of optimizer steps in an epoch, a positive integer.
 
     Raises:
-        ValueError: epochs in the wrong order, or `steps_per_epoch` is not a positive integer.
+        ValueError: an argument is invalid.
 
     Example:
 
@@ -120,23 +120,23 @@ class EpochRamp(schedules.LearningRateSchedule):
 
 @_register
 class MomentumSGD(keras.optimizers.Optimizer):
-    """Gradient descent with a classical momentum that may follow a schedule.
+    """Gradient descent with classical momentum, which may follow a schedule.
 
-    `velocity = momentum * velocity - learning_rate * gradient`, then `weight += velocity`, as
-    `keras.optimizers.SGD(momentum=...)`, whose momentum is fixed when the step is compiled. Here it
-    may be a schedule of the optimizer's own iterations, like the learning rate.
+    `velocity = momentum * velocity - learning_rate * gradient`, then `weight += velocity`, as in
+    `keras.optimizers.SGD(momentum=...)`, whose momentum is a constant. Here it may be a schedule of the
+    optimizer's iterations, like the learning rate.
 
     Sutskever, Martens, Dahl, Hinton 2013, "On the importance of initialization and momentum in
     deep learning", equations 1 and 2.
 
     Args:
         learning_rate: a number, or a schedule from `keras.optimizers.schedules`.
-        momentum: a number in [0, 1), or a schedule that gives such numbers.
+        momentum: a number in [0, 1), or a schedule of such numbers.
         name: name of the optimizer, or None.
-        **kwargs: what every Keras optimizer takes: `clipnorm`, `weight_decay`, `use_ema`, ...
+        **kwargs: further arguments of Keras optimizers: `clipnorm`, `weight_decay`, `use_ema`, ...
 
     Raises:
-        ValueError: `momentum` is a number outside [0, 1).
+        ValueError: an argument is invalid.
 
     Example:
 
@@ -164,14 +164,14 @@ class MomentumSGD(keras.optimizers.Optimizer):
         self.momentum = momentum
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Make a velocity for each variable."""
+        """Create a velocity for each variable."""
         if self.built:
             return
         super().build(variables)
         self._velocities = self.add_optimizer_variables(variables, "velocity")
 
     def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
-        """Move one variable."""
+        """Update one variable."""
         velocity = self._velocities[self._get_variable_index(variable)]
         momentum = self.momentum
         if isinstance(momentum, schedules.LearningRateSchedule):
@@ -191,7 +191,7 @@ class MomentumSGD(keras.optimizers.Optimizer):
 
     @classmethod
     def from_config(cls, config: Config, custom_objects: dict[str, Any] | None = None) -> Self:
-        """Make the optimizer from what `get_config` returned."""
+        """Create the optimizer from the output of `get_config`."""
         config = dict(config)
         if isinstance(config["momentum"], dict):
             config["momentum"] = schedules.deserialize(config["momentum"], custom_objects)

@@ -1,4 +1,4 @@
-"""Training settings of papers, each by name, ready for `GAN.compile`."""
+"""Recipes: the training settings of papers, as arguments of `GAN.compile`."""
 
 from typing import Any
 
@@ -15,28 +15,31 @@ def goodfellow2014(
 ) -> dict[str, Any]:
     """Return the training settings of the 2014 adversarial nets as arguments of `GAN.compile`.
 
-    Gradient descent with a momentum that grows from .5 to .7 between epochs 1 and 250, a learning
-    rate divided by 1.000004 after every step and never below 1e-6, both players moving at the same
-    time from the same minibatch (k = 1, 100 examples; 128 for the convolutional CIFAR-10 nets),
-    and one joint pass of the discriminator over real and fake.
+    Gradient descent with a momentum that grows from .5 to .7 between epochs 1 and 250, and a learning
+    rate divided by 1.000004 after every step, at least 1e-6. Both players move simultaneously from the
+    same minibatch (k = 1, 100 examples; 128 for the convolutional CIFAR-10 networks), after a single
+    pass of the discriminator over real and generated examples.
 
     Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio 2014, arXiv
-    1406.2661, and the authors' code. That code minimises half the sum of the discriminator's
-    losses on real and on fake examples, while the losses of this package have no factor ½. Gradient
+    1406.2661, and the authors' code. That code minimizes half the sum of the discriminator's
+    losses on real and generated examples, while the losses of this package have no factor ½. Gradient
     descent on the whole sum takes the same steps with half the learning rate, so the discriminator's
-    (and its minimum) is half the generator's.
+    learning rate (and its minimum) is half the generator's.
 
     Args:
         steps_per_epoch: number of training steps in an epoch, a positive integer: 500 for the 50,000
             digits of the paper.
-        learning_rate: the generator's at the first step: .1 for MNIST (default), .05 for the Toronto
-            Faces, .025 for CIFAR-10 with dense nets and .004 with convolutional ones.
-        discriminator_steps: k. The discriminator's momentum grows with its own steps, k in each
-            training step.
+        learning_rate: the generator's initial learning rate, positive: .1 for MNIST (default), .05 for
+            the Toronto Faces, .025 for CIFAR-10 with dense networks and .004 with convolutional ones.
+        discriminator_steps: k, a positive integer. The discriminator's momentum follows its own steps,
+            k in each training step.
 
     Returns:
         A dict of the keyword arguments `d_optimizer`, `g_optimizer`, `loss`, `update`, `joint` and
-        `discriminator_steps`. The optimizers are new ones at each call.
+        `discriminator_steps`, with new optimizers in each call.
+
+    Raises:
+        ValueError: an argument is invalid.
 
     Example:
 
@@ -68,25 +71,28 @@ def goodfellow2014(
 def averaged_adam(
     learning_rate: float = 2e-4, r1: float = 1.0, average_decay: float = 0.9999
 ) -> dict[str, Any]:
-    """Return settings that train the nets of 2014 quickly and steadily, as arguments of `GAN.compile`.
+    """Return settings that train the networks of 2014 fast and stably, as arguments of `GAN.compile`.
 
-    What was found after 2014, on the same game: Adam with β₁ = ½ (Radford, Metz and Chintala, 2015,
-    arXiv 1511.06434); the R1 penalty, which lets the game converge near its equilibrium (Mescheder,
-    Geiger and Nowozin, 2018, arXiv 1801.04406), computed in every fourth step only (lazily, as by
-    Karras et al., 2020, arXiv 1912.04958, who need it in every 16th); and an average of the
-    generator's weights over training (Yazıcı et al., 2018, arXiv 1806.04498). The players take turns,
-    as in Algorithm 1 of the paper.
+    Combines advances since 2014: Adam with β₁ = ½ (Radford, Metz and Chintala, 2015, arXiv 1511.06434);
+    the R1 penalty, which makes the game converge near its equilibrium (Mescheder, Geiger and Nowozin,
+    2018, arXiv 1801.04406), evaluated in every fourth step (lazily, as in Karras et al., 2020,
+    arXiv 1912.04958, who evaluate it in every 16th); and an exponential moving average (EMA) of the
+    generator's weights (Yazıcı et al., 2018, arXiv 1806.04498). The players alternate, as in
+    Algorithm 1 of Goodfellow et al. (2014).
 
-    The samples are those of the average: `gan.generate(n, averaged=True)`.
+    Draw samples with the EMA weights: `gan.generate(n, averaged=True)`.
 
     Args:
-        learning_rate: of both players.
-        r1: weight γ of the R1 penalty, for pixels in [0, 1]. A weaker one lets the discriminator win at
-            first, a stronger one blurs.
-        average_decay: decay of the average, which is over about 1 / (1 − decay) steps.
+        learning_rate: learning rate of both players, positive.
+        r1: weight γ of the R1 penalty, positive, for pixels in [0, 1]. With a smaller weight the
+            discriminator wins at first; a larger one blurs the samples.
+        average_decay: decay of the EMA, which averages over about 1 / (1 − decay) steps; in (0, 1).
 
     Returns:
-        A dict of keyword arguments of `GAN.compile`. The optimizers are new ones at each call.
+        A dict of keyword arguments of `GAN.compile`, with new optimizers in each call.
+
+    Raises:
+        ValueError: an argument is invalid.
 
     Example:
 

@@ -17,7 +17,7 @@ _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 
 class UpdateRule:
-    """Base class for update rules. Subclasses implement `step`, or override `play`.
+    """Base class for update rules, whose subclasses implement `step` or override `play`.
 
     Example:
 

@@ -248,5 +248,5 @@ def test_images_smaller_than_the_kernel():
 
 
 def test_untied_bias_needs_known_sizes():
-    with pytest.raises(ValueError, match=r"'pixels' keeps a bias.*\(None, None, 8, 1\).*full shape"):
+    with pytest.raises(ValueError, match=r"'pixels' has a bias.*\(None, None, 8, 1\).*full shape"):
         UntiedBias(name="pixels")(keras.Input((None, 8, 1)))

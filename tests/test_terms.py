@@ -209,7 +209,7 @@ def penalty_alone(gan, play):
 
 @pytest.mark.parametrize("term", PENALTIES)
 def test_a_layer_without_second_derivative_is_reported_and_named(term):
-    message = rf"the backend '{BACKEND}' does not have for: once \(Once\)"
+    message = rf"the backend '{BACKEND}' does not provide for: once \(Once\)"
     with pytest.raises(ValueError, match=message):
         gan_with(resizing_critic(Once(name="once")), term())
 
@@ -218,7 +218,7 @@ def test_a_layer_without_second_derivative_is_reported_and_named(term):
 @pytest.mark.parametrize("layer", RESIZING)
 @pytest.mark.parametrize("term", PENALTIES)
 def test_missing_second_order_gradient_is_reported_and_named(layer, term):
-    with pytest.raises(ValueError, match=r"the backend 'tensorflow' does not have for: smooth \("):
+    with pytest.raises(ValueError, match=r"the backend 'tensorflow' does not provide for: smooth \("):
         gan_with(resizing_critic(RESIZING[layer]), term())
 
 
@@ -231,7 +231,7 @@ def test_an_operation_that_torch_refuses_to_differentiate_twice_is_named():
             return torch.cdist(x, 2.0 * x, p=1.5)
 
     critic = keras.Sequential([keras.Input((3, 2)), Distances(), layers.Flatten(), layers.Dense(1)])
-    with pytest.raises(ValueError, match=r"'torch' does not have for: distances \(Distances\)"):
+    with pytest.raises(ValueError, match=r"'torch' does not provide for: distances \(Distances\)"):
         gan_with(critic, kg.terms.R1())
 
 
@@ -240,7 +240,7 @@ def test_missing_second_order_gradient_beside_a_path_that_has_one():
     x = keras.Input((4,))
     h = layers.Dense(3)(x)
     y = layers.Dense(1)(layers.Add()([Once(name="once")(h), h]))
-    with pytest.raises(ValueError, match=r"does not have for: once \(Once\)"):
+    with pytest.raises(ValueError, match=r"does not provide for: once \(Once\)"):
         gan_with(keras.Model(x, y), kg.terms.R1())
 
 

@@ -275,7 +275,7 @@ def test_consensus_refuses_a_generator_without_second_derivatives():
     layers = keras.layers
     generator = keras.Sequential([keras.Input((4,)), layers.Dense(3), Once(name="once")])
     critic = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
-    with pytest.raises(ValueError, match=r"consensus update needs.*does not have for: once \("):
+    with pytest.raises(ValueError, match=r"consensus update requires.*does not provide for: once \("):
         kg.GAN(generator, critic, seed=0).compile(**sgd(0.1), update="consensus")
 
 

@@ -1,4 +1,4 @@
-"""One seed for a network, many for its layers."""
+"""Derives the seeds of layers from the seed of a network."""
 
 import itertools
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ import numpy as np
 
 
 def derive(seed: int | None, name: str) -> Iterator[int | None]:
-    """Yield seeds without end, one for each layer of the network called `name`.
+    """Yield an endless stream of seeds for the layers of the network `name`.
 
-    Layers that shared a seed would start with correlated weights, and so would a generator and a
-    discriminator made from the same seed: the name tells them apart.
+    Layers with the same seed would start with correlated weights. So would a generator and a
+    discriminator with the same seed: the name distinguishes them.
 
     Args:
-        seed: a non-negative integer; None yields None, with which Keras draws its own seeds.
+        seed: a non-negative integer; None yields None, for which Keras draws random seeds.
         name: name of the network.
 
     Example:

@@ -39,7 +39,7 @@ def _pair(name, value):
 
 
 class _MaxoutBase(keras.layers.Layer):
-    """The weights of `pieces` affine maps a unit, and the maximum over them."""
+    """Base class with the weights of `pieces` affine maps per unit, and the maximum over them."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class _MaxoutBase(keras.layers.Layer):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
 
     def _add_weights(self, incoming, units):
-        """Add a kernel with one column for each piece of each unit, and a bias for each column."""
+        """Add a kernel with a column for each piece of each unit, and a bias for each column."""
         columns = self.pieces * units
         self.kernel = self.add_weight(
             name="kernel",
@@ -70,10 +70,10 @@ class _MaxoutBase(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(columns,), initializer=self.bias_initializer)
 
     def _maximum(self, products, units):
-        # Pieces outside, units inside: the reduction then runs over contiguous vectors, which is
-        # about twice as fast on a CPU as the other order.
+        # With units as the inner axis, the reduction runs over contiguous vectors, which is about
+        # twice as fast on a CPU as the other order.
         shape = (*ops.shape(products)[:-1], self.pieces, units)
-        # `ops.add` knows a bias, whose gradient is then one pass over the outputs'; `+` does not.
+        # `ops.add`, unlike `+`, recognizes a bias, whose gradient then takes one pass.
         return ops.max(ops.reshape(ops.add(products, self.bias), shape), axis=-2)
 
     def get_config(self) -> Config:
@@ -92,8 +92,8 @@ class _MaxoutBase(keras.layers.Layer):
 class Maxout(_MaxoutBase):
     """Dense layer whose units are each the maximum of several affine maps of the inputs.
 
-    It learns a convex activation instead of fixing one, and goes well with dropout. The
-    discriminators of Goodfellow et al. (2014) are made of it.
+    It learns a convex activation function, and works well with dropout. The discriminators of
+    Goodfellow et al. (2014) consist of it.
 
     Goodfellow, Warde-Farley, Mirza, Courville, Bengio 2013, arXiv 1302.4389, section 3:
     `h_i = max_j (x · W_ij + b_ij)` with j over the pieces.
@@ -104,19 +104,19 @@ class Maxout(_MaxoutBase):
 
     Args:
         units: number of outputs, a positive integer.
-        pieces: number of affine maps that each output is the maximum of, a positive integer.
+        pieces: number of affine maps per output, a positive integer.
         kernel_initializer: initializer of the kernel.
         bias_initializer: initializer of the bias, of shape `(pieces * units,)`.
         kernel_regularizer: regularizer of the kernel, or None.
         kernel_constraint: constraint of the kernel, or None.
-        **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
+        **kwargs: `name`, `dtype`, `trainable`, as in every Keras layer.
 
     Shapes:
-        inputs `(batch, ..., features)` with any number of axes between; outputs
+        inputs `(batch, ..., features)` with any number of axes in between; outputs
         `(batch, ..., units)`.
 
     Raises:
-        ValueError: `units` or `pieces` is not a positive integer.
+        ValueError: an argument is invalid.
 
     Example:
 
@@ -149,7 +149,7 @@ class Maxout(_MaxoutBase):
         self.input_spec = keras.InputSpec(min_ndim=2)
 
     def build(self, input_shape: Shape) -> None:
-        """Make the weights."""
+        """Create the weights."""
         self._add_weights((input_shape[-1],), self.units)
         self.input_spec = keras.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
@@ -171,8 +171,8 @@ class MaxoutConv2D(_MaxoutBase):
     """Convolution whose output channels are each the maximum of several linear feature maps.
 
     Goodfellow, Warde-Farley, Mirza, Courville, Bengio 2013, arXiv 1302.4389, section 3: the maximum
-    is taken across channels, at each position by itself. Pooling over positions is left to a
-    pooling layer; the order of the two does not matter.
+    is taken across channels, separately at each position. Use a pooling layer to pool over positions;
+    the order of the two does not matter.
 
     The kernel has shape `(height, width, channels, pieces * filters)`: piece j of filter i is
     `j * filters + i`. `kernel_constraint=keras.constraints.MaxNorm(c, axis=[0, 1, 2])` bounds the
@@ -180,7 +180,7 @@ class MaxoutConv2D(_MaxoutBase):
 
     Args:
         filters: number of output channels, a positive integer.
-        pieces: number of feature maps that each output channel is the maximum of.
+        pieces: number of feature maps per output channel, a positive integer.
         kernel_size: an integer, or a pair (height, width).
         strides: an integer, or a pair (height, width).
         padding: `"valid"` or `"same"`.
@@ -188,14 +188,14 @@ class MaxoutConv2D(_MaxoutBase):
         bias_initializer: initializer of the bias, of shape `(pieces * filters,)`.
         kernel_regularizer: regularizer of the kernel, or None.
         kernel_constraint: constraint of the kernel, or None.
-        **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
+        **kwargs: `name`, `dtype`, `trainable`, as in every Keras layer.
 
     Shapes:
         inputs `(batch, height, width, channels)`; outputs
         `(batch, new_height, new_width, filters)`.
 
     Raises:
-        ValueError: an argument out of its range; images smaller than the kernel.
+        ValueError: an argument is invalid, or images are smaller than the kernel.
 
     Example:
 
@@ -234,7 +234,7 @@ class MaxoutConv2D(_MaxoutBase):
         self.input_spec = keras.InputSpec(ndim=4)
 
     def build(self, input_shape: Shape) -> None:
-        """Make the weights."""
+        """Create the weights."""
         self._add_weights((*self.kernel_size, input_shape[-1]), self.filters)
         self.input_spec = keras.InputSpec(ndim=4, axes={-1: input_shape[-1]})
 
@@ -261,7 +261,7 @@ class MaxoutConv2D(_MaxoutBase):
         if any(size is not None and size < 1 for size in sizes):
             raise ValueError(
                 f"Images of {input_shape[1]}×{input_shape[2]} are smaller than the kernel of layer "
-                f"{self.name!r}, {self.kernel_size[0]}×{self.kernel_size[1]}. Pad them, or use "
+                f"{self.name!r}, {self.kernel_size[0]}×{self.kernel_size[1]}. Pad the images, or use "
                 "padding='same' or a smaller `kernel_size`."
             )
         return (input_shape[0], *sizes, self.filters)
