@@ -97,6 +97,6 @@ def compiled(case, policy="float32", share_fakes=False, **settings):
     gan = kg.GAN(*case.nets(), seed=0)
     keras.config.set_dtype_policy("float32")
     update = kg.updates.Alternating(share_fakes)
-    settings = {"joint": True, "discriminator_steps": case.k, **case.settings, **settings}
+    settings = {"single_pass": True, "discriminator_steps": case.k, **case.settings, **settings}
     gan.compile(case.optimizer(), case.optimizer(), update=update, **settings)
     return gan

@@ -10,8 +10,9 @@ from typing import Self
 import keras
 from keras import ops
 
-from keras_gan import backend, batches, networks, registry, second_order
-from keras_gan.types import Config, Game, Logs, Objective, Player
+from keras_gan import backend, second_order
+from keras_gan.utils import batches, networks, registry
+from keras_gan.utils.typing import Config, Game, Logs, Objective, Player
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -106,7 +107,7 @@ def descend(objective: Objective, players: Sequence[Player]) -> Logs:
 
 def _norm(optimizer, grads):
     """Return the norm of a gradient without its loss scale, or 0 if the loss scale skips the step."""
-    whole = backend.whole_gradients(optimizer, [g for g in grads if g is not None])
+    whole = backend.unscaled_gradients(optimizer, [g for g in grads if g is not None])
     whole = [ops.cast(g, "float32") for g in whole]
     # The squares of the entries would overflow long before their norm does.
     largest = ops.max(ops.stack([ops.max(ops.abs(g)) for g in whole])) if whole else 0.0
@@ -195,7 +196,7 @@ class Extragradient(UpdateRule):
         variables = _both(players)
         here = [ops.copy(variable) for variable in variables]
         # Only the second evaluation updates the networks' own statistics.
-        with networks.frozen(*[network for player in players for network in player.networks]):
+        with networks.frozen_statistics(*[network for player in players for network in player.networks]):
             logs = descend(objective, players)
         grads, _, _ = backend.gradients(
             objective, [p.variables for p in players], [p.optimizer for p in players]
@@ -285,7 +286,7 @@ class Consensus(UpdateRule):
         Raises:
             ValueError: a network is not; the message names the layers.
         """
-        second_order.check("The consensus update", gan.discriminator, gan.probe)
+        second_order.check("The consensus update", gan.discriminator, gan.call_on_random_samples)
         second_order.check("The consensus update", gan.generator, gan.probe_generator)
         return []
 
