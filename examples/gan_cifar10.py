@@ -26,6 +26,7 @@ import numpy as np
 from gan_mnist import positive
 
 import keras_gan as kg
+from keras_gan.utils import files
 
 SPLIT = "train[:80%]"
 NORM = 55.0  # of every image, after its mean is taken off
@@ -114,7 +115,7 @@ def main(argv=None):
     gan.save(args.output / "gan.keras")
 
     kg.visualization.training_curves(history, args.output / "curves.png")
-    kg.visualization.write_whole(args.output / "history.json", json.dumps(history.history).encode())
+    files.write_bytes(args.output / "history.json", json.dumps(history.history).encode())
     print(
         f"Samples, curves, history and gan.keras are in {args.output.resolve()}. Open "
         f"samples/epoch-{args.epochs:04d}.png: its last column holds the training images that are "

@@ -26,6 +26,7 @@ import time
 import keras
 
 import keras_gan as kg
+from keras_gan.utils import files
 
 # (train, validation, test). The small set has no test digits of its own.
 SPLITS = {"mnist5k": ("train[:4000]", "train[4000:4500]", "train[4500:]")}
@@ -140,7 +141,7 @@ def main(argv=None):
     history = gan.fit(train, epochs=args.epochs, callbacks=callbacks)
     minutes = (time.perf_counter() - start) / 60
     gan.save(args.output / "gan.keras")
-    kg.visualization.write_whole(args.output / "history.json", json.dumps(history.history).encode())
+    files.write_bytes(args.output / "history.json", json.dumps(history.history).encode())
 
     samples = gan.generate(args.samples, seed=args.seed, use_ema=use_ema)
     result = kg.metrics.ParzenWindow(validation, dtype="float64")(real=test, fake=samples)

@@ -28,6 +28,7 @@ import numpy as np
 from gan_mnist import positive
 
 import keras_gan as kg
+from keras_gan.utils import files
 from keras_gan.utils.optional import require
 
 SIDE, FOLDS = 48, range(5)
@@ -88,7 +89,7 @@ def convert_olivetti(path, target):
     content = io.BytesIO()
     layout = {"images": images, "labs_ex": expressions, "folds": make_folds()}
     require("scipy.io").savemat(content, layout)
-    kg.visualization.write_whole(target, content.getvalue())
+    files.write_bytes(target, content.getvalue())
 
 
 def make_folds():
@@ -123,7 +124,7 @@ def play(generator, images, epochs, stage, args):
     )
     history = gan.fit(images, batch_size=BATCH_SIZE, epochs=epochs, callbacks=[grid])
     kg.visualization.training_curves(history, folder / "curves.png")
-    kg.visualization.write_whole(folder / "history.json", json.dumps(history.history).encode())
+    files.write_bytes(folder / "history.json", json.dumps(history.history).encode())
     return gan
 
 

@@ -189,8 +189,8 @@ class GAN(Objectives, Game):
             update: how gradients become steps: a name (see `kg.updates.UPDATES`) or a rule.
             discriminator_steps: k, the discriminator's steps for each step of the generator. A batch
                 of k·m rows is cut into k minibatches of m; a remainder is left out.
-            single_pass: judge real and fake examples in one pass of the discriminator instead of two. It is
-                faster, and mixes their batch-norm statistics.
+            single_pass: pass real and fake examples through the discriminator at once instead of in two
+                passes. It is faster, and mixes their batch-norm statistics.
             ema_decay: number in (0, 1) that keeps an exponential moving average of the
                 generator's weights (those of all networks that move with it) beside it, which
                 `generate(use_ema=True)` uses: .999 averages over about the last 1,000 steps (see
