@@ -107,7 +107,9 @@ def play(generator, images, epochs, stage, args):
     discriminator = kg.architectures.tfd_discriminator(args.seed + stage, d_units)
     gan = kg.GAN(generator, discriminator, prior="normal", seed=args.seed + stage)
     recipes = {
-        "paper": lambda: kg.recipes.goodfellow2014(-(-len(images) // BATCH_SIZE), LEARNING_RATE),
+        "paper": lambda: kg.recipes.goodfellow2014(
+            -(-len(images) // BATCH_SIZE), learning_rate=LEARNING_RATE
+        ),
         "use_ema": kg.recipes.adam_r1_ema,
     }
     gan.compile(**recipes[args.recipe]())

@@ -8,6 +8,14 @@ import numpy as np
 from keras import ops
 
 from keras_gan.utils.typing import Config, Tensor
+from keras_gan.utils.validation import check_integer, check_number, check_seed
+
+__all__ = ["Sparse"]
+
+
+def __dir__():
+    return __all__
+
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -27,7 +35,8 @@ class Sparse(keras.initializers.Initializer):
         seed: integer; every call returns the same values. None draws a random seed once.
 
     Raises:
-        ValueError: an argument is invalid; the shape is not that of a matrix, or has fewer than
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range; the shape is not that of a matrix, or has fewer than
             `nonzero` rows.
 
     Example:
@@ -37,10 +46,10 @@ class Sparse(keras.initializers.Initializer):
     [3, 3, 3, 3]
     """
 
-    def __init__(self, nonzero: int, stddev: float = 1.0, seed: int | None = None) -> None:
-        self.nonzero = nonzero
-        self.stddev = stddev
-        self.seed = random.randrange(2**31) if seed is None else seed
+    def __init__(self, nonzero: int, *, stddev: float = 1.0, seed: int | None = None) -> None:
+        self.nonzero = check_integer("nonzero", nonzero, minimum=1)
+        self.stddev = check_number("stddev", stddev, above=0)
+        self.seed = random.randrange(2**31) if seed is None else check_seed("seed", seed)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Tensor:
         """Return weights of `shape`, which is `(inputs, units)`."""

@@ -13,12 +13,34 @@ from keras import ops
 
 from keras_gan import backend
 from keras_gan.utils import registry, structures
-from keras_gan.utils.typing import REAL, Config, Structure, Tensor
+from keras_gan.utils.typing import Config, Structure, Tensor
+from keras_gan.utils.validation import check_choice, check_number
+
+__all__ = [
+    "LOSSES",
+    "Hinge",
+    "LeastSquares",
+    "Loss",
+    "MaximumLikelihood",
+    "Minimax",
+    "NonSaturating",
+    "RelativisticAverage",
+    "RelativisticPaired",
+    "Wasserstein",
+    "Weights",
+    "get",
+    "mean",
+]
+
+
+def __dir__():
+    return __all__
+
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 
-def mean(values: Tensor, weight: Tensor | None = None, axis: int | None = None) -> Tensor:
+def mean(values: Tensor, weight: Tensor | None = None, *, axis: int | None = None) -> Tensor:
     """Return the mean of values, with a weight for each row.
 
     Args:
@@ -64,11 +86,11 @@ class Weights(NamedTuple):
 
     def mean_real(self, values: Tensor, axis: int | None = None) -> Tensor:
         """Return the weighted mean of values of the real rows."""
-        return mean(values, self.real, axis)
+        return mean(values, self.real, axis=axis)
 
     def mean_fake(self, values: Tensor, axis: int | None = None) -> Tensor:
         """Return the weighted mean of values of the generated rows."""
-        return mean(values, self.fake, axis)
+        return mean(values, self.fake, axis=axis)
 
     def swapped(self) -> "Weights":
         """Return the weights with real and generated rows exchanged."""
@@ -124,9 +146,9 @@ class Loss:
             weights: weights of the rows.
 
         Raises:
-            ValueError: rows have weights, and the loss does not support them.
+            ValueError: `player` is unknown; rows have weights, and the loss does not support them.
         """
-        formula = getattr(self, player)
+        formula = getattr(self, check_choice("player", player, ("discriminator", "generator")))
         supported = len(inspect.signature(formula).parameters) > 2
         if not supported and not (weights.real is None and weights.fake is None):
             raise ValueError(
@@ -173,26 +195,23 @@ class Loss:
         return cls(**config)
 
 
+_ONE_SIDED = (
+    "It is the distance of the target for real examples from 1, such as 0.1 for the target 0.9. "
+    "Smoothing the target of fakes to b as well would make the best discriminator "
+    "(a·p_data + b·p_model) / (p_data + p_model), which rewards samples like those the generator makes "
+    "already (Salimans et al., 2016, section 3.4)."
+)
+
+
 class _Smoothed(Loss):
     """Base class for losses whose target for real examples is `1 - label_smoothing`."""
 
     label_smoothing: float
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
-        if not isinstance(label_smoothing, REAL):
-            raise ValueError(
-                "`label_smoothing` is one number, for real examples only: smoothing the fakes' target "
-                "to b would make the best discriminator (a·p_data + b·p_model) / (p_data + p_model), "
-                "which rewards samples like those the generator makes already (Salimans et al., 2016, "
-                f"section 3.4). Expected a number in [0, 0.5). Received: {label_smoothing!r}"
-            )
-        if not 0.0 <= label_smoothing < 0.5:
-            raise ValueError(
-                "`label_smoothing` is the distance of the target for real examples from 1. "
-                f"Expected a number in [0, 0.5), such as 0.1 for the target 0.9. "
-                f"Received: {label_smoothing}"
-            )
-        self.label_smoothing = float(label_smoothing)
+        self.label_smoothing = check_number(
+            "label_smoothing", label_smoothing, minimum=0, below=0.5, hint=_ONE_SIDED
+        )
 
     def get_config(self) -> Config:
         """Return the constructor's arguments."""

@@ -7,16 +7,34 @@ ones bit for bit, normal and spherical ones to 1e-5).
 
 import copy
 import math
-import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn, Self
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_gan import backend
 from keras_gan.utils import registry
 from keras_gan.utils.typing import Config, Tensor
+from keras_gan.utils.validation import check_integer, check_number, check_shape
+
+__all__ = [
+    "PRIORS",
+    "Categorical",
+    "Distribution",
+    "Joint",
+    "Normal",
+    "Prior",
+    "Spherical",
+    "Uniform",
+    "get",
+]
+
+
+def __dir__():
+    return __all__
+
 
 _OF_TENSORFLOW = "tensorflow_probability.python."
 _ROOT_3 = math.sqrt(3.0)
@@ -24,25 +42,16 @@ _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 
 def _shape(shape):
-    """Check a latent's shape: None, an integer, or a tuple of integers."""
-    if shape is None:
-        return None
-    shape = (shape,) if isinstance(shape, numbers.Integral) else tuple(shape)
-    if any(not isinstance(size, numbers.Integral) or size < 1 for size in shape):
-        raise ValueError(
-            "The shape of a prior is that of one latent: positive integers, without the batch. "
-            f"Received: {shape}"
-        )
-    return tuple(int(size) for size in shape)
+    return check_shape("shape", shape, hint="It is the shape of one latent, without the batch.")
 
 
 def _key(seed):
     """Turn an integer or a `SeedGenerator` into the pair of integers of one draw."""
     if isinstance(seed, keras.random.SeedGenerator):
         return seed.next()
-    if isinstance(seed, numbers.Integral):
-        return backend.seed_tensor(int(seed))
-    return seed
+    if len(getattr(seed, "shape", ())) == 1:
+        return seed
+    return backend.seed_tensor(check_integer("seed", seed, minimum=0, maximum=2**63 - 1))
 
 
 def _symmetric(shape, seed):
@@ -66,7 +75,7 @@ class Prior:
     """
 
     def __init__(self, shape: int | Sequence[int] | None = None) -> None:
-        self.shape = _shape(shape)
+        self.shape: Any = None if shape is None else _shape(shape)
 
     def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """Return latents of the full `shape` (batch included) from the seed tensor `key`."""
@@ -83,8 +92,11 @@ class Prior:
             Float32 tensor of shape `(n, *shape)`.
 
         Raises:
-            ValueError: the prior has no shape.
+            TypeError: an argument has the wrong type.
+            ValueError: the prior has no shape; an argument is out of range.
         """
+        if not ops.is_tensor(n):
+            n = check_integer("n", n, minimum=0)
         if self.shape is None:
             raise ValueError(
                 f"The prior {type(self).__name__} has no shape. Pass `shape=` to it, or pass it to a "
@@ -140,12 +152,11 @@ class Uniform(Prior):
     """
 
     def __init__(
-        self, low: float = -_ROOT_3, high: float = _ROOT_3, shape: int | Sequence[int] | None = None
+        self, low: float = -_ROOT_3, high: float = _ROOT_3, *, shape: int | Sequence[int] | None = None
     ) -> None:
         super().__init__(shape)
-        if not low < high:
-            raise ValueError(f"`low` must be less than `high`. Received: low={low}, high={high}")
-        self.low, self.high = float(low), float(high)
+        self.low = check_number("low", low)
+        self.high = check_number("high", high, above=self.low, hint="It must be greater than `low`.")
 
     def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
@@ -173,12 +184,11 @@ class Normal(Prior):
     """
 
     def __init__(
-        self, mean: float = 0.0, stddev: float = 1.0, shape: int | Sequence[int] | None = None
+        self, mean: float = 0.0, stddev: float = 1.0, *, shape: int | Sequence[int] | None = None
     ) -> None:
         super().__init__(shape)
-        if not stddev > 0:
-            raise ValueError(f"`stddev` must be positive. Received: {stddev}")
-        self.mean, self.stddev = float(mean), float(stddev)
+        self.mean = check_number("mean", mean)
+        self.stddev = check_number("stddev", stddev, above=0)
 
     def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
@@ -211,6 +221,20 @@ class Spherical(Prior):
         return directions / ops.sqrt(ops.sum(ops.square(directions), axis=axes, keepdims=True))
 
 
+def _probabilities(values, num_classes):
+    """Check a probability for each class."""
+    values = list(values) if isinstance(values, list | tuple) else np.asarray(values).tolist()
+    if not isinstance(values, list) or len(values) != num_classes:
+        raise ValueError(
+            f"`probabilities` must be a list of one number per class ({num_classes}). "
+            f"Received: {values!r}"
+        )
+    values = [check_number("probabilities", value, minimum=0) for value in values]
+    if abs(sum(values) - 1.0) > 1e-6:
+        raise ValueError(f"`probabilities` must sum to 1. Received: {values}")
+    return values
+
+
 @_register
 class Categorical(Prior):
     """One-hot vectors of a random class, such as the discrete code of InfoGAN.
@@ -218,6 +242,10 @@ class Categorical(Prior):
     Args:
         num_classes: number of classes, at least 2; latents have shape `(num_classes,)`.
         probabilities: probability of each class, summing to 1; equal by default.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
@@ -227,24 +255,11 @@ class Categorical(Prior):
     """
 
     def __init__(self, num_classes: int, probabilities: Sequence[float] | None = None) -> None:
-        if not isinstance(num_classes, int) or num_classes < 2:
-            raise ValueError(
-                f"`num_classes` must be an integer of at least 2. Received: {num_classes!r}"
-            )
-        super().__init__(num_classes)
+        self.num_classes = check_integer("num_classes", num_classes, minimum=2)
+        super().__init__(self.num_classes)
         if probabilities is None:
-            probabilities = [1.0 / num_classes] * num_classes
-        probabilities = [float(probability) for probability in probabilities]
-        if (
-            len(probabilities) != num_classes
-            or min(probabilities) < 0
-            or abs(sum(probabilities) - 1.0) > 1e-6
-        ):
-            raise ValueError(
-                f"`probabilities` must be {num_classes} non-negative numbers that sum to 1. "
-                f"Received: {probabilities}"
-            )
-        self.num_classes, self.probabilities = num_classes, probabilities
+            probabilities = [1.0 / self.num_classes] * self.num_classes
+        self.probabilities = _probabilities(probabilities, self.num_classes)
 
     def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
@@ -270,12 +285,14 @@ class Joint(Prior):
 
     Example:
 
-    >>> prior = kg.priors.Joint(["normal", kg.priors.Categorical(10), kg.priors.Uniform(-1, 1, 2)])
+    >>> prior = kg.priors.Joint(["normal", kg.priors.Categorical(10), kg.priors.Uniform(-1, 1, shape=2)])
     >>> tuple(prior.with_shape(74).sample(5, seed=0).shape)
     (5, 74)
     """
 
-    def __init__(self, priors: Iterable[str | Prior | Any]) -> None:
+    def __init__(self, priors: Sequence[str | Prior | Any]) -> None:
+        if not isinstance(priors, list | tuple):
+            raise TypeError(f"`priors` must be a list of priors. Received: {priors!r}")
         members = [get(prior) for prior in priors]
         # Flatten, so that no two parts at different depths draw from the same seed.
         nested = [p.priors if isinstance(p, Joint) else [p] for p in members]
@@ -348,6 +365,11 @@ class Distribution(Prior):
             raise ValueError(
                 "On JAX, latents are drawn by JAX. Expected a distribution of "
                 f"`tensorflow_probability.substrates.jax`. Received: {distribution!r}"
+            )
+        if not all(hasattr(distribution, name) for name in ("sample", "event_shape", "batch_shape")):
+            raise TypeError(
+                "`distribution` must be a distribution of TensorFlow Probability, with `sample`, "
+                f"`event_shape` and `batch_shape`. Received: {distribution!r}"
             )
         self.distribution = distribution
         own = (*distribution.batch_shape, *distribution.event_shape)

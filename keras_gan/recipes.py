@@ -6,12 +6,17 @@ import keras
 
 from keras_gan.optimizers import EpochRamp, GeometricDecay, MomentumSGD
 from keras_gan.terms import R1
+from keras_gan.utils.validation import check_integer, check_number
 
 __all__ = ["adam_r1_ema", "goodfellow2014"]
 
 
+def __dir__():
+    return __all__
+
+
 def goodfellow2014(
-    steps_per_epoch: int, learning_rate: float = 0.1, discriminator_steps: int = 1
+    steps_per_epoch: int, *, learning_rate: float = 0.1, discriminator_steps: int = 1
 ) -> dict[str, Any]:
     """Return the training settings of the 2014 adversarial nets as arguments of `GAN.compile`.
 
@@ -39,7 +44,8 @@ def goodfellow2014(
         `discriminator_steps`, with new optimizers in each call.
 
     Raises:
-        ValueError: an argument is invalid.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
@@ -51,6 +57,9 @@ def goodfellow2014(
     >>> round(float(recipe["d_optimizer"].learning_rate), 6)
     0.05
     """
+    steps_per_epoch = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
+    learning_rate = check_number("learning_rate", learning_rate, above=0)
+    discriminator_steps = check_integer("discriminator_steps", discriminator_steps, minimum=1)
 
     def optimizer(scale, steps):
         return MomentumSGD(
@@ -69,7 +78,7 @@ def goodfellow2014(
 
 
 def adam_r1_ema(
-    learning_rate: float = 2e-4, r1: float = 1.0, ema_decay: float = 0.9999
+    learning_rate: float = 2e-4, *, r1: float = 1.0, ema_decay: float = 0.9999
 ) -> dict[str, Any]:
     """Return settings that train the networks of 2014 fast and stably, as arguments of `GAN.compile`.
 
@@ -92,7 +101,8 @@ def adam_r1_ema(
         A dict of keyword arguments of `GAN.compile`, with new optimizers in each call.
 
     Raises:
-        ValueError: an argument is invalid.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
@@ -100,6 +110,7 @@ def adam_r1_ema(
     >>> recipe["terms"][0].interval, recipe["ema_decay"]
     (4, 0.9999)
     """
+    learning_rate = check_number("learning_rate", learning_rate, above=0)
     return {
         "d_optimizer": keras.optimizers.Adam(learning_rate, beta_1=0.5),
         "g_optimizer": keras.optimizers.Adam(learning_rate, beta_1=0.5),
@@ -107,6 +118,6 @@ def adam_r1_ema(
         "update": "alternating",
         "single_pass": True,
         "discriminator_steps": 1,
-        "terms": [R1(weight=r1, interval=4)],
-        "ema_decay": ema_decay,
+        "terms": [R1(check_number("r1", r1, above=0), interval=4)],
+        "ema_decay": check_number("ema_decay", ema_decay, above=0, below=1),
     }

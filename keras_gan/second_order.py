@@ -11,6 +11,12 @@ from keras_gan import backend
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Critic, Structure, Tensor
 
+__all__ = ["check", "twice_differentiable"]
+
+
+def __dir__():
+    return __all__
+
 
 def twice_differentiable(function: Callable[[Structure], Structure], inputs: Structure) -> bool:
     """Return whether the gradient of `function` with respect to `inputs` can be differentiated.

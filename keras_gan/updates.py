@@ -13,6 +13,24 @@ from keras import ops
 from keras_gan import backend, second_order
 from keras_gan.utils import batches, networks, registry
 from keras_gan.utils.typing import Config, Game, Logs, Objective, Player
+from keras_gan.utils.validation import check_flag, check_number
+
+__all__ = [
+    "UPDATES",
+    "Alternating",
+    "Consensus",
+    "Extragradient",
+    "Optimistic",
+    "Simultaneous",
+    "UpdateRule",
+    "descend",
+    "get",
+]
+
+
+def __dir__():
+    return __all__
+
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -139,7 +157,7 @@ class Alternating(UpdateRule):
     """
 
     def __init__(self, share_fakes: bool = False) -> None:
-        self.share_fakes = bool(share_fakes)
+        self.share_fakes = check_flag("share_fakes", share_fakes)
 
     def play(self, gan: Game, batch: batches.Batch) -> Iterator[Logs]:
         """See base class."""
@@ -276,9 +294,7 @@ class Consensus(UpdateRule):
     """
 
     def __init__(self, gamma: float = 10.0) -> None:
-        if not gamma > 0:
-            raise ValueError(f"`gamma` must be positive. Received: {gamma}")
-        self.gamma = float(gamma)
+        self.gamma = check_number("gamma", gamma, above=0)
 
     def build(self, gan: Game) -> list[keras.Variable]:
         """Check that both networks are twice differentiable.

@@ -202,11 +202,6 @@ def test_iterations_count_each_optimizers_own_steps():
     }
 
 
-def test_consensus_refuses_a_gamma_that_is_not_positive():
-    with pytest.raises(ValueError, match=r"`gamma` must be positive\. Received: 0"):
-        kg.updates.Consensus(gamma=0)
-
-
 def test_unknown_rule_names_the_nearest():
     with pytest.raises(ValueError, match="Did you mean 'extragradient'"):
         kg.updates.get("extragradients")

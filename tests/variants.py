@@ -101,8 +101,8 @@ class LatentRegression(kg.terms.Term):
 
     players = ("generator",)
 
-    def __init__(self, recogniser, weight=1.0, interval=1, name=None):
-        super().__init__(weight, interval, name)
+    def __init__(self, recogniser, weight=1.0, *, interval=1, name=None):
+        super().__init__(weight, interval=interval, name=name)
         self.recogniser, self.networks = recogniser, [recogniser]
 
     def call(self, play):

@@ -28,3 +28,7 @@ __all__ = [
     "tfd_generator",
     "tfd_stacked_generator",
 ]
+
+
+def __dir__():
+    return __all__

@@ -4,3 +4,7 @@ from keras_gan.layers.maxout import Maxout, MaxoutConv2D
 from keras_gan.layers.untied_bias import UntiedBias
 
 __all__ = ["Maxout", "MaxoutConv2D", "UntiedBias"]
+
+
+def __dir__():
+    return __all__

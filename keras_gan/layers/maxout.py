@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_gan.utils.typing import Config, Identifier, Shape, Tensor
+from keras_gan.utils.validation import check_choice, check_integer, check_shape
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -21,21 +22,14 @@ def _same_length(size, kernel, stride):
 _OUTPUT_LENGTHS = {"valid": _valid_length, "same": _same_length}
 
 
-def _count(name, value):
-    """Check a number of things: a positive integer."""
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
-    return value
-
-
 def _pair(name, value):
     """Check an integer, or a height and a width, and return the pair."""
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2:
-        raise ValueError(
-            f"`{name}` must be an integer or a pair (height, width). Received: {name}={value!r}"
-        )
-    return tuple(_count(name, entry) for entry in pair)
+    sizes = check_shape(name, value, hint="Pass one integer, or a pair (height, width).")
+    if len(sizes) == 1:
+        return sizes * 2
+    if len(sizes) != 2:
+        raise ValueError(f"`{name}` must be an integer or a pair (height, width). Received: {value!r}")
+    return sizes
 
 
 class _MaxoutBase(keras.layers.Layer):
@@ -51,7 +45,7 @@ class _MaxoutBase(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.pieces = _count("pieces", pieces)
+        self.pieces = check_integer("pieces", pieces, minimum=1)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -116,7 +110,8 @@ class Maxout(_MaxoutBase):
         `(batch, ..., units)`.
 
     Raises:
-        ValueError: an argument is invalid.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
@@ -131,6 +126,7 @@ class Maxout(_MaxoutBase):
         self,
         units: int,
         pieces: int,
+        *,
         kernel_initializer: Identifier = "glorot_uniform",
         bias_initializer: Identifier = "zeros",
         kernel_regularizer: Identifier | None = None,
@@ -145,7 +141,7 @@ class Maxout(_MaxoutBase):
             kernel_constraint,
             **kwargs,
         )
-        self.units = _count("units", units)
+        self.units = check_integer("units", units, minimum=1)
         self.input_spec = keras.InputSpec(min_ndim=2)
 
     def build(self, input_shape: Shape) -> None:
@@ -195,7 +191,8 @@ class MaxoutConv2D(_MaxoutBase):
         `(batch, new_height, new_width, filters)`.
 
     Raises:
-        ValueError: an argument is invalid, or images are smaller than the kernel.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range, or images are smaller than the kernel.
 
     Example:
 
@@ -209,6 +206,7 @@ class MaxoutConv2D(_MaxoutBase):
         filters: int,
         pieces: int,
         kernel_size: int | tuple[int, int],
+        *,
         strides: int | tuple[int, int] = 1,
         padding: str = "valid",
         kernel_initializer: Identifier = "glorot_uniform",
@@ -225,12 +223,10 @@ class MaxoutConv2D(_MaxoutBase):
             kernel_constraint,
             **kwargs,
         )
-        self.filters = _count("filters", filters)
+        self.filters = check_integer("filters", filters, minimum=1)
         self.kernel_size = _pair("kernel_size", kernel_size)
         self.strides = _pair("strides", strides)
-        if padding not in _OUTPUT_LENGTHS:
-            raise ValueError(f"`padding` must be 'valid' or 'same'. Received: padding={padding!r}")
-        self.padding = padding
+        self.padding = check_choice("padding", padding, _OUTPUT_LENGTHS)
         self.input_spec = keras.InputSpec(ndim=4)
 
     def build(self, input_shape: Shape) -> None:

@@ -26,6 +26,11 @@ __all__ = [
     "squared_norms",
 ]
 
+
+def __dir__():
+    return __all__
+
+
 TERMS = {"gradient_penalty": GradientPenalty, "dragan": DRAGAN, "r1": R1, "r2": R2}
 
 

@@ -8,6 +8,7 @@ from keras_gan.terms.term import Term
 from keras_gan.utils import inputs
 from keras_gan.utils.registry import unknown
 from keras_gan.utils.typing import Config, Game, Play, Tensor
+from keras_gan.utils.validation import check_string
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
@@ -25,8 +26,9 @@ class FeatureMatching(Term):
         name: name in the logs.
 
     Raises:
-        ValueError: an argument is invalid; when the GAN is compiled: the discriminator has no such
-            layer, or is subclassed.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range; when the GAN is compiled: the discriminator has no
+            such layer, or is subclassed.
 
     Example:
 
@@ -37,10 +39,10 @@ class FeatureMatching(Term):
     players = ("generator",)
 
     def __init__(
-        self, layer: str, weight: float = 1.0, interval: int = 1, name: str | None = None
+        self, layer: str, weight: float = 1.0, *, interval: int = 1, name: str | None = None
     ) -> None:
-        super().__init__(weight, interval, name)
-        self.layer = layer
+        super().__init__(weight, interval=interval, name=name)
+        self.layer = check_string("layer", layer)
 
     def build(self, gan: Game) -> list[keras.Variable]:
         """See base class."""

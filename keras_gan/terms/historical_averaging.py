@@ -6,6 +6,7 @@ from keras import ops
 from keras_gan.terms.term import PLAYERS, Term
 from keras_gan.utils.networks import trainable
 from keras_gan.utils.typing import Config, Game, Play, Tensor
+from keras_gan.utils.validation import check_choice
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
@@ -22,7 +23,8 @@ class HistoricalAveraging(Term):
         name: name in the logs; by default prefixed with the player's initial.
 
     Raises:
-        ValueError: an argument is invalid.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
@@ -31,12 +33,12 @@ class HistoricalAveraging(Term):
     """
 
     def __init__(
-        self, player: str, weight: float = 1.0, interval: int = 1, name: str | None = None
+        self, player: str, weight: float = 1.0, *, interval: int = 1, name: str | None = None
     ) -> None:
-        if player not in PLAYERS:
-            raise ValueError(f"`player` must be 'discriminator' or 'generator'. Received: {player!r}")
-        super().__init__(weight, interval, name or f"{player[0]}_historical_averaging")
-        self.player, self.players = player, (player,)
+        self.player = check_choice("player", player, PLAYERS)
+        self.players = (player,)
+        name = f"{player[0]}_historical_averaging" if name is None else name
+        super().__init__(weight, interval=interval, name=name)
 
     def build(self, gan: Game) -> list[keras.Variable]:
         """See base class."""

@@ -7,6 +7,7 @@ from keras_gan import backend, second_order
 from keras_gan.terms.term import Term
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Config, Critic, Game, Play, Structure, Tensor
+from keras_gan.utils.validation import check_flag, check_number
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -65,15 +66,15 @@ class _NormTerm(_GradientTerm):
     def __init__(
         self,
         weight: float = 10.0,
+        *,
         target: float = 1.0,
         one_sided: bool = False,
         interval: int = 1,
         name: str | None = None,
     ) -> None:
-        super().__init__(weight, interval, name)
-        if not target >= 0:
-            raise ValueError(f"`target` must not be negative. Received: {target}")
-        self.target, self.one_sided = float(target), bool(one_sided)
+        super().__init__(weight, interval=interval, name=name)
+        self.target = check_number("target", target, minimum=0)
+        self.one_sided = check_flag("one_sided", one_sided)
 
     def points(self, play: Play) -> Structure:
         """Return the points at which the gradient is penalized."""
@@ -178,8 +179,8 @@ class R1(_GradientTerm):
     16
     """
 
-    def __init__(self, weight: float = 10.0, interval: int = 1, name: str | None = None) -> None:
-        super().__init__(weight, interval, name)
+    def __init__(self, weight: float = 10.0, *, interval: int = 1, name: str | None = None) -> None:
+        super().__init__(weight, interval=interval, name=name)
 
     def call(self, play: Play) -> Tensor:
         """See base class."""

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_gan import backend
 from keras_gan.utils.typing import Config, Game, Play, Tensor
+from keras_gan.utils.validation import check_integer, check_number, check_string
 
 PLAYERS = ("discriminator", "generator")
 
@@ -37,7 +38,8 @@ class Term:
         networks: list of the term's own `keras.Model`s.
 
     Raises:
-        ValueError: an argument is invalid.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
@@ -51,14 +53,10 @@ class Term:
     players: tuple[str, ...] = ("discriminator",)
     networks: Sequence[keras.Model] = ()
 
-    def __init__(self, weight: float = 1.0, interval: int = 1, name: str | None = None) -> None:
-        if not weight > 0:
-            raise ValueError(f"`weight` must be positive. Received: {weight}")
-        if not isinstance(interval, int) or interval < 1:
-            raise ValueError(f"`interval` must be an integer of at least 1. Received: {interval!r}")
-        self.weight = float(weight)
-        self.interval = interval
-        self.name = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
+    def __init__(self, weight: float = 1.0, *, interval: int = 1, name: str | None = None) -> None:
+        self.weight = check_number("weight", weight, above=0)
+        self.interval = check_integer("interval", interval, minimum=1)
+        self.name = _snake_case(type(self).__name__) if name is None else check_string("name", name)
 
     @property
     def log_names(self) -> list[str]:
@@ -129,6 +127,10 @@ class Term:
     def from_config(cls, config: Config) -> Self:
         """Create the term from the output of `get_config`, serialized or not."""
         return cls(**{name: _deserialize(value) for name, value in config.items()})
+
+
+def _snake_case(name):
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def _deserialize(value: Any) -> Any:

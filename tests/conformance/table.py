@@ -84,9 +84,11 @@ ROWS = {
     "priors.get": Function(lambda: serialize(kg.priors.get("normal"))),
     # Terms (an interval makes a branch, which takes JAX seconds: two rows have one)
     "terms.Term": Term(lambda: small.Term(weight=0.5, interval=2, name="other")),
-    "terms.GradientPenalty": Term(lambda: kg.terms.GradientPenalty(2.0, 0.5, True, name="other")),
-    "terms.DRAGAN": Term(lambda: kg.terms.DRAGAN(2.0, 0.5, True, name="other")),
-    "terms.R1": Term(lambda: kg.terms.R1(2.0, 2, "other")),
+    "terms.GradientPenalty": Term(
+        lambda: kg.terms.GradientPenalty(2.0, target=0.5, one_sided=True, name="other")
+    ),
+    "terms.DRAGAN": Term(lambda: kg.terms.DRAGAN(2.0, target=0.5, one_sided=True, name="other")),
+    "terms.R1": Term(lambda: kg.terms.R1(2.0, interval=2, name="other")),
     "terms.R2": Term(lambda: kg.terms.R2(2.0, name="other")),
     "terms.FeatureMatching": Term(lambda: kg.terms.FeatureMatching("features", 2.0, name="other")),
     "terms.HistoricalAveraging": Term(
@@ -106,13 +108,15 @@ ROWS = {
     # Optimizers and recipes
     "optimizers.GeometricDecay": Schedule(decayed),
     "optimizers.EpochRamp": Schedule(ramp),
-    "optimizers.MomentumSGD": Optimizer(lambda: kg.optimizers.MomentumSGD(decayed(), ramp(), "other")),
-    "recipes.goodfellow2014": Settings(lambda: kg.recipes.goodfellow2014(5, 0.05)),
-    "recipes.adam_r1_ema": Settings(lambda: kg.recipes.adam_r1_ema(1e-3, 0.5, 0.9)),
+    "optimizers.MomentumSGD": Optimizer(
+        lambda: kg.optimizers.MomentumSGD(decayed(), ramp(), name="other")
+    ),
+    "recipes.goodfellow2014": Settings(lambda: kg.recipes.goodfellow2014(5, learning_rate=0.05)),
+    "recipes.adam_r1_ema": Settings(lambda: kg.recipes.adam_r1_ema(1e-3, r1=0.5, ema_decay=0.9)),
     # Layers
-    "layers.Maxout": Layer(lambda: kg.layers.Maxout(3, 2, "he_normal", "ones", "l2", "max_norm"), (4,)),
+    "layers.Maxout": Layer(lambda: kg.layers.Maxout(3, 2, **small.WEIGHTS), (4,)),
     "layers.MaxoutConv2D": Layer(
-        lambda: kg.layers.MaxoutConv2D(3, 2, (3, 2), 2, "same", "he_normal", "ones", "l2", "max_norm"),
+        lambda: kg.layers.MaxoutConv2D(3, 2, (3, 2), strides=2, padding="same", **small.WEIGHTS),
         (6, 5, 2),
     ),
     "layers.UntiedBias": Layer(lambda: kg.layers.UntiedBias("random_normal"), (3, 2)),
