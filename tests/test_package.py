@@ -86,6 +86,7 @@ def test_imports_point_down():
             "batches",
             "second_order",
             "types",
+            "utils",
         },
         {
             "losses",
