@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_gan.datasets.options import Options, fitted
-from keras_gan.optional import require
+from keras_gan.utils.optional import require
 
 # Formats of measurements, which Pillow only identifies.
 _NON_IMAGE_FORMATS = ("BUFR", "GRIB", "HDF5")

@@ -11,12 +11,12 @@ import urllib.parse
 
 import numpy as np
 
-from keras_gan import registry, structures
 from keras_gan.datasets import image_files
 from keras_gan.datasets.options import Options, fitted, resized
-from keras_gan.optional import require, tensorflow
-from keras_gan.types import Array
+from keras_gan.utils import registry, structures
 from keras_gan.utils.images import from_channels_last, to_channels_last
+from keras_gan.utils.optional import require, tensorflow
+from keras_gan.utils.typing import Array
 
 # The sources. Each has `sizes` (split -> number of examples), `class_names`, and
 # `read(split, start, stop)`, which returns (features, labels or None): bytes, or float32 in range.
