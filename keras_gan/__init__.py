@@ -48,12 +48,12 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
-    "visualization",
     "priors",
     "recipes",
     "second_order",
     "terms",
     "updates",
+    "visualization",
 ]
 
 

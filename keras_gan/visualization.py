@@ -1,7 +1,6 @@
 """Pictures of samples and of training, written to disk whole or not at all."""
 
 import io
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_gan.utils.files import write_bytes
 from keras_gan.utils.images import to_channels_last
 from keras_gan.utils.optional import require
 from keras_gan.utils.typing import Array, PathLike, ValueRange
@@ -129,36 +129,6 @@ def image_grid(images: Array, rows: int, columns: int) -> np.ndarray:
     return picture[..., 0] if channels == 1 else picture
 
 
-def write_whole(path: PathLike, content: bytes) -> None:
-    """Write bytes to a file that appears whole or not at all.
-
-    The bytes go to a temporary name in the same folder (made if missing), reach the disk, and only
-    then take the place of `path`: a reader, or a crash at any moment, sees the old file or the new.
-
-    Args:
-        path: the file; its folder is made if missing.
-        content: bytes.
-
-    Example:
-
-    >>> import pathlib
-    >>> kg.visualization.write_whole("notes/hello.txt", b"hello")
-    >>> pathlib.Path("notes/hello.txt").read_bytes()
-    b'hello'
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def encode_png(picture: np.ndarray) -> bytes:
     """Return the bytes of a PNG file that holds a picture.
 
@@ -209,7 +179,7 @@ def save_png(path: PathLike, picture: np.ndarray) -> None:
     >>> path.read_bytes()[1:4]
     b'PNG'
     """
-    write_whole(path, encode_png(picture))
+    write_bytes(path, encode_png(picture))
 
 
 def save_gif(path: PathLike, frames: Sequence[Array], duration: int = 200) -> None:
@@ -245,7 +215,7 @@ def save_gif(path: PathLike, frames: Sequence[Array], duration: int = 200) -> No
     first, *others = [image.fromarray(_on_white(np.asarray(frame))) for frame in frames]
     buffer = io.BytesIO()
     first.save(buffer, format="GIF", save_all=True, append_images=others, duration=duration, loop=0)
-    write_whole(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
 def _on_white(picture):
@@ -310,7 +280,7 @@ def training_curves(
         axes.legend()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    write_whole(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
 def _further_panels(curves):

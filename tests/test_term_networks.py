@@ -139,8 +139,8 @@ class WithOthers(kg.GAN):
 
 @_register
 class Named(kg.GAN):
-    def __init__(self, generator, discriminator, average, prior="normal", seed=None, name=None):
-        super().__init__(generator, discriminator, prior, seed, name, average=average)
+    def __init__(self, generator, discriminator, ema, prior="normal", seed=None, name=None):
+        super().__init__(generator, discriminator, prior, seed, name, ema=ema)
 
 
 def test_arguments_of_variants_that_would_be_lost():
@@ -149,7 +149,7 @@ def test_arguments_of_variants_that_would_be_lost():
     frozen = mlp(2, 4)
     frozen.trainable = False
     assert WithOthers(mlp(4, 2), mlp(2, 1), frozen).encoder is frozen
-    with pytest.raises(TypeError, match="has an attribute 'average' itself"):
+    with pytest.raises(TypeError, match="has an attribute 'ema' itself"):
         Named(mlp(4, 2), mlp(2, 1), mlp(2, 4))
 
 

@@ -42,7 +42,7 @@ def gan_with(discriminator, *terms, shape=None):
 
 def play(gan, real, fake):
     real, fake = (None if x is None else ops.convert_to_tensor(x) for x in (real, fake))
-    return kg.models.Play("discriminator", real, fake, critic=gan and gan.judge)
+    return kg.models.Play("discriminator", real, fake, critic=gan and gan.discriminate)
 
 
 def value(gan, term, real, fake):

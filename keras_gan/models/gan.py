@@ -190,8 +190,8 @@ class GAN(Objectives, Game):
             update: how gradients become steps: a name (see `kg.updates.UPDATES`) or a rule.
             discriminator_steps: k, the discriminator's steps for each step of the generator. A batch
                 of k·m rows is cut into k minibatches of m; a remainder is left out.
-            single_pass: judge real and fake examples in one pass of the discriminator instead of two. It is
-                faster, and mixes their batch-norm statistics.
+            single_pass: pass real and fake examples through the discriminator at once instead of in two
+                passes. It is faster, and mixes their batch-norm statistics.
             share_fakes: let the generator's step see the fakes of the discriminator's last step instead
                 of new ones, which saves a pass of the generator. Updates that do not alternate share
                 them anyway.

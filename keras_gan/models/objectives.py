@@ -43,7 +43,8 @@ class Objectives:
     ...         return super().discriminate(samples, condition, training, network)
     >>> generator = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])
     >>> discriminator = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    >>> tuple(NoisyGAN(generator, discriminator, seed=0).discriminate(ops.ones((3, 2)), training=True).shape)
+    >>> gan = NoisyGAN(generator, discriminator, seed=0)
+    >>> tuple(gan.discriminate(ops.ones((3, 2)), training=True).shape)
     (3, 1)
     """
 

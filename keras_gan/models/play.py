@@ -18,7 +18,7 @@ class Player(NamedTuple):
         networks: list of `keras.Model`s: the generator and an encoder, say.
         optimizer: `keras.optimizers.Optimizer`.
         norm: the name that the norm of its gradient is logged by; None logs none.
-        xla_update: whether XLA may compile the optimizer's update alone, where it does not compile the step.
+        xla_update: whether XLA may compile the optimizer's update where it does not compile the step.
 
     Example:
 

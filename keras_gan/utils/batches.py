@@ -73,8 +73,8 @@ class DataSpec:
         """Check a batch of Keras' trainer, and return its k minibatches.
 
         Returns:
-            `(batch, nan_flag)`: the nan_flag is NaN if the data hold numbers that are not finite, which count as
-            0 in the batch, and otherwise 0.
+            `(batch, nan_flag)`: the flag is NaN if the data hold numbers that are not finite, which
+            count as 0 in the batch, and otherwise 0.
 
         Raises:
             ValueError: the data do not fit; the message says what was expected.

@@ -253,7 +253,6 @@ ROWS = {
     "visualization.image_grid": Function(
         lambda: kg.visualization.image_grid(np.uint8(255 * small.DIGITS), 2, 5)
     ),
-    "visualization.write_whole": Function(lambda: kg.visualization.write_whole("some.txt", b"bytes")),
     "visualization.encode_png": Function(lambda: kg.visualization.encode_png(small.PICTURE)),
     "visualization.check_png": Function(lambda: [kg.visualization.check_png("some.png")]),
     "visualization.save_png": Function(lambda: kg.visualization.save_png("some.png", small.PICTURE)),
