@@ -439,3 +439,36 @@ def test_dcgan_refuses_other_sizes(make, image_size, nearest):
 def test_dcgan_refuses_other_activations():
     with pytest.raises(ValueError, match=r"Unknown activation 'tahn'. Did you mean 'tanh'\?"):
         architectures.dcgan_generator(32, 1, activation="tahn")
+
+
+CONVOLUTIONAL = {
+    "dcgan_generator": {"image_size": 16, "channels": 3, "num_classes": 2, "width": 4},
+    "dcgan_discriminator": {"image_size": 16, "channels": 3, "num_classes": 2, "width": 4},
+    "mnist_generator": {},
+    "mnist_discriminator": {},
+    "cifar10_generator": {"units": 100},
+    "cifar10_conv_generator": {"units": 100},
+    "cifar10_conv_discriminator": {},
+    "digit_classifier": {},
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_channels_come_first_where_keras_says_so(name, policy, request):
+    """The same weights make the same images, transposed."""
+    keras.config.set_dtype_policy(policy)
+    make = getattr(architectures, name)
+    last = make(**CONVOLUTIONAL[name], seed=0)
+    request.getfixturevalue("channels_first")
+    first = make(**CONVOLUTIONAL[name], seed=0)
+    for ours, theirs in zip(first.weights, last.weights, strict=True):
+        np.testing.assert_array_equal(array(ours), array(theirs))
+    makes_images = name.endswith("generator")
+    x = random(2, *last.inputs[0].shape[1:])
+    labels = [np.array([0, 1])] if len(last.inputs) > 1 else []
+    expected = array(last([x, *labels] if labels else x))
+    given = x if makes_images else x.transpose(0, 3, 1, 2)
+    found = array(first([given, *labels] if labels else given))
+    assert first.output.dtype == last.output.dtype
+    np.testing.assert_allclose(found, expected.transpose(0, 3, 1, 2) if makes_images else expected)

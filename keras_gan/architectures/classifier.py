@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_gan.architectures import seeds
+from keras_gan.architectures import image_layers, seeds
 
 DIGITS_SHAPE = (28, 28, 1)
 NUM_CLASSES, NUM_FEATURES = 10, 64
@@ -32,12 +32,15 @@ def digit_classifier(seed: int | None = None) -> keras.Model:
     def initial():
         return keras.initializers.GlorotUniform(seed=next(numbers))
 
-    images = keras.Input(DIGITS_SHAPE, name="images")
-    x = images
+    images = image_layers.image_input(*DIGITS_SHAPE)
+    x = image_layers.to_channels_last(images)
+    order = {"data_format": "channels_last"}
     for filters in (32, 64):
-        x = keras.layers.Conv2D(filters, 3, activation="relu", kernel_initializer=initial())(x)
-        x = keras.layers.MaxPooling2D()(x)
-    x = keras.layers.Dropout(0.5, seed=next(numbers))(keras.layers.Flatten()(x))
+        convolution = keras.layers.Conv2D(
+            filters, 3, activation="relu", kernel_initializer=initial(), **order
+        )
+        x = keras.layers.MaxPooling2D(**order)(convolution(x))
+    x = keras.layers.Dropout(0.5, seed=next(numbers))(keras.layers.Flatten(**order)(x))
     x = keras.layers.Dense(NUM_FEATURES, "relu", kernel_initializer=initial(), name="features")(x)
     logits = keras.layers.Dense(
         NUM_CLASSES, kernel_initializer=initial(), dtype="float32", name="logits"

@@ -12,7 +12,7 @@ import math
 import keras
 from keras import ops
 
-from keras_gan.architectures import seeds
+from keras_gan.architectures import image_layers, seeds
 from keras_gan.utils import registry
 
 _OUTPUT_ACTIVATIONS = ("tanh", "sigmoid")
@@ -76,16 +76,19 @@ class _Net:
         return layer(self.join(features))
 
     def halve(self, maps, filters, **kwargs):
-        layer = keras.layers.Conv2D(
-            filters, 5, 2, padding="same", kernel_initializer=self.normal(), **kwargs
-        )
+        layer = keras.layers.Conv2D(filters, 5, 2, **self._convolution(), **kwargs)
         return layer(self.join(maps))
 
     def double(self, maps, filters, **kwargs):
-        layer = keras.layers.Conv2DTranspose(
-            filters, 5, 2, padding="same", kernel_initializer=self.normal(), **kwargs
-        )
+        layer = keras.layers.Conv2DTranspose(filters, 5, 2, **self._convolution(), **kwargs)
         return layer(self.join(maps))
+
+    def _convolution(self):
+        return {
+            "padding": "same",
+            "data_format": "channels_last",
+            "kernel_initializer": self.normal(),
+        }
 
     def model(self, inputs, outputs):
         inputs = [inputs, *self.conditions] if self.conditions else inputs
@@ -121,7 +124,9 @@ def dcgan_generator(
 
     Returns:
         A Keras model from latents `(batch, latent_dim)`, or `[latents, condition]` with integer
-        labels `(batch,)`, to images `(batch, image_size, image_size, channels)`.
+        labels `(batch,)`, to images `(batch, image_size, image_size, channels)`, or `(batch,
+        channels, image_size, image_size)` where `keras.config.image_data_format()` is
+        `"channels_first"`.
 
     Raises:
         ValueError: `image_size` is no power of two of at least 8; unknown `activation`.
@@ -146,7 +151,8 @@ def dcgan_generator(
         filters //= 2
         x = net.double(x, filters, use_bias=False)
         x = keras.layers.ReLU()(net.normalise(x))
-    return net.model(latents, net.double(x, channels, activation=activation, dtype="float32"))
+    x = net.double(x, channels, activation=activation, dtype="float32")
+    return net.model(latents, image_layers.from_channels_last(x))
 
 
 def dcgan_discriminator(
@@ -176,8 +182,9 @@ def dcgan_discriminator(
         seed: a non-negative integer makes the initial weights reproducible.
 
     Returns:
-        A Keras model from images `(batch, image_size, image_size, channels)`, or
-        `[images, condition]` with integer labels `(batch,)`, to logits `(batch, 1)`.
+        A Keras model from images `(batch, image_size, image_size, channels)`, in the order of
+        `keras.config.image_data_format()`, or `[images, condition]` with integer labels `(batch,)`,
+        to logits `(batch, 1)`.
 
     Raises:
         ValueError: `image_size` is no power of two of at least 8.
@@ -190,11 +197,12 @@ def dcgan_discriminator(
     """
     doublings = doublings_to(image_size)
     net = _Net("dcgan_discriminator", seed, num_classes)
-    images = keras.Input((image_size, image_size, channels), name="images")
+    images = image_layers.image_input(image_size, image_size, channels)
 
-    x = keras.layers.LeakyReLU(0.2)(net.halve(images, width))
+    x = net.halve(image_layers.to_channels_last(images), width)
+    x = keras.layers.LeakyReLU(0.2)(x)
     for doubling in range(1, doublings):
         x = net.halve(x, width * 2**doubling, use_bias=False)
         x = keras.layers.LeakyReLU(0.2)(net.normalise(x))
-    x = keras.layers.Flatten()(x)
+    x = keras.layers.Flatten("channels_last")(x)
     return net.model(images, net.dense(x, 1, dtype="float32"))

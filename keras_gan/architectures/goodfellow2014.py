@@ -3,7 +3,8 @@
 Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio 2014, "Generative
 adversarial nets", arXiv 1406.2661. Sizes, initial ranges, dropout rates, norm bounds and biases are
 those of the authors' configuration files. Discriminators return logits. `kg.recipes.goodfellow2014`
-holds the training settings.
+holds the training settings. Shapes of images are given with the channels last; where
+`keras.config.image_data_format()` is `"channels_first"`, images have theirs first.
 """
 
 import math
@@ -12,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan.architectures import seeds
+from keras_gan.architectures import image_layers, seeds
 from keras_gan.initializers import Sparse
 from keras_gan.layers import Maxout, MaxoutConv2D, UntiedBias
 from keras_gan.utils.typing import Array
@@ -62,6 +63,7 @@ class _Net:
                 dtype="float32",
             ),
             keras.layers.Reshape(shape, dtype="float32"),
+            image_layers.from_channels_last,
         ]
 
     def dropout(self, rate):
@@ -119,9 +121,10 @@ def _marginal_bias(pixel_means, shape):
 def _dense_discriminator(net, shape, units):
     """Two layers of `units` maxout units with five pieces, and dropout before each layer."""
     return net.model(
-        keras.Input(shape, name="images"),
+        image_layers.image_input(*shape),
         [
-            keras.layers.Flatten(),
+            image_layers.to_channels_last,
+            keras.layers.Flatten("channels_last"),
             net.dropout(INPUT_DROPOUT),
             net.maxout(units),
             net.dropout(HIDDEN_DROPOUT),
@@ -389,9 +392,16 @@ def cifar10_conv_generator(seed: int | None = None, units: int = 8000) -> keras.
             net.dense(units, "sigmoid"),
             keras.layers.Reshape((10, 10, units // 100)),
             keras.layers.Conv2DTranspose(
-                3, 5, strides=3, use_bias=False, kernel_initializer=net.uniform(), dtype="float32"
+                3,
+                5,
+                strides=3,
+                data_format="channels_last",
+                use_bias=False,
+                kernel_initializer=net.uniform(),
+                dtype="float32",
             ),
             UntiedBias(dtype="float32"),
+            image_layers.from_channels_last,
         ],
     )
 
@@ -404,7 +414,7 @@ def _pool(size):
 
     def pool(maps):
         padded = ops.pad(maps, [(0, 0), (0, 1), (0, 1), (0, 0)], mode="symmetric")
-        return keras.layers.MaxPooling2D(size, strides=2)(padded)
+        return keras.layers.MaxPooling2D(size, 2, data_format="channels_last")(padded)
 
     return pool
 
@@ -431,21 +441,22 @@ def cifar10_conv_discriminator(seed: int | None = None) -> keras.Model:
     """
     net = _Net("cifar10_conv_discriminator", seed, initial_range=0.005)
     return net.model(
-        keras.Input(CIFAR10_SHAPE, name="images"),
+        image_layers.image_input(*CIFAR10_SHAPE),
         [
+            image_layers.to_channels_last,
             net.dropout(INPUT_DROPOUT),
-            keras.layers.ZeroPadding2D(4),
+            keras.layers.ZeroPadding2D(4, "channels_last"),
             net.maxout_conv(32, kernel_size=8),
             _pool(4),
             net.dropout(HIDDEN_DROPOUT),
-            keras.layers.ZeroPadding2D(3),
+            keras.layers.ZeroPadding2D(3, "channels_last"),
             net.maxout_conv(32, kernel_size=8),
             _pool(4),
             net.dropout(HIDDEN_DROPOUT),
-            keras.layers.ZeroPadding2D(3),
+            keras.layers.ZeroPadding2D(3, "channels_last"),
             net.maxout_conv(192, kernel_size=5),
             _pool(2),
-            keras.layers.Flatten(),
+            keras.layers.Flatten("channels_last"),
             net.dropout(HIDDEN_DROPOUT),
             net.maxout(500),
             net.dropout(HIDDEN_DROPOUT),
