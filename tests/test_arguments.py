@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_gan as kg
+from keras_gan import architectures as nets
 
 INF, NAN = float("inf"), float("nan")
 NOT_NUMBERS = [True, np.True_, "1", b"1", [1], {"a": 1}, (1.0, 2.0), 1j, object(), np.array([1.0, 2.0])]
@@ -144,6 +145,47 @@ ARGUMENTS = {
         lambda v: maxout_conv(padding=v),
         *("string", "one of 'valid', 'same'", "same", ["full"]),
     ),
+    ("dcgan_generator", "image_size"): (
+        lambda v: nets.dcgan_generator(v, 1, width=1, seed=0),
+        *("integer", "an integer >= 8", 8, [7, 0, -8]),
+    ),
+    ("dcgan_generator", "channels"): (
+        lambda v: nets.dcgan_generator(8, v, width=1, seed=0),
+        *("integer", "an integer >= 1", 3, [0]),
+    ),
+    ("dcgan_generator", "latent_dim"): (
+        lambda v: nets.dcgan_generator(8, 1, latent_dim=v, width=1, seed=0),
+        *("integer", "an integer >= 1", 3, [0]),
+    ),
+    ("dcgan_generator", "activation"): (
+        lambda v: nets.dcgan_generator(8, 1, activation=v, width=1, seed=0),
+        *("string", "one of 'tanh', 'sigmoid'", "tanh", ["relu"]),
+    ),
+    ("dcgan_discriminator", "num_classes"): (
+        lambda v: nets.dcgan_discriminator(8, 1, num_classes=-1 if v is None else v, width=1, seed=0),
+        *("integer", "an integer >= 1", 3, [0]),
+    ),
+    ("dcgan_discriminator", "width"): (
+        lambda v: nets.dcgan_discriminator(8, 1, width=v, seed=0),
+        *("integer", "an integer >= 1", 3, [0]),
+    ),
+    ("dcgan_discriminator", "seed"): (
+        lambda v: nets.dcgan_discriminator(8, 1, width=1, seed=v),
+        *("seed", SEED, 3, []),
+    ),
+    ("tfd_generator", "units"): (
+        lambda v: nets.tfd_generator(units=v, seed=0),
+        *("integer", "an integer >= 100", 100, [99]),
+    ),
+    ("cifar10_conv_generator", "units"): (
+        lambda v: nets.cifar10_conv_generator(units=v, seed=0),
+        *("integer", "an integer >= 100", 100, [0]),
+    ),
+    ("cifar10_discriminator", "units"): (
+        lambda v: nets.cifar10_discriminator(units=v, seed=0),
+        *("integer", "an integer >= 1", 2, [0]),
+    ),
+    ("digit_classifier", "seed"): (nets.digit_classifier, "seed", SEED, 3, []),
     ("goodfellow2014", "steps_per_epoch"): (
         lambda v: recipe(kg.recipes.goodfellow2014, steps_per_epoch=v),
         *("integer", "an integer >= 1", 500, [0]),

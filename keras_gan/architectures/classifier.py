@@ -16,7 +16,7 @@ def digit_classifier(seed: int | None = None) -> keras.Model:
     to 99 % accuracy on MNIST in minutes, and `kg.metrics.DigitClassifier` reads features from it.
 
     Args:
-        seed: a non-negative integer makes the initial weights and the dropout reproducible.
+        seed: non-negative integer for reproducible initial weights and dropout.
 
     Returns:
         A Keras model from images `(batch, 28, 28, 1)` in [0, 1] to logits `(batch, 10)`.

@@ -146,7 +146,9 @@ ROWS = {
         lambda: kg.architectures.cifar10_conv_discriminator(seed=0)
     ),
     "architectures.dcgan_generator": Network(
-        lambda: kg.architectures.dcgan_generator(8, 1, 6, "sigmoid", num_classes=3, width=4, seed=0)
+        lambda: kg.architectures.dcgan_generator(
+            8, 1, latent_dim=6, activation="sigmoid", num_classes=3, width=4, seed=0
+        )
     ),
     "architectures.dcgan_discriminator": Network(
         lambda: kg.architectures.dcgan_discriminator(8, 1, num_classes=3, width=4, seed=0)
