@@ -195,7 +195,7 @@ class Saving(keras.Model):
         parts = {"d_optimizer": self.d_optimizer, "g_optimizer": self.g_optimizer}
         parts.update(loss=self.loss, update=self.update, terms=list(self.terms))
         config = {k: _portable(keras.saving.serialize_keras_object(v)) for k, v in parts.items()}
-        names = ["discriminator_steps", "single_pass", "share_fakes", "ema_decay", "gradient_norms"]
+        names = ["discriminator_steps", "single_pass", "ema_decay", "gradient_norms"]
         names += ["run_eagerly", "steps_per_execution"]
         config.update({name: getattr(self, name) for name in names})
         # What was asked for: "auto" means another thing on another machine.
