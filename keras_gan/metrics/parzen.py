@@ -324,7 +324,7 @@ def _bandwidths(name, values):
         )
     if not ((bandwidths >= SMALLEST) & (bandwidths <= 1 / SMALLEST)).all():
         raise ValueError(
-            f"`{name}` is the standard deviation of the windows, from {SMALLEST:g} to {1 / SMALLEST:g}. "
+            f"`{name}` must be > 0 (from {SMALLEST:g} to {1 / SMALLEST:g}), as a standard deviation. "
             f"Received: {values!r}."
         )
     return bandwidths.astype("float64")
