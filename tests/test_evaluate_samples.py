@@ -475,7 +475,7 @@ def test_two_parzen_windows_in_one_run_and_the_way_out():
     gan = tiny_gan()
     gan.compile(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.5), ema_decay=0.9)
     history = train(ParzenWindow(POINTS, num_samples=1000), second, gan=gan)
-    raw, use_ema = (history[f"val_{name}parzen_log_likelihood"] for name in ("", "averaged_"))
+    raw, use_ema = (history[f"val_{name}parzen_log_likelihood"] for name in ("", "ema_"))
     assert np.isfinite(raw + use_ema).all()
     assert raw != use_ema
 

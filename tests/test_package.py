@@ -1,6 +1,7 @@
 """The package as an installed thing: what it imports, and what it says of itself."""
 
 import importlib.metadata
+import inspect
 import os
 import pathlib
 import subprocess
@@ -69,6 +70,23 @@ def test_requirements_are_loose_for_users_and_exact_for_developers():
 def test_public_names_exist():
     for name in kg.__all__:
         assert hasattr(kg, name)
+
+
+@pytest.mark.parametrize("name", [name for name in dir(kg) if inspect.ismodule(getattr(kg, name))])
+def test_completion_shows_only_public_names(name):
+    module = getattr(kg, name)
+    assert sorted(dir(module)) == sorted(module.__all__)
+    own = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    }
+    assert own <= set(module.__all__), "public, but not in `__all__`"
+    assert all(hasattr(module, name) and not name.startswith("_") for name in module.__all__)
+
+
+def test_completion_of_the_package():
+    assert sorted(dir(kg)) == sorted({*kg.__all__, "tuner"})
 
 
 def test_imports_point_down():

@@ -66,8 +66,8 @@ class ParzenWindow(EvaluateSamples):
     """
 
     _way_out = (
-        "A second measure in one run, as of the averaged generator, needs a name of its own: "
-        '`EvaluateSamples({"use_ema": kg.metrics.ParzenWindow(validation)}, test, use_ema=True)`, '
+        "A second measure in one run, such as one of the EMA, needs a name of its own: "
+        '`EvaluateSamples({"ema": kg.metrics.ParzenWindow(validation)}, test, use_ema=True)`, '
         "with images in [0, 1]."
     )
 

@@ -13,6 +13,12 @@ SHARES = np.random.default_rng(5).random((2, 40, 3))
 POINTS = np.random.default_rng(3).normal(size=(2, 40, 3)).astype("float32")
 DIGITS = np.random.default_rng(4).random((10, 8, 8, 1)).astype("float32")
 LOGS = ("d_loss", "g_loss", "d_real", "d_fake")
+WEIGHTS = {
+    "kernel_initializer": "he_normal",
+    "bias_initializer": "ones",
+    "kernel_regularizer": "l2",
+    "kernel_constraint": "max_norm",
+}
 PICTURE = np.uint8(255 * DIGITS[0, :, :, 0])
 
 
@@ -164,7 +170,7 @@ def dense():
 
 def play():
     weight = ops.convert_to_tensor(np.arange(16, dtype="float32") / 7.5)
-    return kg.models.Play("discriminator", real=None, fake=None, real_weight=weight)
+    return kg.models.Play("discriminator", real=None, fake=None, weights=kg.losses.Weights(weight))
 
 
 def player():

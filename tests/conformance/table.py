@@ -66,6 +66,7 @@ ROWS = {
     "losses.Wasserstein": Loss(kg.losses.Wasserstein),
     "losses.RelativisticAverage": Loss(kg.losses.RelativisticAverage),
     "losses.RelativisticPaired": Loss(kg.losses.RelativisticPaired),
+    "losses.Weights": Function(lambda: kg.losses.Weights(ops.array([0.5, 1.5])).mean_real(ops.ones(2))),
     "losses.mean": Function(lambda: kg.losses.mean(ops.ones((2, 3)), ops.array([0.5, 1.5]))),
     "losses.get": Function(lambda: serialize(kg.losses.get("hinge"))),
     # Priors
@@ -83,9 +84,11 @@ ROWS = {
     "priors.get": Function(lambda: serialize(kg.priors.get("normal"))),
     # Terms (an interval makes a branch, which takes JAX seconds: two rows have one)
     "terms.Term": Term(lambda: small.Term(weight=0.5, interval=2, name="other")),
-    "terms.GradientPenalty": Term(lambda: kg.terms.GradientPenalty(2.0, 0.5, True, name="other")),
-    "terms.DRAGAN": Term(lambda: kg.terms.DRAGAN(2.0, 0.5, True, name="other")),
-    "terms.R1": Term(lambda: kg.terms.R1(2.0, 2, "other")),
+    "terms.GradientPenalty": Term(
+        lambda: kg.terms.GradientPenalty(2.0, target=0.5, one_sided=True, name="other")
+    ),
+    "terms.DRAGAN": Term(lambda: kg.terms.DRAGAN(2.0, target=0.5, one_sided=True, name="other")),
+    "terms.R1": Term(lambda: kg.terms.R1(2.0, interval=2, name="other")),
     "terms.R2": Term(lambda: kg.terms.R2(2.0, name="other")),
     "terms.FeatureMatching": Term(lambda: kg.terms.FeatureMatching("features", 2.0, name="other")),
     "terms.HistoricalAveraging": Term(
@@ -95,7 +98,7 @@ ROWS = {
     "terms.get": Function(lambda: serialize(kg.terms.get("dragan"))),
     # Update rules
     "updates.UpdateRule": Rule(small.Rule),
-    "updates.Alternating": Rule(kg.updates.Alternating),
+    "updates.Alternating": Rule(lambda: kg.updates.Alternating(share_fakes=True)),
     "updates.Simultaneous": Rule(kg.updates.Simultaneous),
     "updates.Extragradient": Rule(kg.updates.Extragradient),
     "updates.Optimistic": Rule(kg.updates.Optimistic),
@@ -105,13 +108,15 @@ ROWS = {
     # Optimizers and recipes
     "optimizers.GeometricDecay": Schedule(decayed),
     "optimizers.EpochRamp": Schedule(ramp),
-    "optimizers.MomentumSGD": Optimizer(lambda: kg.optimizers.MomentumSGD(decayed(), ramp(), "other")),
-    "recipes.goodfellow2014": Settings(lambda: kg.recipes.goodfellow2014(5, 0.05)),
-    "recipes.adam_r1_ema": Settings(lambda: kg.recipes.adam_r1_ema(1e-3, 0.5, 0.9)),
+    "optimizers.MomentumSGD": Optimizer(
+        lambda: kg.optimizers.MomentumSGD(decayed(), ramp(), name="other")
+    ),
+    "recipes.goodfellow2014": Settings(lambda: kg.recipes.goodfellow2014(5, learning_rate=0.05)),
+    "recipes.adam_r1_ema": Settings(lambda: kg.recipes.adam_r1_ema(1e-3, r1=0.5, ema_decay=0.9)),
     # Layers
-    "layers.Maxout": Layer(lambda: kg.layers.Maxout(3, 2, "he_normal", "ones", "l2", "max_norm"), (4,)),
+    "layers.Maxout": Layer(lambda: kg.layers.Maxout(3, 2, **small.WEIGHTS), (4,)),
     "layers.MaxoutConv2D": Layer(
-        lambda: kg.layers.MaxoutConv2D(3, 2, (3, 2), 2, "same", "he_normal", "ones", "l2", "max_norm"),
+        lambda: kg.layers.MaxoutConv2D(3, 2, (3, 2), strides=2, padding="same", **small.WEIGHTS),
         (6, 5, 2),
     ),
     "layers.UntiedBias": Layer(lambda: kg.layers.UntiedBias("random_normal"), (3, 2)),
@@ -141,7 +146,9 @@ ROWS = {
         lambda: kg.architectures.cifar10_conv_discriminator(seed=0)
     ),
     "architectures.dcgan_generator": Network(
-        lambda: kg.architectures.dcgan_generator(8, 1, 6, "sigmoid", num_classes=3, width=4, seed=0)
+        lambda: kg.architectures.dcgan_generator(
+            8, 1, latent_dim=6, activation="sigmoid", num_classes=3, width=4, seed=0
+        )
     ),
     "architectures.dcgan_discriminator": Network(
         lambda: kg.architectures.dcgan_discriminator(8, 1, num_classes=3, width=4, seed=0)
