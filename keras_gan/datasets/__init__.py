@@ -7,3 +7,7 @@ bytes), and an epoch is a permutation of them that depends on the seed and the e
 from keras_gan.datasets.loading import load, load_arrays
 
 __all__ = ["load", "load_arrays"]
+
+
+def __dir__():
+    return __all__

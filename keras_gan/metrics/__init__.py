@@ -82,3 +82,7 @@ __all__ = [
     "stack_digits",
     "stacked_digit_modes",
 ]
+
+
+def __dir__():
+    return __all__
