@@ -4,7 +4,7 @@ v = (∇_D L_D, ∇_G L_G) is the gradient of each player's loss with respect to
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Self
 
 import keras
@@ -52,6 +52,13 @@ class UpdateRule:
             optimizers.
         """
         return []
+
+    def check_optimizers(self, optimizers: Iterable[keras.optimizers.Optimizer]) -> None:
+        """Refuse optimizers that the rule cannot use.
+
+        Raises:
+            ValueError: there is one.
+        """
 
     def play(self, gan: Game, batch: batches.Batch) -> Iterator[Logs]:
         """Perform one training step: here k − 1 discriminator steps, and one step of both players.
@@ -209,6 +216,21 @@ class Extragradient(UpdateRule):
     {}
     """
 
+    def check_optimizers(self, optimizers: Iterable[keras.optimizers.Optimizer]) -> None:
+        """Refuse optimizers that accumulate gradients: both moves would fill one accumulator.
+
+        Raises:
+            ValueError: there is one.
+        """
+        for optimizer in optimizers:
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            if inner.gradient_accumulation_steps:
+                raise ValueError(
+                    "The extragradient update calls an optimizer twice in each step, so it cannot "
+                    "accumulate gradients over steps. Expected `gradient_accumulation_steps=None`. "
+                    f"Received: {inner.gradient_accumulation_steps} of {type(inner).__name__}"
+                )
+
     def step(self, objective: Objective, players: Sequence[Player]) -> Logs:
         """See base class."""
         variables = _both(players)
@@ -244,14 +266,18 @@ class Optimistic(UpdateRule):
         self._last_steps = [
             [
                 keras.Variable(
-                    ops.zeros(v.shape, v.dtype), trainable=False, dtype=v.dtype, name="last_step"
+                    ops.zeros(v.shape, v.dtype),
+                    trainable=False,
+                    dtype=v.dtype,
+                    name=networks.state_name("last_step", v),
                 )
                 for v in networks.trainable(gan.team(player))
             ]
             for player in gan.teams
         ]
         self._started = [
-            keras.Variable(False, trainable=False, dtype="bool", name="started") for _ in gan.teams
+            keras.Variable(False, trainable=False, dtype="bool", name=f"{player}_started")
+            for player in gan.teams
         ]
         return [*self._started, *self._last_steps[0], *self._last_steps[1]]
 
