@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_gan import backend
 from keras_gan.models.fitting import order_callbacks
+from keras_gan.models.ranges import check_data
 from keras_gan.utils import batches, structures
 from keras_gan.utils.typing import Game
 
@@ -83,6 +84,7 @@ class Feeding(keras.Model):
         if kwargs.get("validation_data") is not None:
             kwargs["validation_data"] = self._validation(kwargs["validation_data"])
         y = with_labels(x, y, kwargs.get("sample_weight"))
+        check_data(self, x)
         x = watched(self, x, y)
         with backend.restore_on_error(self):
             return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
