@@ -10,6 +10,7 @@ from keras import ops
 from keras_gan import backend
 from keras_gan.models.data_position import FitData
 from keras_gan.models.fitting import order_callbacks
+from keras_gan.models.ranges import check_data
 from keras_gan.utils import batches, structures
 from keras_gan.utils.typing import Game
 
@@ -77,6 +78,7 @@ class Feeding(keras.Model):
                 "`class_weight` weighs the labels of a `y` that is one array. Expected `sample_weight`, "
                 "a number for each row, for data in dicts and for several conditions."
             )
+        check_data(self, x)
         given = {"data": self._training(x, y, batch_size, kwargs)}
         if kwargs.get("validation_data") is not None:
             given["validation"] = self._validation(kwargs)
