@@ -315,7 +315,7 @@ class Joint(Prior):
 
 @_register
 class Distribution(Prior):
-    """Any distribution of TensorFlow Probability as a prior (`pip install keras-gan[tfp]`).
+    """Any distribution of TensorFlow Probability as a prior (extra `tfp`).
 
     `GAN(..., prior=distribution)` wraps it by itself.
 
