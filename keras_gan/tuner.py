@@ -1,4 +1,4 @@
-"""Searches over the settings of a GAN by KerasTuner (`pip install keras-gan[tuner]`).
+"""Searches over the settings of a GAN by KerasTuner (extra `tuner`).
 
 Imported at its first use as `kg.tuner`: everything else does without KerasTuner.
 """
