@@ -96,6 +96,6 @@ def compiled(case, policy="float32", **settings):
     keras.config.set_dtype_policy(policy)
     gan = kg.GAN(*case.nets(), seed=0)
     keras.config.set_dtype_policy("float32")
-    settings = {"joint": True, "discriminator_steps": case.k, **case.settings, **settings}
+    settings = {"single_pass": True, "discriminator_steps": case.k, **case.settings, **settings}
     gan.compile(case.optimizer(), case.optimizer(), **settings)
     return gan

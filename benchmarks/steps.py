@@ -14,7 +14,7 @@ import tensorflow as tf
 from benchmarks import cases, guide, limit, processes, table, timing
 
 OURS, SHARED, TWO = "keras_gan", "keras_gan, shared fakes", "keras_gan, shared fakes, two passes"
-SETTINGS = {OURS: {}, SHARED: {"share_fakes": True}, TWO: {"share_fakes": True, "joint": False}}
+SETTINGS = {OURS: {}, SHARED: {"share_fakes": True}, TWO: {"share_fakes": True, "single_pass": False}}
 LIMIT = "limit"
 
 

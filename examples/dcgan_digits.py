@@ -81,7 +81,7 @@ def main(argv=None):
         gif=True,
     )
     history = gan.fit(train, epochs=args.epochs, callbacks=[grid])
-    kg.pictures.training_curves(history, args.output / "curves.png")
+    kg.visualization.training_curves(history, args.output / "curves.png")
     print(
         f"Samples, a film of them and training curves are in {args.output.resolve()}: open "
         f"samples/epoch-{args.epochs:04d}.png."

@@ -22,7 +22,7 @@ import numpy as np
 from keras import layers, ops
 
 import keras_gan as kg
-from keras_gan.optional import require
+from keras_gan.utils.optional import require
 
 DATA = statistics.NormalDist(4.0, 0.5)
 START = statistics.NormalDist(3.0, 0.4)  # near the data, as in the paper's panel (a)
@@ -152,7 +152,7 @@ def draw_figure(panels, path):
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     content = io.BytesIO()
     figure.savefig(content, format="png")
-    kg.pictures.write_whole(path, content.getvalue())
+    kg.visualization.write_whole(path, content.getvalue())
 
 
 def main(argv=None):

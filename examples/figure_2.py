@@ -21,7 +21,7 @@ import keras
 import numpy as np
 
 import keras_gan as kg
-from keras_gan.pictures import SEPARATOR, save_png, tile, to_uint8
+from keras_gan.visualization import SEPARATOR, image_grid, save_png, to_uint8
 
 FRAME = (255, 215, 0)
 
@@ -63,7 +63,7 @@ def load_gan(args):
 
 def draw(gan, n=None, **options):
     """Samples of a GAN: those of its average, if it keeps one."""
-    return gan.generate(n, averaged=gan.average is not None, **options)
+    return gan.generate(n, use_ema=gan.ema is not None, **options)
 
 
 def training_images(dataset):
@@ -95,7 +95,7 @@ def draw_panel(samples, images, columns):
     rows, shape = len(found), samples.shape[1:]
     cells = np.concatenate([samples.reshape(rows, columns, *shape), found[:, None]], axis=1)
     levels = to_uint8(cells.reshape(-1, *shape), shown_range(samples))
-    picture = tile(levels, rows, columns + 1)
+    picture = image_grid(levels, rows, columns + 1)
     if picture.ndim == 2:
         picture = np.repeat(picture[..., np.newaxis], 3, axis=2)
     left = (picture.shape[1] - SEPARATOR) // (columns + 1) * columns

@@ -17,7 +17,7 @@ from gan_mnist import positive
 from keras import ops
 
 from keras_gan.interpolation import PATHS, interpolate
-from keras_gan.pictures import save_png, tile, to_uint8
+from keras_gan.visualization import image_grid, save_png, to_uint8
 
 
 def arguments(argv=None):
@@ -43,7 +43,7 @@ def main(argv=None):
     images = figure_2.draw(gan, latents=points.reshape(-1, *latents.shape[1:]))
     levels = to_uint8(images, figure_2.shown_range(images))
     path = args.output / "figure_3.png"
-    save_png(path, tile(levels, args.rows, args.steps))
+    save_png(path, image_grid(levels, args.rows, args.steps))
     print(f"Each row leads from one latent to another on a {args.path} path. {path.resolve()}")
 
 

@@ -1,7 +1,7 @@
 """The adversarial nets of 2014 on CIFAR-10: dense (Figure 2c) and convolutional (Figure 2d).
 
 Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 2014, arXiv 1406.2661, by
-the settings of the time or, on request, by `kg.recipes.averaged_adam`.
+the settings of the time or, on request, by `kg.recipes.adam_r1_ema`.
 
     python examples/gan_cifar10.py                     # the paper's dense nets: 127 million weights
     python examples/gan_cifar10.py --network conv      # the paper's convolutional nets: 77 million
@@ -32,7 +32,7 @@ NORM = 55.0  # of every image, after its mean is taken off
 SHOWN_RANGE = (-2.5, 2.5)  # black and white; an image has mean 0 and standard deviation .99
 # The R1 weight is that of digits, for numbers whose norm is six times theirs; the rate has to bring down
 # output weights that start on [−.5, .5].
-AVERAGED = {"learning_rate": 1e-3, "r1": 30.0, "average_decay": 0.999}
+AVERAGED = {"learning_rate": 1e-3, "r1": 30.0, "ema_decay": 0.999}
 NETWORKS = {
     "dense": {"learning_rate": 0.025, "batch_size": 100},
     "conv": {"learning_rate": 0.004, "batch_size": 128},
@@ -53,7 +53,7 @@ def arguments(argv=None):
     parser.add_argument(
         "--recipe",
         default="paper",
-        choices=["paper", "averaged"],
+        choices=["paper", "use_ema"],
         help="paper: the settings of 2014 (default); averaged: Adam, R1 and an average of the weights",
     )
     parser.add_argument("--seed", type=int, default=0)
@@ -97,7 +97,7 @@ def main(argv=None):
     gan = make_gan(args.network, args.units, args.seed)
     recipes = {
         "paper": lambda: kg.recipes.goodfellow2014(steps, settings["learning_rate"]),
-        "averaged": lambda: kg.recipes.averaged_adam(**AVERAGED),
+        "use_ema": lambda: kg.recipes.adam_r1_ema(**AVERAGED),
     }
     gan.compile(**recipes[args.recipe]())
     grid = kg.callbacks.SampleGrid(
@@ -108,13 +108,13 @@ def main(argv=None):
         seed=args.seed,
         value_range=SHOWN_RANGE,
         nearest=images,
-        averaged=gan.average is not None,
+        use_ema=gan.ema is not None,
     )
     history = gan.fit(images, batch_size=settings["batch_size"], epochs=args.epochs, callbacks=[grid])
     gan.save(args.output / "gan.keras")
 
-    kg.pictures.training_curves(history, args.output / "curves.png")
-    kg.pictures.write_whole(args.output / "history.json", json.dumps(history.history).encode())
+    kg.visualization.training_curves(history, args.output / "curves.png")
+    kg.visualization.write_whole(args.output / "history.json", json.dumps(history.history).encode())
     print(
         f"Samples, curves, history and gan.keras are in {args.output.resolve()}. Open "
         f"samples/epoch-{args.epochs:04d}.png: its last column holds the training images that are "

@@ -1,7 +1,7 @@
 """The adversarial nets of 2014 on handwritten digits: samples, curves and a log-likelihood.
 
 Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 2014, arXiv 1406.2661: the
-paper's two networks and its measure, Table 1. Training follows `kg.recipes.averaged_adam` unless
+paper's two networks and its measure, Table 1. Training follows `kg.recipes.adam_r1_ema` unless
 `--recipe paper` asks for the settings of the time.
 
     python examples/gan_mnist.py                      # 5,000 digits that come with a package
@@ -52,8 +52,8 @@ def arguments(argv=None):
     parser.add_argument("--dataset", default="mnist5k", help="mnist5k, mnist, fashion_mnist, ...")
     parser.add_argument(
         "--recipe",
-        default="averaged",
-        choices=["averaged", "paper"],
+        default="use_ema",
+        choices=["use_ema", "paper"],
         help="averaged: Adam, an R1 penalty and an average of the generator's weights (default); paper: "
         "the settings of 2014",
     )
@@ -91,11 +91,11 @@ def settings(args, steps_per_epoch):
         )
     else:
         decay = DECAYS.get(args.dataset, OTHER_DECAY)
-        recipe = kg.recipes.averaged_adam(average_decay=decay, **rate)
+        recipe = kg.recipes.adam_r1_ema(ema_decay=decay, **rate)
     if args.r1 is not None:
         recipe["terms"] = [kg.terms.R1(weight=args.r1, interval=4)] if args.r1 else []
-    if args.average_decay is not None:
-        recipe["average_decay"] = args.average_decay
+    if args.ema_decay is not None:
+        recipe["ema_decay"] = args.ema_decay
     return {**recipe, "loss": args.loss, "discriminator_steps": args.discriminator_steps}
 
 
@@ -125,8 +125,8 @@ def main(argv=None):
 
     gan = make_gan(images, args)
     gan.summary()
-    averaged = gan.average is not None
-    watch = {"every": args.every, "seed": args.seed, "averaged": averaged}
+    use_ema = gan.ema is not None
+    watch = {"every": args.every, "seed": args.seed, "use_ema": use_ema}
     resume = kg.callbacks.Resume(args.output / "resume")
     callbacks = [
         kg.callbacks.SampleGrid(
@@ -140,9 +140,9 @@ def main(argv=None):
     history = gan.fit(train, epochs=args.epochs, callbacks=callbacks)
     minutes = (time.perf_counter() - start) / 60
     gan.save(args.output / "gan.keras")
-    kg.pictures.write_whole(args.output / "history.json", json.dumps(history.history).encode())
+    kg.visualization.write_whole(args.output / "history.json", json.dumps(history.history).encode())
 
-    samples = gan.generate(args.samples, seed=args.seed, averaged=averaged)
+    samples = gan.generate(args.samples, seed=args.seed, use_ema=use_ema)
     result = kg.metrics.ParzenWindow(validation, dtype="float64")(real=test, fake=samples)
     earlier = f"{resume.initial_epoch} epochs before, and " if resume.initial_epoch else ""
     trained = len(history.epoch) - resume.initial_epoch

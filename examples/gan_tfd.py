@@ -1,7 +1,7 @@
 """The adversarial nets of 2014 on faces of 48×48 pixels, in two stages: Figure 2b and Table 1.
 
 Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 2014, arXiv 1406.2661, by
-the settings of the time or, on request, by `kg.recipes.averaged_adam`.
+the settings of the time or, on request, by `kg.recipes.adam_r1_ema`.
 
     python examples/gan_tfd.py --data TFD_48x48.mat    # the Toronto Face Database, which is not public
     python examples/gan_tfd.py --olivetti olivettifaces.mat --units 1000 --recipe averaged \\
@@ -28,7 +28,7 @@ import numpy as np
 from gan_mnist import positive
 
 import keras_gan as kg
-from keras_gan.optional import require
+from keras_gan.utils.optional import require
 
 SIDE, FOLDS = 48, range(5)
 LEARNING_RATE, BATCH_SIZE = 0.05, 100
@@ -58,7 +58,7 @@ def arguments(argv=None):
     parser.add_argument(
         "--recipe",
         default="paper",
-        choices=["paper", "averaged"],
+        choices=["paper", "use_ema"],
         help="paper: the settings of 2014 (default); averaged: Adam, R1 and an average of the weights",
     )
     parser.add_argument("--samples", type=positive, default=10_000, help="for the Parzen windows")
@@ -83,12 +83,12 @@ def convert_olivetti(path, target):
             "Name olivettifaces.mat, or pass a file of the layout of TFD_48x48.mat by --data."
         )
     upright = faces.T.reshape(-1, 64, 64).swapaxes(1, 2)
-    images = kg.pictures.to_uint8(kg.datasets.load_arrays(upright, image_size=SIDE), (0, 1))[..., 0]
+    images = kg.visualization.to_uint8(kg.datasets.load_arrays(upright, image_size=SIDE), (0, 1))[..., 0]
     expressions = np.full((len(images), 1), -1)  # unknown
     content = io.BytesIO()
     layout = {"images": images, "labs_ex": expressions, "folds": make_folds()}
     require("scipy.io").savemat(content, layout)
-    kg.pictures.write_whole(target, content.getvalue())
+    kg.visualization.write_whole(target, content.getvalue())
 
 
 def make_folds():
@@ -107,7 +107,7 @@ def play(generator, images, epochs, stage, args):
     gan = kg.GAN(generator, discriminator, prior="normal", seed=args.seed + stage)
     recipes = {
         "paper": lambda: kg.recipes.goodfellow2014(-(-len(images) // BATCH_SIZE), LEARNING_RATE),
-        "averaged": kg.recipes.averaged_adam,
+        "use_ema": kg.recipes.adam_r1_ema,
     }
     gan.compile(**recipes[args.recipe]())
     folder = args.output / f"stage_{stage}"
@@ -119,11 +119,11 @@ def play(generator, images, epochs, stage, args):
         columns=8,
         seed=args.seed,
         nearest=images,
-        averaged=gan.average is not None,
+        use_ema=gan.ema is not None,
     )
     history = gan.fit(images, batch_size=BATCH_SIZE, epochs=epochs, callbacks=[grid])
-    kg.pictures.training_curves(history, folder / "curves.png")
-    kg.pictures.write_whole(folder / "history.json", json.dumps(history.history).encode())
+    kg.visualization.training_curves(history, folder / "curves.png")
+    kg.visualization.write_whole(folder / "history.json", json.dumps(history.history).encode())
     return gan
 
 
@@ -149,13 +149,13 @@ def main(argv=None):
 
     first = kg.architectures.tfd_generator(images.mean(axis=0), args.seed, args.units)
     gan = play(first, images, args.epochs, 1, args)
-    if gan.average is not None:
-        gan.average.hand_over()
+    if gan.ema is not None:
+        gan.ema.assign_to_networks()
     stacked = kg.architectures.tfd_stacked_generator(first, args.seed, args.units)
     gan = play(stacked, images, args.stacked_epochs, 2, args)
     gan.save(args.output / "gan.keras")
 
-    samples = gan.generate(args.samples, seed=args.seed, averaged=gan.average is not None)
+    samples = gan.generate(args.samples, seed=args.seed, use_ema=gan.ema is not None)
     mean, error = log_likelihood(samples, source)
     print(f"Parzen-window log-likelihood: {mean:.0f} ± {error:.0f} nats over five folds ({name}).")
     print(

@@ -26,7 +26,7 @@ from figure_1 import DATA, PRIOR
 from gan_mnist import positive
 
 import keras_gan as kg
-from keras_gan.optional import require
+from keras_gan.utils.optional import require
 
 BATCH_SIZE = 250
 D_RATE, G_RATE, BETA_1 = 0.005, 0.0001, 0.5
@@ -121,7 +121,7 @@ def draw_curves(curves, path):
     axes.legend()
     content = io.BytesIO()
     figure.savefig(content, format="png")
-    kg.pictures.write_whole(path, content.getvalue())
+    kg.visualization.write_whole(path, content.getvalue())
 
 
 def main(argv=None):

@@ -84,12 +84,12 @@ def main(argv=None):
             kg.architectures.mnist_discriminator(seed=args.seed),
             seed=args.seed,
         )
-        gan.compile(**kg.recipes.averaged_adam(average_decay=0.999))
+        gan.compile(**kg.recipes.adam_r1_ema(ema_decay=0.999))
     gan.fit(
         train,
         epochs=args.epochs,
         callbacks=[
-            kg.callbacks.SampleGrid(args.output / "samples", every=5, averaged=True),
+            kg.callbacks.SampleGrid(args.output / "samples", every=5, use_ema=True),
             kg.callbacks.TrainingCurves(args.output / "curves.png"),
             kg.callbacks.Resume(args.output / "resume"),
         ],

@@ -57,7 +57,7 @@ def save_weights_only(classifier, path):
     with tempfile.TemporaryDirectory() as folder:
         temporary = pathlib.Path(folder) / path.name
         plain.save(temporary)
-        kg.pictures.write_whole(path, temporary.read_bytes())
+        kg.visualization.write_whole(path, temporary.read_bytes())
 
 
 def main(argv=None):

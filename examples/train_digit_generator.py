@@ -1,7 +1,7 @@
 """The small generator of digits that comes along, `saved_models/digits.keras`.
 
 Convolutional nets in the manner of Radford, Metz, Chintala, 2015, arXiv 1511.06434, without batch
-normalization, at 28 × 28 pixels, trained by `kg.recipes.averaged_adam`. The file holds both nets, and in
+normalization, at 28 × 28 pixels, trained by `kg.recipes.adam_r1_ema`. The file holds both nets, and in
 the generator the average of its weights.
 
     python examples/train_digit_generator.py --dataset mnist    # from TensorFlow Datasets
@@ -74,7 +74,7 @@ def make_gan(steps, seed):
         name="discriminator",
     )
     gan = kg.GAN(generator, discriminator, prior="normal", seed=seed)
-    recipe = kg.recipes.averaged_adam(r1=R1, average_decay=AVERAGE_DECAY)
+    recipe = kg.recipes.adam_r1_ema(r1=R1, ema_decay=AVERAGE_DECAY)
     for name in ("d_optimizer", "g_optimizer"):
         rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
         recipe[name] = keras.optimizers.Adam(rate, beta_1=0.5)
@@ -89,7 +89,7 @@ def main(argv=None):
     train = kg.datasets.load(args.dataset, splits[0], args.batch_size, seed=args.seed)
     validation, test = kg.datasets.load_arrays(args.dataset, splits[1:])
     gan = make_gan(args.epochs * len(train), args.seed)
-    watch = {"every": 5, "seed": args.seed, "averaged": True}
+    watch = {"every": 5, "seed": args.seed, "use_ema": True}
     gan.fit(
         train,
         epochs=args.epochs,
@@ -99,7 +99,7 @@ def main(argv=None):
             kg.callbacks.Resume(args.output / "resume"),
         ],
     )
-    gan.average.hand_over()
+    gan.ema.assign_to_networks()
     # Without the optimizers, of which the file need not hold the state.
     trained = kg.GAN(gan.generator, gan.discriminator, prior=gan.prior, seed=args.seed)
     path = args.output / "digits.keras"

@@ -64,7 +64,7 @@ def networks(latent_size, width):
 def make_tuner(args):
     """Return a tuner of KerasTuner over the whole space of `kg.tuner.GANHyperModel`."""
     space = kg.tuner.GANHyperModel(
-        networks, prior="normal", average_decay=AVERAGE_DECAY, joint=True, seed=args.seed
+        networks, prior="normal", ema_decay=AVERAGE_DECAY, single_pass=True, seed=args.seed
     )
     shared = {
         "objective": kg.tuner.PARZEN,
@@ -84,7 +84,7 @@ def main(argv=None):
     args = arguments(argv)
     train, validation, test = kg.datasets.load_arrays(args.dataset, SPLITS)
     measure = kg.callbacks.ParzenWindow(
-        validation, every=max(1, args.epochs // 3), num_samples=args.samples, averaged=True
+        validation, every=max(1, args.epochs // 3), num_samples=args.samples, use_ema=True
     )
     how = {"epochs": args.epochs, "batch_size": 100, "verbose": 0, "callbacks": [measure]}
 
@@ -97,14 +97,14 @@ def main(argv=None):
     default = tuner.hypermodel.build(keras_tuner.HyperParameters())
     default.fit(train, **how)
     table = kg.tuner.trials_table(tuner)
-    kg.pictures.write_whole(args.output / f"{args.tuner}.md", table.encode())
+    kg.visualization.write_whole(args.output / f"{args.tuner}.md", table.encode())
     print(table)
     best = tuner.get_best_models()[0]
     best.save(args.output / "best.keras")
     print(f"\n{len(tuner.oracle.trials)} trials, {minutes:.1f} minutes. On {len(test)} other digits:")
     score = kg.metrics.ParzenWindow(validation, dtype="float64")
     for name, gan in {"default": default, "best": best}.items():
-        samples = gan.generate(args.final_samples, seed=args.seed, averaged=True)
+        samples = gan.generate(args.final_samples, seed=args.seed, use_ema=True)
         print(f"{name}: {score(real=test, fake=samples)}")
 
 

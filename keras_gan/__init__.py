@@ -23,15 +23,15 @@ from keras_gan import (
     metrics,
     models,
     optimizers,
-    pictures,
     priors,
     recipes,
     second_order,
     terms,
     updates,
+    visualization,
 )
-from keras_gan.export import export_savedmodel
 from keras_gan.models.gan import GAN
+from keras_gan.serving.export import export_savedmodel
 
 __version__ = "0.1.0"
 
@@ -48,7 +48,7 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
-    "pictures",
+    "visualization",
     "priors",
     "recipes",
     "second_order",

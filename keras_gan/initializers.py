@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan.types import Config, Tensor
+from keras_gan.utils.typing import Config, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from keras import ops
 
-from keras_gan.types import INTEGER, Array
+from keras_gan.utils.typing import INTEGER, Array
 
 
 def interpolate(start: Array, end: Array, steps: int, path: str = "linear") -> np.ndarray:

@@ -11,8 +11,9 @@ from typing import Self
 import keras
 from keras import ops
 
-from keras_gan import backend, registry, structures
-from keras_gan.types import REAL, Config, Structure, Tensor
+from keras_gan import backend
+from keras_gan.utils import registry, structures
+from keras_gan.utils.typing import REAL, Config, Structure, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 from keras.optimizers import schedules
 
-from keras_gan.types import Config, Tensor
+from keras_gan.utils.typing import Config, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 

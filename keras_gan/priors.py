@@ -14,8 +14,9 @@ from typing import Any, NoReturn, Self
 import keras
 from keras import ops
 
-from keras_gan import backend, registry
-from keras_gan.types import Config, Tensor
+from keras_gan import backend
+from keras_gan.utils import registry
+from keras_gan.utils.typing import Config, Tensor
 
 _OF_TENSORFLOW = "tensorflow_probability.python."
 _ROOT_3 = math.sqrt(3.0)

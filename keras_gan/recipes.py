@@ -7,7 +7,7 @@ import keras
 from keras_gan.optimizers import EpochRamp, GeometricDecay, MomentumSGD
 from keras_gan.terms import R1
 
-__all__ = ["averaged_adam", "goodfellow2014"]
+__all__ = ["adam_r1_ema", "goodfellow2014"]
 
 
 def goodfellow2014(
@@ -35,14 +35,14 @@ def goodfellow2014(
             training step.
 
     Returns:
-        A dict of the keyword arguments `d_optimizer`, `g_optimizer`, `loss`, `update`, `joint` and
+        A dict of the keyword arguments `d_optimizer`, `g_optimizer`, `loss`, `update`, `single_pass` and
         `discriminator_steps`. The optimizers are new ones at each call.
 
     Example:
 
     >>> recipe = kg.recipes.goodfellow2014(steps_per_epoch=500)    # gan.compile(**recipe)
-    >>> {name: recipe[name] for name in ("loss", "update", "joint", "discriminator_steps")}
-    {'loss': 'non_saturating', 'update': 'simultaneous', 'joint': True, 'discriminator_steps': 1}
+    >>> {name: recipe[name] for name in ("loss", "update", "single_pass", "discriminator_steps")}
+    {'loss': 'non_saturating', 'update': 'simultaneous', 'single_pass': True, 'discriminator_steps': 1}
     >>> round(float(recipe["g_optimizer"].learning_rate), 6)
     0.1
     >>> round(float(recipe["d_optimizer"].learning_rate), 6)
@@ -60,13 +60,13 @@ def goodfellow2014(
         "g_optimizer": optimizer(1.0, steps_per_epoch),
         "loss": "non_saturating",
         "update": "simultaneous",
-        "joint": True,
+        "single_pass": True,
         "discriminator_steps": discriminator_steps,
     }
 
 
-def averaged_adam(
-    learning_rate: float = 2e-4, r1: float = 1.0, average_decay: float = 0.9999
+def adam_r1_ema(
+    learning_rate: float = 2e-4, r1: float = 1.0, ema_decay: float = 0.9999
 ) -> dict[str, Any]:
     """Return settings that train the nets of 2014 quickly and steadily, as arguments of `GAN.compile`.
 
@@ -77,21 +77,21 @@ def averaged_adam(
     generator's weights over training (Yazıcı et al., 2018, arXiv 1806.04498). The players take turns,
     as in Algorithm 1 of the paper.
 
-    The samples are those of the average: `gan.generate(n, averaged=True)`.
+    The samples are those of the average: `gan.generate(n, use_ema=True)`.
 
     Args:
         learning_rate: of both players.
         r1: weight γ of the R1 penalty, for pixels in [0, 1]. A weaker one lets the discriminator win at
             first, a stronger one blurs.
-        average_decay: decay of the average, which is over about 1 / (1 − decay) steps.
+        ema_decay: decay of the average, which is over about 1 / (1 − decay) steps.
 
     Returns:
         A dict of keyword arguments of `GAN.compile`. The optimizers are new ones at each call.
 
     Example:
 
-    >>> recipe = kg.recipes.averaged_adam()    # gan.compile(**recipe)
-    >>> recipe["terms"][0].interval, recipe["average_decay"]
+    >>> recipe = kg.recipes.adam_r1_ema()    # gan.compile(**recipe)
+    >>> recipe["terms"][0].interval, recipe["ema_decay"]
     (4, 0.9999)
     """
     return {
@@ -99,8 +99,8 @@ def averaged_adam(
         "g_optimizer": keras.optimizers.Adam(learning_rate, beta_1=0.5),
         "loss": "non_saturating",
         "update": "alternating",
-        "joint": True,
+        "single_pass": True,
         "discriminator_steps": 1,
         "terms": [R1(weight=r1, interval=4)],
-        "average_decay": average_decay,
+        "ema_decay": ema_decay,
     }

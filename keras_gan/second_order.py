@@ -7,8 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import backend, structures
-from keras_gan.types import Critic, Structure, Tensor
+from keras_gan import backend
+from keras_gan.utils import structures
+from keras_gan.utils.typing import Critic, Structure, Tensor
 
 
 def twice_differentiable(function: Callable[[Structure], Structure], inputs: Structure) -> bool:

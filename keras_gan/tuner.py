@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_gan import losses, priors, registry, structures
-from keras_gan import networks as nets
+from keras_gan import losses, priors
 from keras_gan.callbacks import CollapseMonitor
 from keras_gan.models.gan import GAN
-from keras_gan.optional import require
 from keras_gan.terms import R1, Term
 from keras_gan.terms import get as get_term
+from keras_gan.utils import networks as nets
+from keras_gan.utils import registry, structures
+from keras_gan.utils.optional import require
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -80,9 +81,9 @@ class GANHyperModel(keras_tuner.HyperModel):
         prior: where latents come from, as of `GAN`.
         terms: what adds to a loss, as of `GAN.compile`, with weights around which is searched; by
             default `kg.terms.R1(weight=1.0, interval=4)`.
-        average_decay: of the average of the generator's weights, as of `GAN.compile`; None keeps none.
+        ema_decay: of the average of the generator's weights, as of `GAN.compile`; None keeps none.
         seed: integer, of noise and initial weights.
-        **compile_arguments: more of `GAN.compile`, the same in all trials, such as `joint=True`.
+        **compile_arguments: more of `GAN.compile`, the same in all trials, such as `single_pass=True`.
 
     Raises:
         ImportError: KerasTuner is not installed.
@@ -117,7 +118,7 @@ class GANHyperModel(keras_tuner.HyperModel):
         networks: Callable[[int, int], Sequence[keras.Model]],
         prior: str | priors.Prior | Any = "uniform",
         terms: str | Term | Sequence[str | Term] | None = None,
-        average_decay: float | None = None,
+        ema_decay: float | None = None,
         seed: int = 0,
         **compile_arguments: Any,
     ) -> None:
@@ -128,7 +129,7 @@ class GANHyperModel(keras_tuner.HyperModel):
         terms = R1(weight=1.0, interval=4) if terms is None else terms
         listed = [terms] if isinstance(terms, str) or not isinstance(terms, Sequence) else terms
         self.terms = [get_term(term) for term in listed]
-        self.compile_arguments = {"average_decay": average_decay, **compile_arguments}
+        self.compile_arguments = {"ema_decay": ema_decay, **compile_arguments}
         for name in _SEARCHED.keys() & compile_arguments.keys():
             raise ValueError(
                 f"`{name}` is searched, as {_SEARCHED[name]}, which are fixed by what is given to the "

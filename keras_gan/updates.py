@@ -10,8 +10,9 @@ from typing import Self
 import keras
 from keras import ops
 
-from keras_gan import backend, batches, networks, registry, second_order
-from keras_gan.types import Config, Game, Logs, Objective, Player
+from keras_gan import backend, second_order
+from keras_gan.utils import batches, networks, registry
+from keras_gan.utils.typing import Config, Game, Logs, Objective, Player
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -106,7 +107,7 @@ def descend(objective: Objective, players: Sequence[Player]) -> Logs:
 
 def _norm(optimizer, grads):
     """Return the norm of a gradient that a loss scale multiplies, or 0 of one that it leaves out."""
-    whole = backend.whole_gradients(optimizer, [g for g in grads if g is not None])
+    whole = backend.unscaled_gradients(optimizer, [g for g in grads if g is not None])
     whole = [ops.cast(g, "float32") for g in whole]
     # Squares of the entries themselves would overflow long before the norm does.
     largest = ops.max(ops.stack([ops.max(ops.abs(g)) for g in whole])) if whole else 0.0
@@ -182,7 +183,7 @@ class Extragradient(UpdateRule):
         variables = _both(players)
         here = [ops.copy(variable) for variable in variables]
         # The networks' own statistics move with the second look alone.
-        with networks.frozen(*[network for player in players for network in player.networks]):
+        with networks.frozen_statistics(*[network for player in players for network in player.networks]):
             logs = descend(objective, players)
         grads, _, _ = backend.gradients(
             objective, [p.variables for p in players], [p.optimizer for p in players]
@@ -272,7 +273,7 @@ class Consensus(UpdateRule):
         Raises:
             ValueError: they cannot; the message names the layers.
         """
-        second_order.check("The consensus update", gan.discriminator, gan.probe)
+        second_order.check("The consensus update", gan.discriminator, gan.call_on_random_samples)
         second_order.check("The consensus update", gan.generator, gan.probe_generator)
         return []
 

@@ -72,7 +72,7 @@ def _train(run, gan, data, name, architecture, epochs, began):
     except KeyboardInterrupt:
         tell(f"Stopped. The run is in {run.folder}; this goes on:\n    {shlex.join(_command_line())}")
         raise
-    kg.pictures.write_whole(run.folder / "history.json", json.dumps(history.history).encode())
+    kg.visualization.write_whole(run.folder / "history.json", json.dumps(history.history).encode())
     show(
         "Trained",
         {
@@ -96,11 +96,11 @@ def sample(model, number, condition, seed, output):
     runs.check_writable(output.parent if output.suffix.lower() == ".png" else output)
     images = model.bytes(model.draw(number, seed, condition))
     if output.suffix.lower() == ".png":
-        kg.pictures.save_png(output, grid(images))
+        kg.visualization.save_png(output, grid(images))
     else:
         for index, image in enumerate(images):
             picture = image[..., 0] if image.shape[-1] == 1 else image
-            kg.pictures.save_png(output / f"sample-{index:05d}.png", picture)
+            kg.visualization.save_png(output / f"sample-{index:05d}.png", picture)
     tell(f"{count(number, 'picture')}: {output}")
 
 
@@ -119,15 +119,15 @@ def interpolate(model, rows, steps, path, condition, seed, output):
         model.gan.generate(
             latents=latents.reshape(-1, *latents.shape[2:]),
             condition=None if conditions is None else np.repeat(conditions, steps),
-            averaged=model.averaged,
+            use_ema=model.use_ema,
         )
     )
     if output.suffix.lower() == ".gif":
         films = images.reshape(rows, steps, *images.shape[1:]).swapaxes(0, 1)
         frames = [grid(frame) for frame in films]
-        kg.pictures.save_gif(output, [*frames, *frames[-2:0:-1]])
+        kg.visualization.save_gif(output, [*frames, *frames[-2:0:-1]])
     else:
-        kg.pictures.save_png(output, grid(images, columns=steps))
+        kg.visualization.save_png(output, grid(images, columns=steps))
     tell(f"{count(rows, 'way')} of {steps} pictures: {output}")
 
 
@@ -146,7 +146,7 @@ def evaluate(model, source, number, features, weights, seed, output):
     rows = {key: text for score in found for key, text in evaluation.told(score).items()}
     show(f"{len(samples):,} samples beside {len(real):,} images of {name}, by {features}", rows)
     content = json.dumps([dataclasses.asdict(score) for score in found], indent=2)
-    kg.pictures.write_whole(output, content.encode())
+    kg.visualization.write_whole(output, content.encode())
     tell(f"With all that they depend on: {output}")
 
 
@@ -159,7 +159,7 @@ def export(model, version, output):
         model.gan,
         output,
         version=version,
-        averaged=model.averaged,
+        use_ema=model.use_ema,
         classes=model.classes,
         value_range=model.value_range,
     )

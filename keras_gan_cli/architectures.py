@@ -51,13 +51,13 @@ class DCGAN:
             keras.optimizers.Adam(2e-4, beta_1=0.5),
             keras.optimizers.Adam(2e-4, beta_1=0.5),
             loss=losses.NonSaturating(label_smoothing=0.1),
-            average_decay=_DECAY,
+            ema_decay=_DECAY,
         )
         return gan
 
 
 class Dense2014:
-    """The dense nets of Goodfellow et al., 2014, for grey images of 28 × 28, by `averaged_adam`."""
+    """The dense nets of Goodfellow et al., 2014, for grey images of 28 × 28, by `adam_r1_ema`."""
 
     name, value_range, size = "dense2014", (0.0, 1.0), 28
 
@@ -78,7 +78,7 @@ class Dense2014:
             )
         seed = settings.seed
         gan = GAN(mnist_generator(seed=seed), mnist_discriminator(seed=seed), "uniform", seed=seed)
-        gan.compile(**recipes.averaged_adam(average_decay=_DECAY))
+        gan.compile(**recipes.adam_r1_ema(ema_decay=_DECAY))
         return gan
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_gan import datasets, pictures
+from keras_gan import datasets, visualization
 from keras_gan.callbacks.base import gather
 from keras_gan.models import GAN
-from keras_gan.signatures import are_images, image_range
+from keras_gan.serving.signatures import are_images, image_range
 from keras_gan_cli.runs import MODEL, Run, ripe
 
 
@@ -51,9 +51,9 @@ class Model:
         return self.settings and self.settings.classes
 
     @property
-    def averaged(self):
+    def use_ema(self):
         """Whether there is an average of the generator's weights whose samples are better."""
-        return self.gan.average is not None and ripe(self.gan)
+        return self.gan.ema is not None and ripe(self.gan)
 
     @property
     def value_range(self):
@@ -88,7 +88,7 @@ class Model:
     def draw(self, number, seed, condition=None):
         """Return samples."""
         conditions = self.conditions(number, condition)
-        return self.gan.generate(number, seed, conditions, averaged=self.averaged)
+        return self.gan.generate(number, seed, conditions, use_ema=self.use_ema)
 
     def real_images(self, name, source, most):
         """Return what real images are called, and some: of a source, or of the data of the run."""
@@ -126,7 +126,7 @@ class Model:
 
     def bytes(self, samples):
         """Return samples as images of bytes."""
-        return pictures.to_uint8(samples, self.value_range)
+        return visualization.to_uint8(samples, self.value_range)
 
 
 def _loaded(file):
@@ -148,4 +148,4 @@ def grid(images, columns=None):
     columns = columns or math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
     missing = np.full((rows * columns - len(images), *images.shape[1:]), pictures.WHITE, "uint8")
-    return pictures.tile(np.concatenate([images, missing]), rows, columns)
+    return visualization.image_grid(np.concatenate([images, missing]), rows, columns)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import keras
 
-from keras_gan import callbacks, datasets, pictures
+from keras_gan import callbacks, datasets, visualization
 from keras_gan_cli.architectures import ARCHITECTURES
 from keras_gan_cli.tables import tell
 
@@ -108,7 +108,7 @@ class Run:
         # A run that ended before its first state, by too large a network or so, claims nothing.
         begun = self.model.exists() or any((self.folder / "resume").glob("epoch-*"))
         if held is None or not begun:
-            pictures.write_whole(self.folder / _SETTINGS, json.dumps(wanted, indent=2).encode())
+            visualization.write_whole(self.folder / _SETTINGS, json.dumps(wanted, indent=2).encode())
             return
         unlike = [
             f"{name} was {value!r}, and is {wanted[name]!r}"
@@ -158,7 +158,7 @@ class Album(callbacks.SampleGrid):
 
     def on_epoch_end(self, epoch, logs=None):
         """Draw, if it is this epoch's turn."""
-        self.averaged = ripe(self.model)
+        self.use_ema = ripe(self.model)
         super().on_epoch_end(epoch, logs)
 
     def _is_due(self, number):
@@ -260,7 +260,7 @@ def ripe(gan):
 
     Until then it averages over weights too far apart to make a picture together, most of them grey.
     """
-    return int(gan.optimizer.iterations) >= 2 / (1 - gan.average.decay)
+    return int(gan.optimizer.iterations) >= 2 / (1 - gan.ema.decay)
 
 
 def load(settings, conditional, download):

@@ -89,7 +89,7 @@ def make_gan(k):
         keras.optimizers.SGD(0.05, momentum=0.9),
         terms=[kg.terms.HistoricalAveraging("generator", 0.01)],
         discriminator_steps=k,
-        average_decay=0.9,
+        ema_decay=0.9,
     )
     return gan
 
@@ -119,7 +119,7 @@ def run(folder, policy, k, moment=None, number=0):
     data = kg.datasets.load(images, batch_size=10 * k, seed=1)
     history = gan.fit(data, epochs=EPOCHS, callbacks=callbacks, verbose=0)
     gan.save(folder / "gan.keras")
-    kg.pictures.write_whole(folder / "history.json", json.dumps(history.history).encode())
+    kg.visualization.write_whole(folder / "history.json", json.dumps(history.history).encode())
 
 
 def main():

@@ -15,7 +15,7 @@ import grpc
 import numpy as np
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from keras_gan.optional import tensorflow
+from keras_gan.utils.optional import tensorflow
 
 PATH = re.compile(r"/v1/models/(\w+)(?:/(versions|labels)/(\w+))?:predict")
 

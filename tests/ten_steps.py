@@ -56,7 +56,7 @@ def images(name):
 GAMES = {
     "alternating": lambda: ({"terms": [kg.terms.R1(0.5, interval=3)]}, {}),
     "two_steps": lambda: (
-        {"discriminator_steps": 2, "average_decay": 0.9, "gradient_norms": True},
+        {"discriminator_steps": 2, "ema_decay": 0.9, "gradient_norms": True},
         {"batch_norm": True},
     ),
     "shared": lambda: (
@@ -64,7 +64,7 @@ GAMES = {
         {"batch_norm": True},
     ),
     "wasserstein": lambda: ({"terms": [HalfWay()], "loss": "wasserstein"}, {}),
-    "joint": lambda: ({"joint": True, "loss": "hinge", "update": "simultaneous"}, {}),
+    "single_pass": lambda: ({"single_pass": True, "loss": "hinge", "update": "simultaneous"}, {}),
     "extragradient": lambda: ({"update": "extragradient", "loss": "minimax"}, {}),
     "optimistic": lambda: ({"update": "optimistic", "loss": "least_squares"}, {}),
     "consensus": lambda: ({"update": kg.updates.Consensus(0.5)}, {}),

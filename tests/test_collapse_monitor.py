@@ -23,7 +23,7 @@ class Scripted(keras.Sequential):
         self.optimizer.iterations.assign(steps)
         self.samples = samples
 
-    def generate(self, n, seed=None, condition=None, batch_size=None, averaged=False):
+    def generate(self, n, seed=None, condition=None, batch_size=None, use_ema=False):
         return np.asarray(self.samples)[:n]
 
 
@@ -142,11 +142,11 @@ def test_a_discriminator_that_is_lost_is_warned_of_once_until_it_recovers():
 
 
 def test_the_average_is_watched_on_request():
-    for averaged in (False, True):
+    for use_ema in (False, True):
         model, asked = Scripted(), []
-        model.generate = lambda n, averaged, asked=asked, **how: asked.append(averaged) or POINTS[:n]
-        watch(CollapseMonitor(POINTS, averaged=averaged), [{}], model=model)
-        assert asked == [averaged, averaged]
+        model.generate = lambda n, use_ema, asked=asked, **how: asked.append(use_ema) or POINTS[:n]
+        watch(CollapseMonitor(POINTS, use_ema=use_ema), [{}], model=model)
+        assert asked == [use_ema, use_ema]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])

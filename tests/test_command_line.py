@@ -190,8 +190,8 @@ def test_samples_are_those_of_the_average_by_their_seed(run_folder, program, tmp
     files = sorted((tmp_path / "five").iterdir())
     assert [file.name for file in files] == [f"sample-0000{number}.png" for number in range(5)]
     gan = keras.models.load_model(run_folder / "gan.keras")
-    expected = gan.generate(5, seed=3, condition=np.arange(5) % 2, averaged=True)
-    for file, image in zip(files, kg.pictures.to_uint8(expected, (-1, 1)), strict=True):
+    expected = gan.generate(5, seed=3, condition=np.arange(5) % 2, use_ema=True)
+    for file, image in zip(files, kg.visualization.to_uint8(expected, (-1, 1)), strict=True):
         with PIL.Image.open(file) as picture:
             np.testing.assert_array_equal(np.asarray(picture), image)
     assert program("sample", run_folder, "--number", "5")[0] == 0
@@ -206,17 +206,17 @@ def test_an_average_over_the_first_steps_is_not_used(photos, program, tmp_path):
     assert program("train", photos, *QUICK, "--epochs", "1", "--output", "run")[0] == 0
     assert program("sample", "run", "--number", "1", "--seed", "0", "--output", "one")[0] == 0
     gan = keras.models.load_model(tmp_path / "run" / "gan.keras")
-    (own,), (averaged,) = (
-        kg.pictures.to_uint8(gan.generate(1, seed=0, averaged=averaged), (-1, 1))
-        for averaged in (False, True)
+    (own,), (use_ema,) = (
+        kg.visualization.to_uint8(gan.generate(1, seed=0, use_ema=use_ema), (-1, 1))
+        for use_ema in (False, True)
     )
-    assert (own != averaged).any()
+    assert (own != use_ema).any()
     with PIL.Image.open(tmp_path / "one" / "sample-00000.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), own)
     # The grid of the first epoch, of which the sample is 56 pixels within a line of 2.
     with PIL.Image.open(tmp_path / "run" / "samples" / "epoch-0001.png") as picture:
         grid = np.asarray(picture)[2:58, 2:58]
-    first = kg.pictures.to_uint8(gan.generate(64, seed=0), (-1, 1))[0]
+    first = kg.visualization.to_uint8(gan.generate(64, seed=0), (-1, 1))[0]
     np.testing.assert_array_equal(grid[::7, ::7], first)
 
 
@@ -238,8 +238,8 @@ def test_interpolations_begin_and_end_with_samples(run_folder, program, tmp_path
     assert program(*argv, "--output", "way.gif")[0] == 0
     gan = keras.models.load_model(run_folder / "gan.keras")
     # The ends are four latents of one seed: first the starts, then the ends.
-    samples = gan.generate(4, seed=5, condition=[0, 1, 0, 1], averaged=True)
-    ends = kg.pictures.to_uint8(samples, (-1, 1)).repeat(7, axis=1).repeat(7, axis=2)
+    samples = gan.generate(4, seed=5, condition=[0, 1, 0, 1], use_ema=True)
+    ends = kg.visualization.to_uint8(samples, (-1, 1)).repeat(7, axis=1).repeat(7, axis=2)
     with PIL.Image.open(tmp_path / "way.png") as picture:
         pixels = np.asarray(picture).astype(int)
     assert pixels.shape == (2 * 58 + 2, 4 * 58 + 2, 3)
@@ -258,7 +258,7 @@ def test_scores_are_those_of_the_metrics(run_folder, photos, program):
     found = json.loads((run_folder / "scores.json").read_text())
     gan = keras.models.load_model(run_folder / "gan.keras")
     real = kg.datasets.load_arrays(f"folder:{photos}", image_size=8, channels=3, value_range=(-1, 1))
-    samples = gan.generate(18, seed=1, condition=np.arange(18) % 2, averaged=True)
+    samples = gan.generate(18, seed=1, condition=np.arange(18) % 2, use_ema=True)
     pixels = kg.metrics.Pixels((8, 8, 3), (-1, 1))
     expected = kg.metrics.DensityCoverage(pixels)(real=real, fake=samples).values
     values = {name: value for score in found for name, value in score["values"].items()}
@@ -289,7 +289,7 @@ def test_an_export_draws_what_the_model_draws(run_folder, program, tmp_path):
     condition = tf.constant(["dogs"])
     samples = sample(number=number, seed=seed, condition=condition)["samples"]
     gan = keras.models.load_model(run_folder / "gan.keras")
-    expected = gan.generate(3, seed=4, condition=1, averaged=True)
+    expected = gan.generate(3, seed=4, condition=1, use_ema=True)
     np.testing.assert_allclose(samples, expected, atol=1e-5)
 
 

@@ -280,7 +280,7 @@ def test_terminate_on_nan_can_raise():
 def test_optional_package_that_is_missing(monkeypatch):
     import sys
 
-    from keras_gan.optional import require
+    from keras_gan.utils.optional import require
 
     monkeypatch.setitem(sys.modules, "mlxtend", None)
     with pytest.raises(ImportError, match=r"'mlxtend'.*pip install keras-gan\[demo\]"):

@@ -473,11 +473,11 @@ def test_two_parzen_windows_in_one_run_and_the_way_out():
     names = {"EvaluateSamples": EvaluateSamples, "kg": kg}
     second = eval(advice, names | {"validation": POINTS[::2], "test": POINTS[1::2]})
     gan = tiny_gan()
-    gan.compile(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.5), average_decay=0.9)
+    gan.compile(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.5), ema_decay=0.9)
     history = train(ParzenWindow(POINTS, num_samples=1000), second, gan=gan)
-    raw, averaged = (history[f"val_{name}parzen_log_likelihood"] for name in ("", "averaged_"))
-    assert np.isfinite(raw + averaged).all()
-    assert raw != averaged
+    raw, use_ema = (history[f"val_{name}parzen_log_likelihood"] for name in ("", "averaged_"))
+    assert np.isfinite(raw + use_ema).all()
+    assert raw != use_ema
 
 
 def test_few_samples_are_made_before_training():

@@ -129,7 +129,7 @@ def test_gan_mnist_leaves_samples_curves_history_and_a_likelihood(run, capsys):
     # What was printed, again from the files alone.
     gan = keras.models.load_model(out / "gan.keras")
     validation, test = kg.datasets.load_arrays("mnist5k", ("train[4000:4500]", "train[4500:]"))
-    samples = gan.generate(100, seed=0, averaged=True)
+    samples = gan.generate(100, seed=0, use_ema=True)
     again = kg.metrics.ParzenWindow(validation)(real=test, fake=samples)
     assert measured == pytest.approx(again.log_likelihood, abs=0.06)
 
@@ -139,7 +139,7 @@ def test_gan_mnist_follows_the_recipe_of_2014_on_request(run):
     gan = keras.models.load_model(run("gan_mnist", "--recipe", "paper", *cut) / "gan.keras")
     assert isinstance(gan.d_optimizer, kg.optimizers.MomentumSGD)
     assert type(gan.update).__name__ == "Simultaneous"
-    assert gan.average is None
+    assert gan.ema is None
     assert not gan.terms
 
 
@@ -183,7 +183,7 @@ def test_tune_gan_prints_trials_and_two_measurements(kind, run, capsys):
     assert table.count("| completed |") + table.count("| failed |") >= 2
     best = keras.models.load_model(out / "best.keras")
     validation, test = kg.datasets.load_arrays("mnist5k", ("train[4000:4500]", "train[4500:]"))
-    samples = best.generate(100, seed=0, averaged=True)
+    samples = best.generate(100, seed=0, use_ema=True)
     again = kg.metrics.ParzenWindow(validation)(real=test, fake=samples)
     assert number(r"best: (-?[\d.]+)", printed) == pytest.approx(again.log_likelihood, abs=0.06)
     assert number(r"default: (-?[\d.]+)", printed) != number(r"best: (-?[\d.]+)", printed)

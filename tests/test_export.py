@@ -14,8 +14,8 @@ import PIL.Image
 import pytest
 
 import keras_gan as kg
-from keras_gan import export
-from keras_gan.optional import tensorflow
+from keras_gan.serving import export
+from keras_gan.utils.optional import tensorflow
 
 ROOT = pathlib.Path(__file__).parents[1]
 NEAR = {"rtol": 0, "atol": 2e-6}
@@ -88,7 +88,7 @@ def test_signatures_give_what_keras_gives(digits, rng):
         np.testing.assert_allclose(run(signature, latents=latents)["samples"], expected, **NEAR)
     five = run("sample", number=5, seed=7)
     np.testing.assert_allclose(five["samples"], gan.generate(latents=five["latents"]), **NEAR)
-    logits = keras.ops.convert_to_numpy(gan.judge(expected))
+    logits = keras.ops.convert_to_numpy(gan.discriminate(expected))
     judged = run("discriminate", samples=expected)
     np.testing.assert_allclose(judged["logits"], logits, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(judged["probabilities"], 1 / (1 + np.exp(-judged["logits"])), **NEAR)
@@ -127,7 +127,7 @@ def test_images_come_as_uint8_and_as_png(digits):
     samples = run("sample", number=3, seed=1)["samples"]
     levels = run("sample_uint8", number=3, seed=1)["samples"]
     assert levels.dtype == np.uint8
-    np.testing.assert_array_equal(levels, kg.pictures.to_uint8(samples, (0, 1)))
+    np.testing.assert_array_equal(levels, kg.visualization.to_uint8(samples, (0, 1)))
     for level, encoded in zip(levels, run("sample_png", number=3, seed=1)["png_bytes"], strict=True):
         np.testing.assert_array_equal(np.array(PIL.Image.open(io.BytesIO(encoded))), level[..., 0])
     latents = np.array(gan.prior.sample(2, 1))
@@ -139,7 +139,7 @@ def test_images_come_as_uint8_and_as_png(digits):
 def test_colour_images_of_a_tanh(tmp_path):
     run = load(kg.export_savedmodel(dense(activation="tanh"), tmp_path / "m"))
     drawn, coded = run("sample", number=2, seed=1), run("sample_png", number=2, seed=1)
-    levels = kg.pictures.to_uint8(drawn["samples"], (-1, 1))
+    levels = kg.visualization.to_uint8(drawn["samples"], (-1, 1))
     for level, encoded in zip(levels, coded["png_bytes"], strict=True):
         np.testing.assert_array_equal(np.array(PIL.Image.open(io.BytesIO(encoded))), level)
 
@@ -164,7 +164,7 @@ def test_the_range_of_pictures_is_given_where_it_is_not_seen(tmp_path):
     """A linear end, and a GAN that makes something else of what the generator ends in."""
     run = load(kg.export_savedmodel(dense(), tmp_path / "m", value_range=(-2, 3)))
     drawn, levels = run("sample", number=3, seed=1), run("sample_uint8", number=3, seed=1)
-    expected = kg.pictures.to_uint8(drawn["samples"], (-2, 3))
+    expected = kg.visualization.to_uint8(drawn["samples"], (-2, 3))
     np.testing.assert_array_equal(levels["samples"], expected)
     gan = dense(activation="sigmoid")
     other = Shifted(gan.generator, gan.discriminator, prior="normal", seed=0)
@@ -172,8 +172,8 @@ def test_the_range_of_pictures_is_given_where_it_is_not_seen(tmp_path):
 
 
 class Shifted(kg.GAN):
-    def make(self, latents, condition=None, training=False):
-        return 2.0 * super().make(latents, condition, training) - 1.0
+    def generate_batch(self, latents, condition=None, training=False):
+        return 2.0 * super().generate_batch(latents, condition, training) - 1.0
 
 
 class Foreign(kg.priors.Prior):
@@ -223,7 +223,7 @@ def test_classes_by_number_and_by_name(tmp_path):
         made = run("generate", latents=latents, condition=same)
         np.testing.assert_allclose(made["samples"], one_for_all, **NEAR)
         judged = run("discriminate", samples=drawn, condition=each)["logits"]
-        expected = keras.ops.convert_to_numpy(gan.judge(drawn, np.array([0, 2, 1])))
+        expected = keras.ops.convert_to_numpy(gan.discriminate(drawn, np.array([0, 2, 1])))
         np.testing.assert_allclose(judged, expected, **NEAR)
         path = run("interpolate", start=latents, end=latents, steps=2, condition=each)
         np.testing.assert_allclose(path["samples"][:, 1], drawn, **NEAR)
@@ -297,15 +297,15 @@ def refusing(tmp_path_factory):
 @in_another_process
 def test_the_average_is_exported_on_request(tmp_path, rng):
     gan = dense()
-    gan.compile(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.5), average_decay=0.9)
+    gan.compile(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.5), ema_decay=0.9)
     gan.fit(rng.random((64, 4, 4, 3)).astype("float32"), batch_size=8, epochs=1, verbose=0)
     before = [keras.ops.convert_to_numpy(weight) for weight in gan.weights]
-    for averaged in (False, True):
-        run = load(kg.export_savedmodel(gan, tmp_path / "m", averaged=averaged))
+    for use_ema in (False, True):
+        run = load(kg.export_savedmodel(gan, tmp_path / "m", use_ema=use_ema))
         drawn = run("sample", number=4, seed=1)
-        expected = gan.generate(latents=drawn["latents"], averaged=averaged)
+        expected = gan.generate(latents=drawn["latents"], use_ema=use_ema)
         np.testing.assert_allclose(drawn["samples"], expected, **NEAR)
-    assert abs(gan.generate(4, seed=1) - gan.generate(4, seed=1, averaged=True)).max() > 1e-3
+    assert abs(gan.generate(4, seed=1) - gan.generate(4, seed=1, use_ema=True)).max() > 1e-3
     for weight, value in zip(gan.weights, before, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), value)
 
@@ -400,7 +400,7 @@ def test_a_full_disk_leaves_the_older_versions(limit, tmp_path):
 def test_errors_of_the_process_that_exports_arrive(error, expected, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "sitecustomize.py").write_text(
-        f"""from keras_gan import export
+        f"""from keras_gan.serving import export
 def fail(*args):
     raise {error}
 export._write = fail
@@ -428,7 +428,7 @@ export._write = fail
         (conditional, {"classes": 0}, ValueError, "number of classes"),
         (conditional, {"classes": 2.5}, ValueError, "number of classes"),
         (lambda: conditional((4,), "float32"), {"classes": 3}, ValueError, "one-hot vector of 3"),
-        (dense, {"averaged": True}, ValueError, "keeps no average"),
+        (dense, {"use_ema": True}, ValueError, "keeps no average"),
     ],
 )
 def test_what_cannot_be_exported(make, arguments, error, message, tmp_path):
@@ -518,10 +518,10 @@ def test_the_c_interface_loads_it_without_keras(signature, digits, tmp_path):
     assert run.returncode == 0, run.stderr
     received = dict(np.load(tmp_path / "out.npz"))
     if signature == "discriminate":
-        logits = keras.ops.convert_to_numpy(gan.judge(samples))
+        logits = keras.ops.convert_to_numpy(gan.discriminate(samples))
         np.testing.assert_allclose(received["logits"], logits, rtol=1e-4, atol=1e-5)
     elif signature == "sample_uint8":
-        expected = kg.pictures.to_uint8(samples, (0, 1)).astype(int)
+        expected = kg.visualization.to_uint8(samples, (0, 1)).astype(int)
         assert abs(received["samples"].astype(int) - expected).max() <= 1
     else:
         np.testing.assert_allclose(received["samples"], samples, **NEAR)

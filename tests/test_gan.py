@@ -9,7 +9,9 @@ from keras import layers, ops
 import keras_gan as kg
 
 
-def small_gan(k=1, update="alternating", joint=False, share_fakes=False, prior="normal", **networks):
+def small_gan(
+    k=1, update="alternating", single_pass=False, share_fakes=False, prior="normal", **networks
+):
     generator = networks.get("generator") or mlp(4, 2, name="g")
     discriminator = networks.get("discriminator") or mlp(2, 1, name="d")
     gan = kg.GAN(generator, discriminator, prior=prior, seed=0)
@@ -19,7 +21,7 @@ def small_gan(k=1, update="alternating", joint=False, share_fakes=False, prior="
         keras.optimizers.Adam(0.01, epsilon=1e-3),
         update=update,
         discriminator_steps=k,
-        joint=joint,
+        single_pass=single_pass,
         share_fakes=share_fakes,
     )
     return gan
@@ -72,11 +74,11 @@ def descend(network, optimizers, grads):
 
 
 @pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("single_pass", [False, True])
 @pytest.mark.parametrize("share_fakes", [False, True])
-def test_one_step_equals_a_hand_written_one(k, joint, share_fakes, rng):
+def test_one_step_equals_a_hand_written_one(k, single_pass, share_fakes, rng):
     """The paper's Algorithm 1 in float64, differentiated by hand: twice k steps of D and one of G."""
-    gan = small_gan(k, joint=joint, share_fakes=share_fakes)
+    gan = small_gan(k, single_pass=single_pass, share_fakes=share_fakes)
     g, d = Net64(gan.generator), Net64(gan.discriminator)
     d_optimizers = [Momentum64(0.05, 0.9) for _ in d.weights]
     g_optimizers = [Adam64(0.01, epsilon=1e-3) for _ in g.weights]
@@ -128,15 +130,15 @@ def test_one_pass_of_the_generator_makes_all_fakes_of_the_discriminators_steps(s
     assert len(np.unique(np.concatenate([rows for rows, _ in recorder.seen]), axis=0)) == sum(passes)
 
 
-@pytest.mark.parametrize("joint", [False, True])
-def test_real_and_fake_are_judged_apart_unless_joint(joint):
+@pytest.mark.parametrize("single_pass", [False, True])
+def test_real_and_fake_are_judged_apart_unless_joint(single_pass):
     recorder = Recorder()
     discriminator = keras.Sequential([keras.Input((2,)), recorder, layers.Dense(1)])
     gan = small_gan(discriminator=discriminator)
-    gan.compile(**sgd(0.1), joint=joint, run_eagerly=True)
+    gan.compile(**sgd(0.1), single_pass=single_pass, run_eagerly=True)
     recorder.seen.clear()
     gan.fit(np.full((6, 2), 7.0, "float32"), batch_size=6, verbose=0)
-    assert [len(rows) for rows, _ in recorder.seen] == ([12, 6] if joint else [6, 6, 6])
+    assert [len(rows) for rows, _ in recorder.seen] == ([12, 6] if single_pass else [6, 6, 6])
     np.testing.assert_array_equal(recorder.seen[0][0][:6], np.full((6, 2), 7.0))
 
 
@@ -189,18 +191,18 @@ def test_dropout_in_the_discriminator_stays_on_in_the_generators_step():
 
 
 @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
-@pytest.mark.parametrize("joint", [False, True])
-def test_the_networks_own_regularization_counts(update, joint, rng):
+@pytest.mark.parametrize("single_pass", [False, True])
+def test_the_networks_own_regularization_counts(update, single_pass, rng):
     """Weight decay by kernel_regularizer=L2(c): the losses gain c‖W‖² of their own network."""
     nets = {
         "generator": mlp(4, 2, kernel_regularizer=keras.regularizers.L2(0.3)),
         "discriminator": mlp(2, 1, kernel_regularizer=keras.regularizers.L2(0.2)),
     }
     gan = small_gan(**nets)
-    gan.compile(**sgd(1e-12), update=update, joint=joint)
+    gan.compile(**sgd(1e-12), update=update, single_pass=single_pass)
     plain = kg.GAN(mlp(4, 2), mlp(2, 1), prior="normal", seed=0)
     plain.set_weights(gan.get_weights())
-    plain.compile(**sgd(1e-12), update=update, joint=joint)
+    plain.compile(**sgd(1e-12), update=update, single_pass=single_pass)
     x = data(rng, 16)
     with_decay, without = (g.fit(x, batch_size=16, verbose=0).history for g in (gan, plain))
     for player, c in (("generator", 0.3), ("discriminator", 0.2)):
@@ -219,9 +221,9 @@ def test_activity_regularization_of_real_and_fake_is_averaged():
         ]
     )
     generator = keras.Sequential([keras.Input((3,)), layers.Dense(2, kernel_initializer="zeros")])
-    for joint in (False, True):
+    for single_pass in (False, True):
         gan = small_gan(generator=generator, discriminator=discriminator)
-        gan.compile(**sgd(1e-12), joint=joint)
+        gan.compile(**sgd(1e-12), single_pass=single_pass)
         # Keras divides by the rows: 2·3² a real row, 0 a fake one, so 9 a row of both.
         loss = gan.fit(np.full((8, 2), 3.0, "float32"), batch_size=8, verbose=0).history["d_loss"][0]
         assert loss == pytest.approx(np.log(4) + 9.0, rel=1e-5)
@@ -436,9 +438,13 @@ def test_conditions_of_every_kind(kind, rng):
     shape, dtype, embed, make = CONDITIONS[kind]
     gan = kg.GAN(*conditional_networks(shape, dtype, embed), prior="normal", seed=0)
     assert gan.conditional
-    for joint in (False, True):
+    for single_pass in (False, True):
         # Labels compiled, the others in fewer seconds.
-        settings = {"discriminator_steps": 2, "joint": joint, "run_eagerly": "labels" not in kind}
+        settings = {
+            "discriminator_steps": 2,
+            "single_pass": single_pass,
+            "run_eagerly": "labels" not in kind,
+        }
         gan.compile(**sgd(0.05), terms=["gradient_penalty"], **settings)
         x, c = data(rng, 24), make(rng)
         gan.fit(x, c, batch_size=8, validation_data=(x, c), verbose=0)
@@ -590,11 +596,11 @@ class Counted(kg.losses.NonSaturating):
 
 @pytest.mark.tensorflow
 @pytest.mark.jax
-@pytest.mark.parametrize("joint", [False, True])
-def test_a_step_is_compiled_once_for_each_size_of_batch(joint, rng):
+@pytest.mark.parametrize("single_pass", [False, True])
+def test_a_step_is_compiled_once_for_each_size_of_batch(single_pass, rng):
     loss = Counted()
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
-    gan.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), loss=loss, joint=joint)
+    gan.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), loss=loss, single_pass=single_pass)
     x = rng.normal(size=(250, 2)).astype("float32")
     calls = []
     count = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: calls.append(loss.calls))

@@ -23,14 +23,14 @@ def trained(policy, seed):
     keras.utils.set_random_seed(seed)
     gan = kg.GAN(mlp(4, 2, units=32), mlp(2, 1, units=32), prior="normal", seed=seed)
     optimizers = [keras.optimizers.Adam(1e-3, beta_1=0.5) for _ in range(2)]
-    gan.compile(*optimizers, terms=[kg.terms.R1(weight=0.1)], average_decay=0.99)
+    gan.compile(*optimizers, terms=[kg.terms.R1(weight=0.1)], ema_decay=0.99)
     history = gan.fit(data(), batch_size=BATCH, verbose=0, shuffle=False).history
     return gan, history
 
 
 def distance(gan):
     """Fréchet distance of normal distributions fitted to 5,000 samples and to what they imitate."""
-    samples = gan.generate(5000, seed=0, averaged=True).astype("float64")
+    samples = gan.generate(5000, seed=0, use_ema=True).astype("float64")
     assert np.isfinite(samples).all()
     mean, covariance = samples.mean(axis=0), np.cov(samples.T)
     wanted = np.diag(DEVIATION**2)

@@ -95,7 +95,7 @@ def test_imports_point_down():
             "datasets",
             "initializers",
             "optimizers",
-            "pictures",
+            "visualization",
             "interpolation",
         },
         {"terms", "updates", "architectures", "recipes"},

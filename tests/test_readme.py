@@ -66,7 +66,7 @@ def test_programs_of_the_readme_run(number, tmp_path, monkeypatch, capsys):
         assert capsys.readouterr().out.count("| completed |") == 2
     if "scores" in names:
         gan = keras.models.load_model(tmp_path / "best.keras")
-        assert gan.generate(3, seed=1, averaged=True).shape == (3, 28, 28, 1)
+        assert gan.generate(3, seed=1, use_ema=True).shape == (3, 28, 28, 1)
         printed = capsys.readouterr().out
         assert re.search(r"nats \(σ = \S+, 1000 samples, 500 test images\)", printed)
         assert (

@@ -181,7 +181,7 @@ def test_the_recipe_is_what_compile_takes():
     assert recipe == {
         "loss": "non_saturating",
         "update": "simultaneous",
-        "joint": True,
+        "single_pass": True,
         "discriminator_steps": 1,
     }
     np.testing.assert_allclose([float(o.learning_rate) for o in optimizers], [0.002, 0.004])
@@ -215,7 +215,7 @@ def test_each_players_momentum_grows_with_its_own_steps():
 
 
 def test_the_averaged_recipe_is_adam_with_a_lazy_r1_and_an_average():
-    recipe = recipes.averaged_adam(learning_rate=1e-3, r1=0.5, average_decay=0.99)
+    recipe = recipes.adam_r1_ema(learning_rate=1e-3, r1=0.5, ema_decay=0.99)
     for name in ("d_optimizer", "g_optimizer"):
         optimizer = recipe[name]
         assert isinstance(optimizer, keras.optimizers.Adam)
@@ -227,6 +227,6 @@ def test_the_averaged_recipe_is_adam_with_a_lazy_r1_and_an_average():
     assert (recipe["update"], recipe["loss"]) == ("alternating", "non_saturating")
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
     gan.compile(**recipe)
-    assert gan.average.decay == 0.99
-    gan.compile(**recipes.averaged_adam())
-    assert gan.average.decay == 0.9999
+    assert gan.ema.decay == 0.99
+    gan.compile(**recipes.adam_r1_ema())
+    assert gan.ema.decay == 0.9999

@@ -76,7 +76,7 @@ def memory(callbacks):
 
 def train(folder, epochs=5, extra=(), gan=None, watch=None, every=1, **fit_arguments):
     keras.utils.set_random_seed(0)
-    gan = gan or make_gan(average_decay=0.9, discriminator_steps=2)
+    gan = gan or make_gan(ema_decay=0.9, discriminator_steps=2)
     data = kg.datasets.load(IMAGES, batch_size=10, seed=3)
     resume = Resume(folder / "resume", every)
     # Pictures take a third of the time.
@@ -158,7 +158,7 @@ def test_a_finished_run_is_not_trained_again(undisturbed, tmp_path, capsys):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "resume").rglob("*")} == before
     assert capsys.readouterr().out == ""
     keras.utils.set_random_seed(0)
-    again = make_gan(average_decay=0.9, discriminator_steps=2)
+    again = make_gan(ema_decay=0.9, discriminator_steps=2)
     resume = Resume(tmp_path / "resume")
     history = again.fit(IMAGES, batch_size=10, shuffle=False, epochs=3, callbacks=[resume])
     assert resume.initial_epoch == 5
@@ -206,7 +206,7 @@ def test_states_are_written_every_few_epochs_and_at_the_end(tmp_path):
 
 def test_a_state_of_other_settings_is_refused(undisturbed, tmp_path):
     shutil.copytree(undisturbed[1], tmp_path, dirs_exist_ok=True)
-    same = {"average_decay": 0.9, "discriminator_steps": 2}
+    same = {"ema_decay": 0.9, "discriminator_steps": 2}
     for gan, message in [
         (make_gan(units=9, **same), r"gan\.generator.*\.units was 8, and is 9"),
         (
@@ -218,7 +218,7 @@ def test_a_state_of_other_settings_is_refused(undisturbed, tmp_path):
             make_gan(loss="hinge", **same),
             r"compile\.loss\.class_name was .NonSaturating., and is .Hinge",
         ),
-        (make_gan(average_decay=0.9), r"compile\.discriminator_steps was 2, and is 1"),
+        (make_gan(ema_decay=0.9), r"compile\.discriminator_steps was 2, and is 1"),
     ]:
         with pytest.raises(
             ValueError, match=message + r"[^$]*To begin another, choose another `directory`"

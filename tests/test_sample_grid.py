@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from keras_gan import pictures
+from keras_gan import visualization
 from keras_gan.callbacks import SampleGrid
 
 EXAMPLES = np.ones((4, 1), "float32")
@@ -21,7 +21,7 @@ class FakeGAN(keras.Sequential):
         self.requests = []
         self.compile(loss="mse", run_eagerly=True)
 
-    def generate(self, n, seed=None, condition=None, averaged=False):
+    def generate(self, n, seed=None, condition=None, use_ema=False):
         self.requests.append((n, seed, condition))
         latents = np.random.default_rng(seed).random((n, *self.shape_), "float32")
         moved = (latents + 0.05 * int(self.optimizer.iterations)) % 1
@@ -209,7 +209,7 @@ def film(path):
 def paint(folder, grey, *epochs, size=64):
     """Leave pictures as if by an earlier run."""
     for epoch in epochs:
-        pictures.save_png(folder / f"epoch-{epoch:04d}.png", np.full((size, size), grey, "uint8"))
+        visualization.save_png(folder / f"epoch-{epoch:04d}.png", np.full((size, size), grey, "uint8"))
 
 
 def test_a_film_shows_the_pictures_of_its_run_alone(tmp_path):

@@ -176,7 +176,7 @@ OTHERS = {
     "units": ({"units": 5}, r"dense/vars/0: expected shape \(2, 5\), received shape \(2, 4\)"),
     "fewer layers": ({"layers": 0}, r"dense/vars/0: expected shape \(2, 1\), received shape \(2, 4\)"),
     "more layers": ({"layers": 2}, r"dense_2/vars/0: expected shape \(4, 1\), received no such array"),
-    "an average": ({"average_decay": 0.9}, r"vars/state_0: .*received no such array.*compiled alike"),
+    "an average": ({"ema_decay": 0.9}, r"vars/state_0: .*received no such array.*compiled alike"),
     "a term": (
         {"terms": [kg.terms.HistoricalAveraging("generator", 0.1)]},
         "vars/state_0: .*compiled alike",
@@ -239,7 +239,7 @@ def test_a_file_without_optimizers_is_for_a_gan_before_compile(tmp_path):
 
 
 def test_the_file_of_a_compiled_gan_serves_one_that_only_generates(tmp_path):
-    trained = small(average_decay=0.9)
+    trained = small(ema_decay=0.9)
     trained.generator.set_weights([weight + 1 for weight in trained.generator.get_weights()])
     for name, save in {"a.keras": trained.save, "a.weights.h5": trained.save_weights}.items():
         save(tmp_path / name)

@@ -18,7 +18,7 @@ import pytest
 from stand_in import StandIn
 
 import keras_gan as kg
-from keras_gan.optional import tensorflow
+from keras_gan.utils.optional import tensorflow
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "serving.md").read_text()
@@ -137,7 +137,7 @@ def test_pictures_over_rest(server, folder, expected):
     answer = json.loads(four.stdout)
     assert len(answer["outputs"]["png_bytes"]) == 4
     assert answer["outputs"]["png_bytes"][0]["b64"].startswith("iVBORw0K")
-    levels = kg.pictures.to_uint8(expected, (0, 1)).astype(int)
+    levels = kg.visualization.to_uint8(expected, (0, 1)).astype(int)
     with PIL.Image.open(folder / "digit.png") as picture:
         assert abs(np.asarray(picture).astype(int) - levels[0, ..., 0]).max() <= 1
     predictions = np.array(json.loads(rows.stdout)["predictions"])
@@ -165,10 +165,10 @@ def test_programs_and_commands_without_a_server(folder, expected, monkeypatch):
     exec(others[0], names)
     np.testing.assert_allclose(names["images"], expected, atol=1e-5)
     exec(others[1], names)
-    gan, averaged = names["gan"], keras.models.load_model("averaged.keras")
+    gan, use_ema = names["gan"], keras.models.load_model("averaged.keras")
     latents = np.array(gan.prior.sample(3, 1))
-    want = gan.generate(latents=latents, averaged=True)
-    np.testing.assert_allclose(averaged.predict(latents, verbose=0), want, atol=1e-5)
+    want = gan.generate(latents=latents, use_ema=True)
+    np.testing.assert_allclose(use_ema.predict(latents, verbose=0), want, atol=1e-5)
     for command in SHELL:
         if "saved_model_cli" in command:
             run = pasted(command, folder)

@@ -157,14 +157,14 @@ def test_arguments_of_variants_that_would_be_lost():
 class Packed(kg.GAN):
     """PacGAN (Lin, Khetan, Fanti, Oh, 2017): D sees two samples at a time."""
 
-    def judge(self, samples, condition=None, training=False, network=None):
-        return super().judge(ops.reshape(samples, (-1, 4)), condition, training, network)
+    def discriminate(self, samples, condition=None, training=False, network=None):
+        return super().discriminate(ops.reshape(samples, (-1, 4)), condition, training, network)
 
 
-@pytest.mark.parametrize("joint", [False, True])
-def test_packs_of_samples(joint):
+@pytest.mark.parametrize("single_pass", [False, True])
+def test_packs_of_samples(single_pass):
     gan = Packed(mlp(4, 2), mlp(4, 1), prior="normal", seed=0)
-    gan.compile(**sgd(0.1), joint=joint)
+    gan.compile(**sgd(0.1), single_pass=single_pass)
     logs = gan.test_on_batch(ROWS, return_dict=True)
     expected = gan.discriminator(ROWS.reshape(-1, 4))
     assert number(ops.mean(ops.sigmoid(expected))) == pytest.approx(logs["d_real"], rel=1e-5)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import keras_gan as kg
-from keras_gan import pictures
+from keras_gan import visualization
 from keras_gan.callbacks import TrainingCurves
 
 # Pictures are drawn by Matplotlib, of numbers that any backend logs (`tests/conformance`).
@@ -66,9 +66,9 @@ class Score(keras.callbacks.Callback):
 
 def test_every_other_number_has_a_panel_of_its_own(tmp_path, drawn):
     further = {"r1": [3, 4], "val_r1": [5, 6], "val_fid": [70, 60], "val_d_loss": [1, 1]}
-    pictures.training_curves(HISTORY | further, tmp_path / "curves.png")
+    visualization.training_curves(HISTORY | further, tmp_path / "curves.png")
     (panels,) = drawn
-    losses, decisions = (title for title, _ in pictures.PANELS)
+    losses, decisions = (title for title, _ in visualization.PANELS)
     assert list(panels) == [losses, decisions, "r1", "fid"]
     assert panels["r1"] == {"r1": ([1, 2], [3, 4]), "val_r1": ([1, 2], [5, 6])}
     assert panels["fid"] == {"val_fid": ([1, 2], [70, 60])}
@@ -79,7 +79,7 @@ def test_every_other_number_has_a_panel_of_its_own(tmp_path, drawn):
 
 def test_missing_numbers_are_passed_over(tmp_path, drawn):
     history = {name: [*values, 1] for name, values in HISTORY.items()}
-    pictures.training_curves(history | {"val_fid": [None, 60, None]}, tmp_path / "curves.png")
+    visualization.training_curves(history | {"val_fid": [None, 60, None]}, tmp_path / "curves.png")
     assert drawn[0]["fid"] == {"val_fid": ([2], [60])}
 
 
@@ -92,7 +92,7 @@ def test_names_that_begin_with_an_underscore_stand_in_the_legend(tmp_path, monke
         return savefig(figure, *arguments, **options)
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", spy)
-    pictures.training_curves(HISTORY | {"_speed": [3, 4], "val__speed": [5, 6]}, tmp_path / "a.png")
+    visualization.training_curves(HISTORY | {"_speed": [3, 4], "val__speed": [5, 6]}, tmp_path / "a.png")
     assert [text.strip() for text in legends] == ["_speed", "val__speed"]
 
 
@@ -105,9 +105,11 @@ def test_scores_of_a_critic_are_not_cut_off(tmp_path, monkeypatch):
         return savefig(figure, *arguments, **options)
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", spy)
-    pictures.training_curves(HISTORY, tmp_path / "curves.png")
-    pictures.training_curves(HISTORY | {"d_real": [3, 7], "d_fake": [-2, 0]}, tmp_path / "curves.png")
-    pictures.training_curves(HISTORY | {"d_real": [math.nan] * 2}, tmp_path / "curves.png")
+    visualization.training_curves(HISTORY, tmp_path / "curves.png")
+    visualization.training_curves(
+        HISTORY | {"d_real": [3, 7], "d_fake": [-2, 0]}, tmp_path / "curves.png"
+    )
+    visualization.training_curves(HISTORY | {"d_real": [math.nan] * 2}, tmp_path / "curves.png")
     assert limits == [(0, 1), (-2, 7), (0, 1)]
 
 

@@ -23,7 +23,7 @@ SCRIPT = pathlib.Path(tuned_run.__file__)
 
 def test_defaults():
     hp = keras_tuner.HyperParameters()
-    gan = kg.tuner.GANHyperModel(networks, average_decay=0.9).build(hp)
+    gan = kg.tuner.GANHyperModel(networks, ema_decay=0.9).build(hp)
     assert hp.values == {
         "latent_size": 100,
         "width": 256,
@@ -40,7 +40,7 @@ def test_defaults():
     assert float(gan.d_optimizer.learning_rate) == pytest.approx(2e-4)
     assert gan.g_optimizer.beta_1 == 0.5
     assert gan.terms[0].weight == 1.0
-    assert gan.average.decay == 0.9
+    assert gan.ema.decay == 0.9
 
 
 def test_what_is_found_is_what_is_built():
@@ -51,13 +51,13 @@ def test_what_is_found_is_what_is_built():
     hp.Fixed("d_learning_rate", 1e-3)
     hp.Fixed("discriminator_steps", 3)
     term = kg.terms.R1(0.5, interval=2)
-    gan = kg.tuner.GANHyperModel(networks, terms=[term], joint=True).build(hp)
+    gan = kg.tuner.GANHyperModel(networks, terms=[term], single_pass=True).build(hp)
     assert isinstance(gan.loss, kg.losses.LeastSquares)
     assert gan.loss.label_smoothing == 0.25
     assert [(t.weight, t.interval) for t in gan.terms] == [(7.0, 2)]
     assert term.weight == 0.5
     assert float(gan.d_optimizer.learning_rate) == pytest.approx(1e-3)
-    assert (gan.discriminator_steps, gan.joint) == (3, True)
+    assert (gan.discriminator_steps, gan.single_pass) == (3, True)
 
 
 @pytest.mark.parametrize("loss", kg.tuner.LOSSES)
@@ -128,7 +128,7 @@ def test_a_search_keeps_the_precision_policy(tmp_path):
         seen.append(keras.config.dtype_policy().name)
         return networks(latent_size, width)
 
-    space = kg.tuner.GANHyperModel(watched, average_decay=0.9)
+    space = kg.tuner.GANHyperModel(watched, ema_decay=0.9)
     running = keras_tuner.RandomSearch(
         space, kg.tuner.PARZEN, max_trials=2, directory=str(tmp_path), hyperparameters=narrowed()
     )
@@ -162,7 +162,7 @@ def test_the_best_model_loads_and_scores_the_same(kind, arguments, tmp_path):
     assert {status for status, _ in found.values()} == {"COMPLETED"}
     (best,) = running.oracle.get_best_trials()
     assert best.score == max(score for _, score in found.values())
-    samples = running.get_best_models()[0].generate(100, seed=0, averaged=True)
+    samples = running.get_best_models()[0].generate(100, seed=0, use_ema=True)
     again = kg.metrics.ParzenWindow(POINTS[160::2])(real=POINTS[161::2], fake=samples)
     assert again.values["parzen_log_likelihood"] == pytest.approx(best.score, abs=1e-5)
 
@@ -173,7 +173,7 @@ def test_a_trial_is_what_it_is_in_whatever_order(tmp_path):
     search(running)
     trial = running.oracle.trials["2"]
     again = running.hypermodel.build(trial.hyperparameters)
-    measure = kg.callbacks.ParzenWindow(POINTS[160:], num_samples=100, averaged=True)
+    measure = kg.callbacks.ParzenWindow(POINTS[160:], num_samples=100, use_ema=True)
     history = again.fit(POINTS[:160], epochs=2, batch_size=40, verbose=0, callbacks=[measure])
     assert max(history.history["val_parzen_log_likelihood"]) == pytest.approx(trial.score, abs=1e-6)
 
@@ -226,7 +226,7 @@ class Exploding(kg.terms.Term):
 @pytest.mark.tensorflow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_trial_that_diverges_has_failed(tmp_path):
-    space = kg.tuner.GANHyperModel(networks, terms=[Exploding()], average_decay=0.9)
+    space = kg.tuner.GANHyperModel(networks, terms=[Exploding()], ema_decay=0.9)
     for trial in failing(tmp_path, space):
         assert "This GAN has diverged" in trial.message
 
@@ -237,7 +237,7 @@ def test_a_trial_that_collapses_has_failed(tmp_path):
         layer = keras.layers.Dense(4, kernel_constraint=lambda w: 0.0 * w, kernel_initializer="zeros")
         return keras.Sequential([keras.Input((latent_size,)), layer, keras.layers.ReLU(1.0)]), critic
 
-    space = kg.tuner.GANHyperModel(deaf, average_decay=0.9)
+    space = kg.tuner.GANHyperModel(deaf, ema_decay=0.9)
     for trial in failing(tmp_path, space):
         assert "has collapsed: its samples are alike" in trial.message
 
@@ -343,9 +343,9 @@ def test_the_table_puts_what_has_no_score_last():
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_trial_that_a_monitor_stops_has_failed(tmp_path):
     monitor = kg.callbacks.CollapseMonitor(
-        POINTS, diversity=1.0, warm_up=0, patience=1, stop=True, averaged=True
+        POINTS, diversity=1.0, warm_up=0, patience=1, stop=True, use_ema=True
     )
-    space = kg.tuner.GANHyperModel(networks, average_decay=0.9)
+    space = kg.tuner.GANHyperModel(networks, ema_decay=0.9)
     for trial in failing(tmp_path, space, [monitor]):
         assert "the samples are alike" in trial.message
     assert monitor.warning is None
@@ -354,7 +354,7 @@ def test_a_trial_that_a_monitor_stops_has_failed(tmp_path):
 @pytest.mark.tensorflow
 def test_an_objective_that_nobody_writes(tmp_path):
     running = keras_tuner.RandomSearch(
-        kg.tuner.GANHyperModel(networks, average_decay=0.9), kg.tuner.FID, max_trials=2,
+        kg.tuner.GANHyperModel(networks, ema_decay=0.9), kg.tuner.FID, max_trials=2,
         directory=str(tmp_path), hyperparameters=narrowed(),
     )  # fmt: skip
     message = r"'val_fid' is written by no callback.*metrics.FID\(extractor\).*parzen"
@@ -380,7 +380,7 @@ def test_an_objective_that_nobody_writes(tmp_path):
 @pytest.mark.tensorflow
 def test_an_objective_of_ones_own(tmp_path):
     running = keras_tuner.RandomSearch(
-        kg.tuner.GANHyperModel(networks, average_decay=0.9), keras_tuner.Objective("val_g_loss", "min"),
+        kg.tuner.GANHyperModel(networks, ema_decay=0.9), keras_tuner.Objective("val_g_loss", "min"),
         max_trials=1, directory=str(tmp_path), hyperparameters=narrowed(),
     )  # fmt: skip
     running.search(POINTS, epochs=1, verbose=0, validation_data=(POINTS,))

@@ -13,7 +13,7 @@ from games import BACKEND
 from keras import ops
 
 import keras_gan as kg
-from keras_gan import structures
+from keras_gan.utils import structures
 
 NAMES = list(variants.GAMES)
 PROGRAM = pathlib.Path(__file__).parent / "play_variants.py"
@@ -34,8 +34,8 @@ def train(gan, name, **options):
     return gan.fit(**given, batch_size=20, verbose=0, shuffle=False).history
 
 
-def averaged(gan):
-    return gan.average is not None
+def use_ema(gan):
+    return gan.ema is not None
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -79,10 +79,10 @@ def test_file_with_nothing_passed(trained, tmp_path):
 def test_generate_and_sample_grid(trained, tmp_path):
     name, gan, _, _ = trained
     condition = variants.condition(name, 9)
-    samples = gan.generate(9, seed=1, condition=condition, averaged=averaged(gan))
+    samples = gan.generate(9, seed=1, condition=condition, use_ema=use_ema(gan))
     assert samples.shape == (9, *variants.SHAPE)
     few = structures.cut(condition, 0, 4)
-    first = gan.generate(4, seed=1, condition=few, averaged=averaged(gan))
+    first = gan.generate(4, seed=1, condition=few, use_ema=use_ema(gan))
     np.testing.assert_allclose(first, samples[:4], atol=1e-6)
     grid = kg.callbacks.SampleGrid(tmp_path, rows=3, columns=3, condition=condition)
     grid.set_model(gan)
@@ -131,7 +131,7 @@ def test_export(trained, tmp_path):
     import tensorflow as tf
 
     name, gan, _, _ = trained
-    path = kg.export_savedmodel(gan, tmp_path / "model", averaged=averaged(gan))
+    path = kg.export_savedmodel(gan, tmp_path / "model", use_ema=use_ema(gan))
     run = tf.saved_model.load(str(path)).signatures
     condition = variants.condition(name, 3)
     names = CONDITIONS.get(name, [])
@@ -141,12 +141,12 @@ def test_export(trained, tmp_path):
         assert sorted(run) == ["discriminate", *(f"generate{form}" for form in ("", "_png", "_uint8")),
                                "serving_default"]  # fmt: skip
         samples = run["generate"](**leaves)["samples"]
-        expected = gan.generate(3, condition=condition, averaged=True)
+        expected = gan.generate(3, condition=condition, use_ema=True)
     else:
         drawn = run["sample"](number=tf.constant(3, tf.int64), seed=tf.constant(7, tf.int64), **leaves)
         samples = run["generate"](latents=drawn["latents"], **leaves)["samples"]
         np.testing.assert_array_equal(drawn["samples"], samples)
-        expected = gan.generate(3, seed=7, condition=condition, averaged=averaged(gan))
+        expected = gan.generate(3, seed=7, condition=condition, use_ema=use_ema(gan))
     np.testing.assert_allclose(samples, expected, atol=2e-6)
     inputs = run["discriminate"].structured_input_signature[1]
     shown = SHOWN.get(name, ["samples"])

@@ -38,7 +38,7 @@ def tuner(folder, trials=12, kind=keras_tuner.RandomSearch, **arguments):
         kg.tuner.GANHyperModel(
             networks,
             terms=[kg.terms.R1(0.1)],
-            average_decay=0.9,
+            ema_decay=0.9,
             # A few steps take less time than their compilation, but where each operation is compiled.
             run_eagerly=keras.backend.backend() != "jax",
         ),
@@ -51,7 +51,7 @@ def tuner(folder, trials=12, kind=keras_tuner.RandomSearch, **arguments):
 
 
 def search(tuner, epochs=2, callbacks=()):
-    measure = kg.callbacks.ParzenWindow(POINTS[160:], num_samples=100, averaged=True)
+    measure = kg.callbacks.ParzenWindow(POINTS[160:], num_samples=100, use_ema=True)
     tuner.search(POINTS[:160], epochs=epochs, batch_size=40, verbose=0, callbacks=[measure, *callbacks])
 
 

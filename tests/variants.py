@@ -33,7 +33,7 @@ class Inferring(kg.GAN):
 
     def present(self, x, latents, condition, training):
         codes = ops.cast(self.encoder(x, training=training), "float32")
-        return (x, codes), (self.make(latents, condition, training), latents)
+        return (x, codes), (self.generate_batch(latents, condition, training), latents)
 
     def generator_loss(self, play):
         return self.loss(
@@ -58,7 +58,7 @@ class Translating(kg.GAN):
         made = {"a": self.back(x, training=training), "b": self.generator(condition, training=training)}
         return {"a": condition, "b": x}, {k: ops.cast(v, "float32") for k, v in made.items()}
 
-    def judge(self, samples, condition=None, training=False, network=None):
+    def discriminate(self, samples, condition=None, training=False, network=None):
         judges = {"a": self.back_discriminator, "b": self.discriminator}
         return {
             k: ops.cast(judge(samples[k], training=training), "float32") for k, judge in judges.items()
@@ -245,7 +245,7 @@ GAMES = {
     ),
     "team": (
         team,
-        lambda: {"discriminator_steps": 2, "average_decay": 0.9, "gradient_norms": True},
+        lambda: {"discriminator_steps": 2, "ema_decay": 0.9, "gradient_norms": True},
         alone,
     ),
     "recognised": (
@@ -255,7 +255,7 @@ GAMES = {
     ),
     "four": (
         four,
-        lambda: {"terms": [CycleConsistency(10.0)], "loss": "least_squares", "average_decay": 0.9},
+        lambda: {"terms": [CycleConsistency(10.0)], "loss": "least_squares", "ema_decay": 0.9},
         lambda d: {"x": d["image"], "y": d["other"]},
     ),
     "heads": (

@@ -2,7 +2,7 @@
 
 from keras_gan.architectures.classifier import digit_classifier
 from keras_gan.architectures.dcgan import dcgan_discriminator, dcgan_generator
-from keras_gan.architectures.mlp import (
+from keras_gan.architectures.goodfellow2014 import (
     cifar10_conv_discriminator,
     cifar10_conv_generator,
     cifar10_discriminator,

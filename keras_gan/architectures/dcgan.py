@@ -12,8 +12,8 @@ import math
 import keras
 from keras import ops
 
-from keras_gan import registry
 from keras_gan.architectures import seeds
+from keras_gan.utils import registry
 
 _OUTPUT_ACTIVATIONS = ("tanh", "sigmoid")
 _SMALLEST = 4

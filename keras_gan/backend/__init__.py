@@ -1,9 +1,9 @@
 """All that depends on the backend of Keras, one module each, with the same functions.
 
 `gradients`, `apply` and `input_gradient` differentiate and step; `step` makes of a method what Keras'
-trainer calls, and `state_kept` guards what that may lose; `when` is a branch that may change variables;
-`replica_mean`, `whole_gradients`, `check_replicas` and `is_chief` are about several devices;
-`random_bits`, `seed_integer`, `seed_tensor` and `claim_seeds` about noise; `check_shape`, `check_rows`,
+trainer calls, and `restore_on_error` guards what that may lose; `when` is a branch that may change variables;
+`replica_mean`, `unscaled_gradients`, `check_replicas` and `is_chief` are about several devices;
+`random_bits`, `seed_integer`, `seed_tensor` and `track_dropout_seeds` about noise; `check_shape`, `check_rows`,
 `check_labels`, `unchecked_labels`, `checked_data` and `local_rows` about data; `compiled` is for loops.
 """
 
@@ -11,7 +11,7 @@ import importlib
 
 import keras
 
-from keras_gan.backend import whole_batch
+from keras_gan.backend import single_program
 
 _SUPPORTED = ("tensorflow", "jax", "torch")
 
@@ -24,7 +24,7 @@ if keras.backend.backend() not in _SUPPORTED:
 
 _module = importlib.import_module(f"keras_gan.backend.{keras.backend.backend()}")
 # JAX and torch know all shapes when a step begins, and see one batch, whatever the number of devices.
-_batch = _module if keras.backend.backend() == "tensorflow" else whole_batch
+_batch = _module if keras.backend.backend() == "tensorflow" else single_program
 
 DISTRIBUTION_SEED = _module.DISTRIBUTION_SEED
 INEXACT_SECOND_ORDER = _module.INEXACT_SECOND_ORDER
@@ -34,18 +34,18 @@ check_replicas = _batch.check_replicas
 check_rows = _batch.check_rows
 check_shape = _batch.check_shape
 checked_data = _module.checked_data
-claim_seeds = _module.claim_seeds
+track_dropout_seeds = _module.track_dropout_seeds
 compiled = _module.compiled
 gradients = _module.gradients
 input_gradient = _module.input_gradient
 is_chief = _module.is_chief
-local_rows = getattr(_module, "local_rows", whole_batch.local_rows)
+local_rows = getattr(_module, "local_rows", single_program.local_rows)
 random_bits = _module.random_bits
 replica_mean = _batch.replica_mean
 seed_integer = _module.seed_integer
 seed_tensor = _module.seed_tensor
-state_kept = _module.state_kept
+restore_on_error = _module.restore_on_error
 step = _module.step
 unchecked_labels = _module.unchecked_labels
 when = _module.when
-whole_gradients = _batch.whole_gradients
+unscaled_gradients = _batch.unscaled_gradients

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import structures
-from keras_gan.types import Game, Structure, Tensor
+from keras_gan.utils import structures
+from keras_gan.utils.typing import Game, Structure, Tensor
 
 INEXACT_SECOND_ORDER = ()
 
@@ -59,7 +59,7 @@ class _Pure:
             variable.assign(value)
 
 
-def step(method: Callable[..., Any]) -> Callable[..., Any]:
+def trainer_step(method: Callable[..., Any]) -> Callable[..., Any]:
     """Turn `method(self, data)` into what the trainer calls, a function of the state to a new one."""
 
     @functools.wraps(method)
@@ -110,7 +110,7 @@ def apply(
     optimizer: keras.optimizers.Optimizer,
     grads: Sequence[Tensor],
     variables: Sequence[keras.Variable],
-    fuse: bool = False,
+    xla_update: bool = False,
 ) -> None:
     """Take one step of `optimizer`."""
     if not optimizer.built:
@@ -130,7 +130,7 @@ def input_gradient(function: Callable[[Structure], Structure], inputs: Structure
     return gradient
 
 
-def when(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
+def cond(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
     """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
     pure = _Pure(function)
     jax.eval_shape(pure, ())  # says which variables it changes
@@ -169,7 +169,7 @@ def local_rows(leaf: Tensor) -> np.ndarray:
     return np.concatenate([np.asarray(shard.data) for shard in leaf.addressable_shards])
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function` of tensors as a program, for loops in Python that call it many times."""
     return jax.jit(function)
 
@@ -201,7 +201,7 @@ def is_chief(gan: Game) -> bool:
 
 
 @contextlib.contextmanager
-def state_kept(gan: Game) -> Iterator[None]:
+def restore_on_error(gan: Game) -> Iterator[None]:
     """Leave a GAN as the last step left it if `fit` ends with an error.
 
     Keras takes the values out of the variables while it trains, and forgets them then.
@@ -219,5 +219,5 @@ def state_kept(gan: Game) -> Iterator[None]:
         raise
 
 
-def claim_seeds(gan: Game) -> None:
+def track_dropout_seeds(gan: Game) -> None:
     """Leave the layers as they are: what is random in them draws from the state that is saved."""

@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from keras_gan import structures
-from keras_gan.types import Game, Shape, Structure, Tensor
+from keras_gan.utils import structures
+from keras_gan.utils.typing import Game, Shape, Structure, Tensor
 
 # `tf.nn.moments` holds the mean constant while it differentiates the variance. The first derivative is
 # right, the second is not.
@@ -46,7 +46,7 @@ for _name in _KINKS.values():
     tf.RegisterGradient(_name)(_linear)
 
 
-def step(method: Callable[..., Any]) -> Callable[..., Any]:
+def trainer_step(method: Callable[..., Any]) -> Callable[..., Any]:
     """Turn `method(self, data)` into what the trainer calls, on each of the replicas of a strategy."""
 
     @functools.wraps(method)
@@ -114,7 +114,7 @@ def _together(grads, others):
     return [[g if g is None else next(again) for g in group] for group in grads]
 
 
-def whole_gradients(optimizer: keras.optimizers.Optimizer, grads: Sequence[Tensor]) -> list[Tensor]:
+def unscaled_gradients(optimizer: keras.optimizers.Optimizer, grads: Sequence[Tensor]) -> list[Tensor]:
     """Return what `gradients(..., optimizers)` gave, of the whole batch and without the loss scale."""
     scale = optimizer.scale_loss(1.0 / tf.distribute.get_strategy().num_replicas_in_sync)
     return [replica_mean(g / tf.cast(scale, g.dtype)) for g in grads]
@@ -124,15 +124,15 @@ def apply(
     optimizer: keras.optimizers.Optimizer,
     grads: Sequence[Tensor],
     variables: Sequence[keras.Variable],
-    fuse: bool = False,
+    xla_update: bool = False,
 ) -> None:
-    """Take one step of `optimizer`; with `fuse`, in one pass over each variable where XLA can do that.
+    """Take one step of `optimizer`; with `xla_update`, in one pass over each variable where XLA can do that.
 
     Operation by operation, an optimizer reads and writes the memory of all weights many times over.
     """
-    fuse = fuse and tf.inside_function() and not tf.distribute.has_strategy()
-    fuse = fuse and sum(math.prod(v.shape) for v in variables) >= _WORTH_FUSING
-    if not fuse:
+    xla_update = xla_update and tf.inside_function() and not tf.distribute.has_strategy()
+    xla_update = xla_update and sum(math.prod(v.shape) for v in variables) >= _WORTH_FUSING
+    if not xla_update:
         optimizer.apply(grads, variables)
         return
     tf.function(lambda: optimizer.apply(grads, variables), autograph=False, jit_compile=True)()
@@ -160,7 +160,7 @@ def input_gradient(function: Callable[[Structure], Structure], inputs: Structure
     return tf.function(differentiated, autograph=False)() if within else differentiated()
 
 
-def when(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
+def cond(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
     """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
     try:
         return tf.cond(due, function, lambda: tf.zeros(()))
@@ -229,7 +229,7 @@ def is_chief(gan: Game) -> bool:
     return (resolver.task_type, resolver.task_id) == (chief, 0)
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function` of tensors as a graph, for loops in Python that call it many times."""
     return tf.function(function, autograph=False)
 
@@ -311,10 +311,10 @@ def seed_integer(number: int) -> int:
     return number
 
 
-def state_kept(gan: Game) -> contextlib.AbstractContextManager[None]:
+def restore_on_error(gan: Game) -> contextlib.AbstractContextManager[None]:
     """Return a context without effect: variables have their values all the time."""
     return contextlib.nullcontext()
 
 
-def claim_seeds(gan: Game) -> None:
+def track_dropout_seeds(gan: Game) -> None:
     """Leave the layers as they are: what is random in them draws from the state that is saved."""

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from keras import ops
 
-from keras_gan import structures
-from keras_gan.types import Game, Structure, Tensor
+from keras_gan.utils import structures
+from keras_gan.utils.typing import Game, Structure, Tensor
 
 INEXACT_SECOND_ORDER = ()
 
@@ -18,7 +18,7 @@ INEXACT_SECOND_ORDER = ()
 DISTRIBUTION_SEED = None
 
 
-def step(method: Callable[..., Any]) -> Callable[..., Any]:
+def trainer_step(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return `method(self, data)`, which is what the trainer calls."""
     return method
 
@@ -55,7 +55,7 @@ def apply(
     optimizer: keras.optimizers.Optimizer,
     grads: Sequence[Tensor],
     variables: Sequence[keras.Variable],
-    fuse: bool = False,
+    xla_update: bool = False,
 ) -> None:
     """Take one step of `optimizer`."""
     with torch.no_grad():
@@ -88,7 +88,7 @@ def input_gradient(function: Callable[[Structure], Structure], inputs: Structure
     return structures.like(points, grads)
 
 
-def when(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
+def cond(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
     """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
     return function() if due else ops.zeros((), "float32")
 
@@ -116,7 +116,7 @@ def checked_data(function: Callable[..., Any], check: Callable[[Any], None]) -> 
     return function
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function`: torch runs operation by operation."""
     return function
 
@@ -151,12 +151,12 @@ def is_chief(gan: Game) -> bool:
     return True
 
 
-def state_kept(gan: Game) -> contextlib.AbstractContextManager[None]:
+def restore_on_error(gan: Game) -> contextlib.AbstractContextManager[None]:
     """Return a context without effect: variables have their values all the time."""
     return contextlib.nullcontext()
 
 
-def claim_seeds(gan: Game) -> None:
+def track_dropout_seeds(gan: Game) -> None:
     """Have dropout without a `seed` draw from the state that is saved, instead of torch's own."""
     for layer in gan._flatten_layers(include_self=False):
         for generator in layer._seed_generators:

@@ -8,11 +8,12 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from keras_gan import backend, structures
+from keras_gan import backend
 from keras_gan.metrics.metric import check_whole
-from keras_gan.optional import require, tensorflow
-from keras_gan.pictures import encode_png, limits, save_gif, save_png
-from keras_gan.types import Data, Logs, PathLike, ValueRange
+from keras_gan.utils import structures
+from keras_gan.utils.optional import require, tensorflow
+from keras_gan.utils.typing import Data, Logs, PathLike, ValueRange
+from keras_gan.visualization import check_value_range, encode_png, save_gif, save_png
 
 
 class EpochCallback(keras.callbacks.Callback):
@@ -95,7 +96,7 @@ class ImageCallback(DrawingCallback):
         value_range: pair of the numbers shown as black and white, or `None`.
         gif: bool, whether training ends with a film.
         tensorboard: folder of a TensorBoard log, or `None`.
-        averaged: bool, whether the samples are those of the generator's average.
+        use_ema: bool, whether the samples are those of the generator's average.
     """
 
     _earlier: int | None
@@ -108,16 +109,16 @@ class ImageCallback(DrawingCallback):
         value_range: ValueRange | None,
         gif: bool,
         tensorboard: PathLike | None,
-        averaged: bool,
+        use_ema: bool,
     ) -> None:
         super().__init__(every)
         if value_range is not None:
-            limits(value_range)
+            check_value_range(value_range)
         self.directory = Path(directory)
         self.value_range = self._shown_range = value_range
         self.gif = gif
         self.tensorboard = tensorboard
-        self.averaged = averaged
+        self.use_ema = use_ema
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Report what would spoil the first picture, and open the TensorBoard log."""

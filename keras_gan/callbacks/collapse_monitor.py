@@ -12,7 +12,7 @@ from keras_gan.callbacks.evaluate_samples import EvaluateSamples
 from keras_gan.losses import Hinge, Wasserstein
 from keras_gan.metrics import Metric, Score
 from keras_gan.metrics.metric import check_whole
-from keras_gan.types import Array, Data, Logs
+from keras_gan.utils.typing import Array, Data, Logs
 
 
 class CollapseMonitor(EvaluateSamples):
@@ -55,7 +55,7 @@ class CollapseMonitor(EvaluateSamples):
         seed: int, what the latents are drawn from. Defaults to 0.
         condition: array of `num_samples` conditions for a GAN that takes one, as mixed as those of
             the real images. Defaults to `None`.
-        averaged: bool, whether the average of the generator's weights makes the samples, as of
+        use_ema: bool, whether the average of the generator's weights makes the samples, as of
             `EvaluateSamples`. Defaults to `False`.
 
     Attributes:
@@ -93,13 +93,13 @@ class CollapseMonitor(EvaluateSamples):
         num_samples: int = 256,
         seed: int = 0,
         condition: Array | None = None,
-        averaged: bool = False,
+        use_ema: bool = False,
     ) -> None:
         samples: dict[str, Any] = {
             "num_samples": num_samples,
             "seed": seed,
             "condition": condition,
-            "averaged": averaged,
+            "use_ema": use_ema,
         }
         super().__init__(_Diversity(), real, **samples)
         check_whole(2, num_samples=num_samples)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_gan import structures
 from keras_gan.callbacks.base import EpochCallback, gather
 from keras_gan.metrics import Metric
 from keras_gan.metrics.metric import check_whole
-from keras_gan.types import Array, Data, Logs
+from keras_gan.utils import structures
+from keras_gan.utils.typing import Array, Data, Logs
 
 FEW = 16  # samples that are looked at before training
 _RENAME = "Pass the metrics as a dict, which gives them other names."
@@ -56,8 +56,8 @@ class EvaluateSamples(EpochCallback):
         batch_size: int, samples to make at a time. Defaults to 500.
         stop_on_error: bool, whether a metric that fails, or samples that are not finite, end
             training with an error. Defaults to `False`: a warning.
-        averaged: bool, whether the average of the generator's weights makes the samples, which
-            `gan.compile(average_decay=...)` keeps. Defaults to `False`. What is then the best epoch
+        use_ema: bool, whether the average of the generator's weights makes the samples, which
+            `gan.compile(ema_decay=...)` keeps. Defaults to `False`. What is then the best epoch
             is kept by `ModelCheckpoint`, and loaded from its file: `EarlyStopping` with
             `restore_best_weights=True` brings back the weights, but leaves the average as it is.
 
@@ -99,7 +99,7 @@ class EvaluateSamples(EpochCallback):
         condition: Array | None = None,
         batch_size: int = 500,
         stop_on_error: bool = False,
-        averaged: bool = False,
+        use_ema: bool = False,
     ) -> None:
         super().__init__(every)
         check_whole(1, num_samples=num_samples, batch_size=batch_size)
@@ -111,7 +111,7 @@ class EvaluateSamples(EpochCallback):
         self.condition = condition
         self.batch_size = batch_size
         self.stop_on_error = stop_on_error
-        self.averaged = averaged
+        self.use_ema = use_ema
         self.results: dict[str, Any] = {}
         self._measures = _measures(metrics)
         self._most: int | None = None
@@ -171,7 +171,7 @@ class EvaluateSamples(EpochCallback):
         self._sample_shape = real.shape[1:]
 
     def _samples(self, n, condition):
-        how = {"seed": self.seed, "batch_size": self.batch_size, "averaged": self.averaged}
+        how = {"seed": self.seed, "batch_size": self.batch_size, "use_ema": self.use_ema}
         return np.asarray(self.model.generate(n, condition=condition, **how))
 
     def _first_samples(self):

@@ -3,12 +3,12 @@
 import numpy as np
 from keras import ops
 
-from keras_gan import structures
 from keras_gan.callbacks.base import ImageCallback, rows_of_conditions
 from keras_gan.interpolation import get, interpolate
 from keras_gan.metrics.metric import check_whole
-from keras_gan.pictures import tile, to_uint8
-from keras_gan.types import Array, Logs, PathLike, ValueRange
+from keras_gan.utils import structures
+from keras_gan.utils.typing import Array, Logs, PathLike, ValueRange
+from keras_gan.visualization import image_grid, to_uint8
 
 
 class LatentInterpolation(ImageCallback):
@@ -40,8 +40,8 @@ class LatentInterpolation(ImageCallback):
             it is resumed, those of the epochs before it. Defaults to `False`.
         tensorboard: folder of a TensorBoard log to write the pictures into as well, with the number
             of the epoch as step. Defaults to `None`.
-        averaged: bool, whether the average of the generator's weights makes the samples, which
-            `gan.compile(average_decay=...)` keeps. Defaults to `False`.
+        use_ema: bool, whether the average of the generator's weights makes the samples, which
+            `gan.compile(ema_decay=...)` keeps. Defaults to `False`.
 
     Raises:
         ValueError: an argument that cannot be; or, when training begins, samples that are not
@@ -82,9 +82,9 @@ class LatentInterpolation(ImageCallback):
         value_range: ValueRange | None = None,
         gif: bool = False,
         tensorboard: PathLike | None = None,
-        averaged: bool = False,
+        use_ema: bool = False,
     ) -> None:
-        super().__init__(directory, every, value_range, gif, tensorboard, averaged)
+        super().__init__(directory, every, value_range, gif, tensorboard, use_ema)
         check_whole(1, rows=rows)
         check_whole(2, steps=steps)
         check_whole(0, seed=seed)
@@ -112,8 +112,8 @@ class LatentInterpolation(ImageCallback):
         latents = interpolate(ends[::2], ends[1::2], self.steps, self.path)
         condition = structures.mapped(lambda c: np.repeat(c, self.steps, axis=0), self.condition)
         return self.model.generate(
-            latents=latents.reshape(-1, *ends.shape[1:]), condition=condition, averaged=self.averaged
+            latents=latents.reshape(-1, *ends.shape[1:]), condition=condition, use_ema=self.use_ema
         )
 
     def _picture(self, samples):
-        return tile(to_uint8(samples, self._shown_range), self.rows, self.steps)
+        return image_grid(to_uint8(samples, self._shown_range), self.rows, self.steps)

@@ -7,8 +7,8 @@ from keras_gan.callbacks.base import gather
 from keras_gan.callbacks.evaluate_samples import EvaluateSamples
 from keras_gan.metrics import Metric
 from keras_gan.metrics.parzen import BANDWIDTHS
-from keras_gan.pictures import limits
-from keras_gan.types import Array, Data, ValueRange
+from keras_gan.utils.typing import Array, Data, ValueRange
+from keras_gan.visualization import check_value_range
 
 
 class ParzenWindow(EvaluateSamples):
@@ -41,7 +41,7 @@ class ParzenWindow(EvaluateSamples):
             the [0, 1] in which nats are counted. Defaults to (0, 1), as of a sigmoid; a tanh has
             (-1, 1).
         stop_on_error: bool, whether what goes wrong ends training. Defaults to `False`: a warning.
-        averaged: bool, whether the average of the generator's weights makes the samples, as of
+        use_ema: bool, whether the average of the generator's weights makes the samples, as of
             `EvaluateSamples`. Defaults to `False`.
         grid: sequence of bandwidths to choose from, as of `kg.metrics.ParzenWindow`. Defaults to the
             paper's ten.
@@ -67,7 +67,7 @@ class ParzenWindow(EvaluateSamples):
 
     _way_out = (
         "A second measure in one run, as of the averaged generator, needs a name of its own: "
-        '`EvaluateSamples({"averaged": kg.metrics.ParzenWindow(validation)}, test, averaged=True)`, '
+        '`EvaluateSamples({"use_ema": kg.metrics.ParzenWindow(validation)}, test, use_ema=True)`, '
         "with images in [0, 1]."
     )
 
@@ -82,12 +82,12 @@ class ParzenWindow(EvaluateSamples):
         batch_size: int = 500,
         value_range: ValueRange = (0, 1),
         stop_on_error: bool = False,
-        averaged: bool = False,
+        use_ema: bool = False,
         grid: Array = BANDWIDTHS,
     ) -> None:
         # What is no grid is refused here, rather than when training begins.
         metrics.ParzenWindow(np.zeros((1, 1)), grid)
-        protocol = _ParzenWindow(test, limits(value_range), grid)
+        protocol = _ParzenWindow(test, check_value_range(value_range), grid)
         super().__init__(
             protocol,
             validation,
@@ -97,7 +97,7 @@ class ParzenWindow(EvaluateSamples):
             condition,
             batch_size,
             stop_on_error,
-            averaged,
+            use_ema,
         )
         self.validation = validation
         self.test = test
@@ -105,7 +105,7 @@ class ParzenWindow(EvaluateSamples):
         self.grid = grid
 
     def _check(self, samples):
-        _check_range("The generator's samples", samples, limits(self.value_range))
+        _check_range("The generator's samples", samples, check_value_range(self.value_range))
 
 
 class _ParzenWindow(Metric):

@@ -4,8 +4,8 @@ import numpy as np
 
 from keras_gan.callbacks.base import ImageCallback, rows_of_conditions
 from keras_gan.metrics.metric import check_whole
-from keras_gan.pictures import WHITE, tile, to_uint8
-from keras_gan.types import Array, PathLike, ValueRange
+from keras_gan.utils.typing import Array, PathLike, ValueRange
+from keras_gan.visualization import WHITE, image_grid, to_uint8
 
 
 class SampleGrid(ImageCallback):
@@ -40,8 +40,8 @@ class SampleGrid(ImageCallback):
             `False`.
         tensorboard: folder of a TensorBoard log to write the pictures into as well, with the number
             of the epoch as step. Defaults to `None`.
-        averaged: bool, whether the average of the generator's weights makes the samples, which
-            `gan.compile(average_decay=...)` keeps. Defaults to `False`.
+        use_ema: bool, whether the average of the generator's weights makes the samples, which
+            `gan.compile(ema_decay=...)` keeps. Defaults to `False`.
 
     Raises:
         ValueError: an argument that cannot be; or, when training begins, samples that are not
@@ -86,9 +86,9 @@ class SampleGrid(ImageCallback):
         nearest: Array | None = None,
         gif: bool = False,
         tensorboard: PathLike | None = None,
-        averaged: bool = False,
+        use_ema: bool = False,
     ) -> None:
-        super().__init__(directory, every, value_range, gif, tensorboard, averaged)
+        super().__init__(directory, every, value_range, gif, tensorboard, use_ema)
         check_whole(1, rows=rows, columns=columns)
         check_whole(0, seed=seed)
         if condition is not None:
@@ -109,7 +109,7 @@ class SampleGrid(ImageCallback):
 
     def _samples(self):
         n = self.rows * self.columns
-        how = {"seed": self.seed, "condition": self.condition, "averaged": self.averaged}
+        how = {"seed": self.seed, "condition": self.condition, "use_ema": self.use_ema}
         return self.model.generate(n, **how)
 
     def _images(self):
@@ -122,11 +122,11 @@ class SampleGrid(ImageCallback):
         return samples
 
     def _picture(self, samples):
-        picture = tile(to_uint8(samples, self._shown_range), self.rows, self.columns)
+        picture = image_grid(to_uint8(samples, self._shown_range), self.rows, self.columns)
         if self.nearest is None:
             return picture
         found = self.nearest[_nearest(samples[self.columns - 1 :: self.columns], self.nearest)]
-        column = tile(to_uint8(found, self._shown_range), self.rows, 1)
+        column = image_grid(to_uint8(found, self._shown_range), self.rows, 1)
         gap = np.full_like(column[:, : column.shape[1] // 4], WHITE)
         return np.concatenate([picture, gap, column], axis=1)
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import keras
 
-from keras_gan import pictures
+from keras_gan import visualization
 from keras_gan.callbacks.base import DrawingCallback
-from keras_gan.optional import require
-from keras_gan.types import Logs, PathLike
+from keras_gan.utils.optional import require
+from keras_gan.utils.typing import Logs, PathLike
 
 
 class TrainingCurves(DrawingCallback):
     """Redraws the training curves every few epochs, so that a run can be watched.
 
-    `keras_gan.pictures.training_curves` of all that is logged so far: losses, decisions, and every
+    `keras_gan.visualization.training_curves` of all that is logged so far: losses, decisions, and every
     other number, such as `val_parzen_log_likelihood`, in a panel of its own. Put it **after** the
     callbacks that write into the logs. A picture takes some tenths of a second; the last epoch is
     always drawn, and files appear whole or not at all.
@@ -50,7 +50,7 @@ class TrainingCurves(DrawingCallback):
 
     def __init__(self, path: PathLike, every: int = 1) -> None:
         super().__init__(every)
-        pictures.check_png(path)
+        visualization.check_png(path)
         self.path = Path(path)
         self._rows: list[dict[str, float]] | None = None
 
@@ -67,7 +67,7 @@ class TrainingCurves(DrawingCallback):
         # A new list: a deep copy of this callback shares the old one.
         self._rows = [*self._rows, {"epoch": epoch + 1, **_numbers(logs or {})}]
         if self._writes():
-            pictures.write_whole(self.path.with_suffix(".json"), _to_json(self._rows))
+            visualization.write_whole(self.path.with_suffix(".json"), _to_json(self._rows))
         super().on_epoch_end(epoch, logs)
 
     def _earlier(self, epoch):
@@ -90,7 +90,7 @@ class TrainingCurves(DrawingCallback):
         history.history = {name: [row.get(name) for row in self._rows] for name in names}
         # Keras counts epochs from 0.
         history.epoch = [count - 1 for count in history.history.pop("epoch")]
-        pictures.training_curves(history, self.path)
+        visualization.training_curves(history, self.path)
 
 
 def _numbers(logs):

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_gan.optional import tensorflow
-from keras_gan.types import PathLike, Tensor, ValueRange
+from keras_gan.utils.optional import tensorflow
+from keras_gan.utils.typing import PathLike, Tensor, ValueRange
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,10 +12,10 @@ import warnings
 
 import numpy as np
 
-from keras_gan import registry
 from keras_gan.datasets.options import Options, fitted, resized
-from keras_gan.optional import require, tensorflow
-from keras_gan.types import Array
+from keras_gan.utils import registry
+from keras_gan.utils.optional import require, tensorflow
+from keras_gan.utils.typing import Array
 
 # Formats of measurements, which Pillow knows by name only.
 _NO_PICTURES = ("BUFR", "GRIB", "HDF5")

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_gan.types import Config, Identifier, Shape, Tensor
+from keras_gan.utils.typing import Config, Identifier, Shape, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import backend, inputs, networks, priors, structures
+from keras_gan import backend, priors
 from keras_gan.metrics.metric import check_whole, standard_error
-from keras_gan.types import Array, Tensor
+from keras_gan.utils import inputs, networks, structures
+from keras_gan.utils.typing import Array, Tensor
 
 # The settings of Wu et al. (2016): Hamiltonian Monte Carlo whose steps each chain adapts to itself.
 SCHEDULE_RADIUS = 4.0
@@ -342,7 +343,7 @@ def _anneal(fit, start, betas, key):
             "Look at its weights, and give x in its range."
         )
     state = rows, fits, steps, ops.full_like(steps, TARGET_ACCEPTANCE)
-    transition = backend.compiled(lambda *arguments: _transition(fit, *arguments))
+    transition = backend.jit(lambda *arguments: _transition(fit, *arguments))
     log_weights, shares = np.zeros(rows.shape[0]), []
     # At the first temperature the chains are where they should be: steps adapt before it counts.
     betas = np.concatenate([np.full(WARM_UP, betas[0]), betas])

@@ -11,7 +11,7 @@ from keras_gan.metrics.metric import (
     image_batches,
     probability_rows,
 )
-from keras_gan.types import Array, Classifier, Images
+from keras_gan.utils.typing import Array, Classifier, Images
 
 
 def inception_score(probabilities: Array, splits: int = 10) -> tuple[float, float]:

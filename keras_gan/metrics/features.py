@@ -11,10 +11,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import inputs, networks, registry
 from keras_gan.metrics.metric import as_array, check_whole
-from keras_gan.pictures import limits
-from keras_gan.types import Array, PathLike, ValueRange
+from keras_gan.utils import inputs, networks, registry
+from keras_gan.utils.typing import Array, PathLike, ValueRange
+from keras_gan.visualization import check_value_range
 
 ROUNDING = 1e-6
 RESIZERS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
@@ -68,7 +68,7 @@ class FeatureExtractor:
     classifies = False
 
     def __init__(self, value_range: ValueRange = (0, 1)) -> None:
-        self.value_range = limits(value_range)
+        self.value_range = check_value_range(value_range)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
@@ -240,7 +240,7 @@ class ModelFeatures(FeatureExtractor):
         self.model = model
         self.layer = layer
         self.name = name or (model.name if layer is None else f"{model.name}/{layer}")
-        self.input_range = self.value_range if input_range is None else limits(input_range)
+        self.input_range = self.value_range if input_range is None else check_value_range(input_range)
         self.batch_size = batch_size
         self._shape = tuple(model.inputs[0].shape[1:])
         self._interpolation = resizer

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_gan.metrics.metric import FeatureMetric, Score, check_whole, feature_rows, warn
-from keras_gan.types import Array, Images
+from keras_gan.utils.typing import Array, Images
 
 
 class GaussianStatistics:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from keras_gan.metrics.metric import FeatureMetric, Score, check_whole, feature_rows, same_width
-from keras_gan.types import Array, Extractor, Images
+from keras_gan.utils.typing import Array, Extractor, Images
 
 
 def kernel_distance(

@@ -13,7 +13,7 @@ from keras_gan.metrics.metric import (
     same_width,
 )
 from keras_gan.metrics.neighbours import nearest_distances
-from keras_gan.types import REAL, Array
+from keras_gan.utils.typing import REAL, Array
 
 # Bytes reach 255 times as far as numbers in [0, 1]; dark samples reach less far in one range too.
 RANGE_RATIO = 50

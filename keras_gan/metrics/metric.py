@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_gan.types import Array, Classifier, Extractor, Images, Shape
+from keras_gan.utils.typing import Array, Classifier, Extractor, Images, Shape
 
 BATCH_SIZE = 256  # images of one array that an extractor sees at once
 ROUNDING = 1e-3  # how far the sum of a row of probabilities may be from 1

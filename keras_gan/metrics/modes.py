@@ -17,7 +17,7 @@ from keras_gan.metrics.metric import (
     image_batches,
 )
 from keras_gan.metrics.neighbours import nearest_distances
-from keras_gan.types import Array, Images
+from keras_gan.utils.typing import Array, Images
 
 # A sample is of high quality within this many standard deviations of a centre.
 HIGH_QUALITY = 3.0

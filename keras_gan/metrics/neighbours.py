@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_gan.metrics.metric import FeatureMetric, Score, check_whole, feature_rows, same_width
-from keras_gan.types import Array, Extractor, Images
+from keras_gan.utils.typing import Array, Extractor, Images
 
 BLOCK_SIZE = 1000
 ROUNDING = 1e-12

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_gan.metrics.metric import Metric, array_rows, check_whole, same_image_shape, standard_error
-from keras_gan.types import Array, ValueRange
+from keras_gan.utils.typing import Array, ValueRange
 
 BLOCK_SIZE = 1000
 ROUNDING = 1e-6

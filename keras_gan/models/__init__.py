@@ -1,8 +1,8 @@
 """The GAN, and what variants of it are made of."""
 
-from keras_gan.models.average import Average
+from keras_gan.models.ema import WeightEMA
 from keras_gan.models.gan import GAN
 from keras_gan.models.objectives import Objectives
 from keras_gan.models.play import Play, Player
 
-__all__ = ["GAN", "Average", "Objectives", "Play", "Player"]
+__all__ = ["GAN", "WeightEMA", "Objectives", "Play", "Player"]

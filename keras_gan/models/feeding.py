@@ -7,9 +7,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import backend, batches, structures
-from keras_gan.models.supervisor import supervised
-from keras_gan.types import Game
+from keras_gan import backend
+from keras_gan.models.fitting import order_callbacks
+from keras_gan.utils import batches, structures
+from keras_gan.utils.typing import Game
 
 
 class Feeding(keras.Model):
@@ -78,12 +79,12 @@ class Feeding(keras.Model):
             # A `tf.data.Dataset` has its own order, and Keras would warn that it cannot shuffle it.
             kwargs.setdefault("shuffle", False)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = supervised(callbacks, x, shuffle=kwargs.get("shuffle", True))
+            callbacks = order_callbacks(callbacks, x, shuffle=kwargs.get("shuffle", True))
         if kwargs.get("validation_data") is not None:
             kwargs["validation_data"] = self._validation(kwargs["validation_data"])
         y = with_labels(x, y, kwargs.get("sample_weight"))
         x = watched(self, x, y)
-        with backend.state_kept(self):
+        with backend.restore_on_error(self):
             return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def _validation(self, given):

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import keras
 
-from keras_gan.types import PathLike, Shape
+from keras_gan.utils.typing import PathLike, Shape
 
 # What the arrays of training are called in a file: a GAN that is not compiled has no place for them.
 TRAINING = ("d_optimizer/", "g_optimizer/", "optimizer/", "vars/state_")

@@ -9,19 +9,20 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import backend, batches, networks, structures
-from keras_gan.models.average import Average
+from keras_gan import backend
+from keras_gan.models.ema import WeightEMA
 from keras_gan.models.feeding import Feeding
 from keras_gan.models.optimizers import Optimizers
 from keras_gan.models.play import Player
 from keras_gan.models.saving import Saving
 from keras_gan.terms import Term
-from keras_gan.types import INTEGER, Array, Structure, Tensor
+from keras_gan.utils import batches, networks, structures
+from keras_gan.utils.typing import INTEGER, Array, Structure, Tensor
 
 _NORM = "{}_gradient_norm"
 # What a GAN keeps under these names.
 _ATTRIBUTES = (
-    "generator", "discriminator", "prior", "seed", "noise", "validation_noise", "average", "terms",
+    "generator", "discriminator", "prior", "seed", "noise", "validation_noise", "ema", "terms",
     "term_networks", "training_state", "data_spec", "latent_spec", "shown_spec", "loss", "update",
 )  # fmt: skip
 
@@ -47,15 +48,15 @@ class Game(Feeding, Saving, keras.Model):
             setattr(self, attribute, value)
         self.prior = prior
         self.seed = networks.check_seed(seed)
-        self.noise = keras.random.SeedGenerator(self.child_seed(0))
-        self.validation_noise = keras.random.SeedGenerator(self.child_seed(1))
+        self.noise = keras.random.SeedGenerator(self.derive_seed(0))
+        self.validation_noise = keras.random.SeedGenerator(self.derive_seed(1))
         self._trackers: dict[str, keras.metrics.Metric] = {}
         # What terms, update rule and average keep between steps, and the terms' networks, are weights
         # of the GAN: on JAX nothing else gets into the compiled step and out of it.
         self.training_state: list[keras.Variable] = []
         self.term_networks: list[keras.Model] = []
         self.terms: list[Term] = []
-        self.average: Average | None = None
+        self.ema: WeightEMA | None = None
         self.built = True
 
     @property
@@ -71,13 +72,13 @@ class Game(Feeding, Saving, keras.Model):
     @property
     def players(self) -> list[Player]:
         """The players, in the order of `teams`."""
-        fuse = self.asked_jit_compile is not False
+        xla_update = self.requested_jit_compile is not False
         return [
             Player(
                 self.team(name),
                 getattr(self.optimizer, name),
                 _NORM.format(name) if self.gradient_norms else None,
-                fuse,
+                xla_update,
             )
             for name in self.teams
         ]
@@ -139,8 +140,8 @@ class Game(Feeding, Saving, keras.Model):
                 f"{type(next(iter(own.values()))).__name__} twice."
             )
         generators = list(self.teams.values())[-1]
-        decay = self.average_decay
-        self.average = None if decay is None else Average(generators, decay)
+        decay = self.ema_decay
+        self.ema = None if decay is None else WeightEMA(generators, decay)
         norms = [_NORM.format(name) for name in self.teams] if self.gradient_norms else []
         names = [*logged, *norms, *(name for term in self.terms for name in term.log_names)]
         if len(set(names)) < len(names):
@@ -155,8 +156,8 @@ class Game(Feeding, Saving, keras.Model):
         _check_listed_once(self.teams, self.term_networks)
         networks.check_whole(self.teams, self.term_networks)
         self.training_state.extend(self.update.build(self))
-        self.training_state.extend(self.average.variables if self.average else [])
-        backend.claim_seeds(self)
+        self.training_state.extend(self.ema.variables if self.ema else [])
+        backend.track_dropout_seeds(self)
         networks.check_apart({name: self.team(name) for name in self.teams})
         together = Optimizers(**{name: _scaled(o, self.team(name)) for name, o in own.items()})
         together.build([networks.trainable(self.team(name)) for name in self.teams])
@@ -173,10 +174,10 @@ class Game(Feeding, Saving, keras.Model):
             self._trackers[name].update_state(value, sample_weight=rows)
         return list(logs.values())
 
-    def _report(self, flaw):
+    def _report(self, nan_flag):
         # NaN makes the means NaN even with weight 0, and 0 leaves them alone.
         for name in self.teams:
-            self._trackers[f"{name}_loss"].update_state(flaw, sample_weight=0.0)
+            self._trackers[f"{name}_loss"].update_state(nan_flag, sample_weight=0.0)
 
     def call(self, inputs: Structure, training: bool = False) -> Structure:
         """Turn latents (or `[latents, condition]`) into samples."""
@@ -188,7 +189,7 @@ class Game(Feeding, Saving, keras.Model):
         seed: int | None = None,
         condition: Array | Structure | None = None,
         batch_size: int = 500,
-        averaged: bool = False,
+        use_ema: bool = False,
         latents: Array | None = None,
     ) -> Any:
         """Draw samples from the generator, as after training: no dropout, moving statistics.
@@ -201,8 +202,8 @@ class Game(Feeding, Saving, keras.Model):
             condition: for a conditional GAN, one condition for each sample, or one for all: an array, or
                 arrays in the structure in which the networks take several conditions.
             batch_size: how many samples to make at a time, which bounds the memory.
-            averaged: whether the average of the generator's weights makes the samples, which
-                `compile(average_decay=...)` keeps.
+            use_ema: whether the average of the generator's weights makes the samples, which
+                `compile(ema_decay=...)` keeps.
             latents: array `(n, ...)` of what to make samples of, in the place of `n` and `seed`.
 
         Returns:
@@ -211,7 +212,7 @@ class Game(Feeding, Saving, keras.Model):
         Raises:
             ValueError: `n` or `batch_size` is not positive; both `n` and `latents`, or neither; latents
                 with a seed, not finite or of another shape; the condition is missing, not wanted, of
-                another shape, or a label in no class; `averaged` without an average.
+                another shape, or a label in no class; `use_ema` without an average.
         """
         if (n is None) == (latents is None):
             raise ValueError(
@@ -236,30 +237,30 @@ class Game(Feeding, Saving, keras.Model):
             seed = keras.random.randint((), 0, 2**31 - 1) if seed is None else networks.check_seed(seed)
             points = self.draw(n, int(seed))
         bounds = [(start, min(start + batch_size, n)) for start in range(0, n, batch_size)]
-        with self.kept_average().applied() if averaged else contextlib.nullcontext():
+        with self.require_ema().applied() if use_ema else contextlib.nullcontext():
             samples = [
                 structures.mapped(
                     ops.convert_to_numpy,
-                    self.make(structures.cut(points, *b), structures.cut(conditions, *b)),
+                    self.generate_batch(structures.cut(points, *b), structures.cut(conditions, *b)),
                 )
                 for b in bounds
             ]
         return structures.mapped(lambda *parts: np.concatenate(parts), *samples)
 
-    def kept_average(self) -> Average:
+    def require_ema(self) -> WeightEMA:
         """Return the average of the generator's weights, or say how to keep one.
 
         Raises:
-            ValueError: the GAN was compiled without `average_decay`, or not at all.
+            ValueError: the GAN was compiled without `ema_decay`, or not at all.
         """
-        if self.average is None:
+        if self.ema is None:
             raise ValueError(
-                "`averaged=True`, but this GAN keeps no average of its generator's weights. Ask for one "
-                "before training: `gan.compile(..., average_decay=0.999)`."
+                "`use_ema=True`, but this GAN keeps no average of its generator's weights. Ask for one "
+                "before training: `gan.compile(..., ema_decay=0.999)`."
             )
-        return self.average
+        return self.ema
 
-    def child_seed(self, number: int) -> int:
+    def derive_seed(self, number: int) -> int:
         """Return an integer seed of its own for part `number` of this GAN's randomness."""
         return backend.seed_integer(
             int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])

@@ -9,14 +9,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import backend, batches, inputs, losses, networks, priors, structures, updates
-from keras_gan.batches import Batch
+from keras_gan import backend, losses, priors, updates
 from keras_gan.models.game import Game
 from keras_gan.models.objectives import Objectives
 from keras_gan.models.play import Play
 from keras_gan.terms import Term
 from keras_gan.terms import get as get_term
-from keras_gan.types import Logs, Structure
+from keras_gan.utils import batches, inputs, networks, structures
+from keras_gan.utils.batches import Batch
+from keras_gan.utils.typing import Logs, Structure
 
 _LOGS = ("d_loss", "g_loss", "d_real", "d_fake")
 
@@ -87,7 +88,7 @@ class GAN(Objectives, Game):
             latents = keras.KerasTensor((None, *drawn.shape), getattr(latents, "dtype", "float32"))
         super().__init__(drawn, seed, name, **own)
         self.generator, self.discriminator = generator, discriminator
-        backend.claim_seeds(self)
+        backend.track_dropout_seeds(self)
         self.latent_spec = latents
         if list(self.teams) != ["d", "g"]:
             raise ValueError(
@@ -99,7 +100,7 @@ class GAN(Objectives, Game):
     def _meet(self, condition):
         """Build the networks where they are not built, and see that they fit together."""
         samples = networks.called(
-            f"The generator {self.generator.name!r}", self.make, self.latent_spec, condition
+            f"The generator {self.generator.name!r}", self.generate_batch, self.latent_spec, condition
         )
         self.data_spec = batches.DataSpec(samples, condition)
         real, fake = networks.called(
@@ -112,13 +113,17 @@ class GAN(Objectives, Game):
         _check_alike(real, fake)
         self.shown_spec = fake
         takers = [(self.generator, self.latent_spec)]
-        if type(self).judge is Objectives.judge:  # one of its own may show a network anything
+        if (
+            type(self).discriminate is Objectives.discriminate
+        ):  # one of its own may show a network anything
             output = networks.outputs(self.discriminator)
             if output is None:
-                output = networks.called("The discriminator", self.judge, fake, condition)
+                output = networks.called("The discriminator", self.discriminate, fake, condition)
             networks.check_inputs(self.discriminator, self.generator, fake, condition, output)
             takers.append((self.discriminator, fake))
-        networks.called(f"The discriminator {self.discriminator.name!r}", self.judge, fake, condition)
+        networks.called(
+            f"The discriminator {self.discriminator.name!r}", self.discriminate, fake, condition
+        )
         networks.check_apart(self.teams)
         networks.check_whole(self.teams, [])
         self._check_teams()
@@ -132,7 +137,9 @@ class GAN(Objectives, Game):
             classes=inputs.numbers_of_classes(takers, condition),
         )
         if networks.last_layer(self.discriminator) is None:
-            large = self.probe(lambda critic, samples: critic(structures.mapped(_large, samples)))
+            large = self.call_on_random_samples(
+                lambda critic, samples: critic(structures.mapped(_large, samples))
+            )
             networks.warn_of_probabilities(self.discriminator, large)
 
     def _check_teams(self):
@@ -165,9 +172,9 @@ class GAN(Objectives, Game):
         terms: str | Term | Iterable[str | Term] = (),
         update: str | updates.UpdateRule = "alternating",
         discriminator_steps: int = 1,
-        joint: bool = False,
+        single_pass: bool = False,
         share_fakes: bool = False,
-        average_decay: float | None = None,
+        ema_decay: float | None = None,
         gradient_norms: bool = False,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
@@ -183,15 +190,15 @@ class GAN(Objectives, Game):
             update: how gradients become steps: a name (see `kg.updates.UPDATES`) or a rule.
             discriminator_steps: k, the discriminator's steps for each step of the generator. A batch
                 of k·m rows is cut into k minibatches of m; a remainder is left out.
-            joint: judge real and fake examples in one pass of the discriminator instead of two. It is
+            single_pass: judge real and fake examples in one pass of the discriminator instead of two. It is
                 faster, and mixes their batch-norm statistics.
             share_fakes: let the generator's step see the fakes of the discriminator's last step instead
                 of new ones, which saves a pass of the generator. Updates that do not alternate share
                 them anyway.
-            average_decay: number in (0, 1) that keeps an exponential moving average of the
+            ema_decay: number in (0, 1) that keeps an exponential moving average of the
                 generator's weights (those of all networks that move with it) beside it, which
-                `generate(averaged=True)` uses: .999 averages over about the last 1,000 steps (see
-                `kg.models.Average`). None keeps none.
+                `generate(use_ema=True)` uses: .999 averages over about the last 1,000 steps (see
+                `kg.models.WeightEMA`). None keeps none.
             gradient_norms: whether to log the Euclidean norm of each player's gradient, before its
                 optimizer clips or scales it, as `d_gradient_norm` and `g_gradient_norm`. A step that a
                 loss scale skips counts as 0. Of the consensus update it is the gradient of the loss
@@ -211,10 +218,10 @@ class GAN(Objectives, Game):
         self.loss, self.update = losses.get(loss), copy.copy(updates.get(update))
         self.terms = [copy.copy(get_term(term)) for term in terms]
         self.discriminator_steps = networks.check_steps(discriminator_steps)
-        self.joint, self.share_fakes = bool(joint), bool(share_fakes)
-        self.average_decay = average_decay
+        self.single_pass, self.share_fakes = bool(single_pass), bool(share_fakes)
+        self.ema_decay = ema_decay
         self.gradient_norms = bool(gradient_norms)
-        self.asked_jit_compile = jit_compile
+        self.requested_jit_compile = jit_compile
         self.prepare(
             {"d": d_optimizer, "g": g_optimizer},
             _LOGS,
@@ -223,21 +230,23 @@ class GAN(Objectives, Game):
             jit_compile=jit_compile,
         )
 
-    @backend.step
+    @backend.trainer_step
     def train_step(self, data: Any) -> Logs:
         """Algorithm 1, as the update rule plays it: k discriminator steps, then a generator step."""
-        batch, flaw = self.data_spec.read(data, self.discriminator_steps)  # k minibatches of m examples
-        values = [flaw]  # not finite if something went wrong in this step
+        batch, nan_flag = self.data_spec.read(
+            data, self.discriminator_steps
+        )  # k minibatches of m examples
+        values = [nan_flag]  # not finite if something went wrong in this step
         every = [network for player in self.teams for network in self.team(player)]
-        with networks.undone_unless_finite(values, *every):
-            self._report(flaw)
+        with networks.rollback_if_nonfinite(values, *every):
+            self._report(nan_flag)
             for term in self.terms:
                 term.observe()
             for logs in self.update.play(self, batch):
                 values += self._log(logs, batch.rows // batch.k)
         self.optimizer.iterations.assign_add(1)
-        if self.average:
-            self.average.update(self.optimizer.iterations)
+        if self.ema:
+            self.ema.update(self.optimizer.iterations)
         return self.get_metrics_result()
 
     def discriminator_step(self, play: Play) -> Logs:
@@ -257,32 +266,32 @@ class GAN(Objectives, Game):
         latents = self.draw(batch.rows, self.noise)
         return updates.descend(functools.partial(self.shared_objective, d, batch, latents), [g])
 
-    @backend.step
+    @backend.trainer_step
     def test_step(self, data: Any) -> Logs:
         """Both losses on validation data, with fresh latents, dropout off, and nothing updated."""
-        batch, flaw = self.data_spec.read(data, 1)
-        self._report(flaw)
+        batch, nan_flag = self.data_spec.read(data, 1)
+        self._report(nan_flag)
         latents = self.draw(batch.rows, self.validation_noise)
         # Penalties draw their points from the noise of training.
-        with networks.unchanged([self.noise.state]):
+        with networks.restored([self.noise.state]):
             _, logs = self.game_objective(batch, latents, training=False)
         self._log(logs, batch.rows)
         # Nobody takes a step, along no gradient.
         return {n: v for n, v in self.get_metrics_result().items() if not n.endswith("_gradient_norm")}
 
-    def probe(self, function: Any) -> Any:
+    def call_on_random_samples(self, function: Any) -> Any:
         """Return `function(critic, samples)` for two random samples, with nothing left behind."""
         rng = np.random.default_rng(0)
         samples = structures.mapped(lambda spec: _two(spec, rng.uniform), self.shown_spec)
-        with networks.frozen(*self.teams["d"]):
+        with networks.frozen_statistics(*self.teams["d"]):
             return function(functools.partial(self._critic, self._zero_condition(), False), samples)
 
     def probe_generator(self, function: Any) -> Any:
         """Return `function(make, latents)` for two random latents, with nothing left behind."""
-        with networks.frozen(*self.teams["g"]):
+        with networks.frozen_statistics(*self.teams["g"]):
             if self.prior is None:
-                return function(functools.partial(self.make, None), self._zero_condition())
-            make = functools.partial(self.make, condition=self._zero_condition())
+                return function(functools.partial(self.generate_batch, None), self._zero_condition())
+            make = functools.partial(self.generate_batch, condition=self._zero_condition())
             return function(make, self.draw(2, 0))
 
     def _zero_condition(self):

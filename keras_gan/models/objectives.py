@@ -7,12 +7,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_gan import batches, inputs, losses, networks, structures, updates
-from keras_gan.batches import Batch
+from keras_gan import losses, updates
 from keras_gan.models.play import Play, Player, relative
 from keras_gan.priors import Prior
 from keras_gan.terms import Term
-from keras_gan.types import Logs, Structure, Tensor
+from keras_gan.utils import batches, inputs, networks, structures
+from keras_gan.utils.batches import Batch
+from keras_gan.utils.typing import Logs, Structure, Tensor
 
 
 class Objectives:
@@ -23,9 +24,9 @@ class Objectives:
     | seam | says | is overridden, for instance, by |
     |---|---|---|
     | `teams` | which networks each player moves | an encoder that joins the generator |
-    | `make` | how latents and condition become samples | several generators |
+    | `generate_batch` | how latents and condition become samples | several generators |
     | `present` | what the discriminator is shown, real and fake | pairs (x, E(x)) and (G(z), z) |
-    | `judge` | how the discriminator looks at it | instance noise, packs of samples |
+    | `discriminate` | how the discriminator looks at it | instance noise, packs of samples |
     | `logits` | which part of its output the losses see | K classes, whose log-sum-exp is a logit |
     | `discriminator_loss`, `generator_loss` | what each player minimises | a loss of both logits |
 
@@ -35,14 +36,14 @@ class Objectives:
     Example:
 
     >>> class NoisyGAN(kg.GAN):  # instance noise: the discriminator sees blurred examples
-    ...     def judge(self, samples, condition=None, training=False, network=None):
+    ...     def discriminate(self, samples, condition=None, training=False, network=None):
     ...         if training:
     ...             blur = keras.random.normal(ops.shape(samples), stddev=0.1, seed=self.noise)
     ...             samples = samples + blur
-    ...         return super().judge(samples, condition, training, network)
+    ...         return super().discriminate(samples, condition, training, network)
     >>> generator = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])
     >>> discriminator = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    >>> tuple(NoisyGAN(generator, discriminator, seed=0).judge(ops.ones((3, 2)), training=True).shape)
+    >>> tuple(NoisyGAN(generator, discriminator, seed=0).discriminate(ops.ones((3, 2)), training=True).shape)
     (3, 1)
     """
 
@@ -57,7 +58,7 @@ class Objectives:
     loss: losses.Loss
     terms: list[Term]
     term_networks: list[keras.Model]
-    joint: bool
+    single_pass: bool
     draw: Callable[..., Any]
     team: Callable[[str], list[keras.Model]]
 
@@ -71,7 +72,7 @@ class Objectives:
         """Whether the generator's loss reads what the discriminator makes of real examples."""
         return self.loss.needs_real
 
-    def make(
+    def generate_batch(
         self, latents: Tensor | None, condition: Structure = None, training: bool = False
     ) -> Structure:
         """Turn latents into float32 samples."""
@@ -82,9 +83,9 @@ class Objectives:
         self, x: Structure, latents: Tensor | None, condition: Structure, training: bool
     ) -> tuple[Structure, Structure]:
         """Return what the discriminator is shown of real examples, and of the generator."""
-        return x, self.make(latents, condition, training)
+        return x, self.generate_batch(latents, condition, training)
 
-    def judge(
+    def discriminate(
         self,
         samples: Structure,
         condition: Structure = None,
@@ -124,7 +125,7 @@ class Objectives:
         if not batch.k:
             return []
         latents = self.draw(batch.rows, self.noise)
-        with networks.frozen(*self.teams["g"]):
+        with networks.frozen_statistics(*self.teams["g"]):
             shown = self.present(batch.x, latents, batch.condition, training=True)
         real, fake = structures.mapped(ops.stop_gradient, shown)
         if batch.k == 1:
@@ -159,24 +160,24 @@ class Objectives:
         )
 
     def _critic(self, condition, training, samples, network=None):
-        output = self.judge(samples, condition, training, network)
+        output = self.discriminate(samples, condition, training, network)
         return self.logits(output) if network is None else output
 
     def _judged(self, play):
         """Return the play with the outputs for both halves, and the discriminator's regularization."""
         team = self.teams["d"]
         networks.forget_losses(*team)
-        if self.joint:
+        if self.single_pass:
             samples = structures.stacked(play.real, play.fake)
             condition = structures.stacked(play.condition, play.condition)
-            outputs = self.judge(samples, condition, play.training)
+            outputs = self.discriminate(samples, condition, play.training)
             # Of the outputs' rows: packs of samples have one for several.
             real = structures.mapped(lambda leaf: leaf[: ops.shape(leaf)[0] // 2], outputs)
             fake = structures.mapped(lambda leaf: leaf[ops.shape(leaf)[0] // 2 :], outputs)
             return play._replace(real_output=real, fake_output=fake), _regularization(team)
-        real_output = self.judge(play.real, play.condition, play.training)
+        real_output = self.discriminate(play.real, play.condition, play.training)
         regularization = _regularization(team)
-        fake_output = self.judge(play.fake, play.condition, play.training)
+        fake_output = self.discriminate(play.fake, play.condition, play.training)
         regularization = 0.5 * (regularization + _regularization(team))
         return play._replace(real_output=real_output, fake_output=fake_output), regularization
 
@@ -204,11 +205,11 @@ class Objectives:
         return losses, {**d_logs, **logs}
 
     def _generator_objective(self, play, regularization):
-        with networks.frozen(*self.team("d")):
+        with networks.frozen_statistics(*self.team("d")):
             real = None
             if self.needs_real:
-                real = self.judge(play.real, play.condition, play.training)
-            fake = self.judge(play.fake, play.condition, play.training)
+                real = self.discriminate(play.real, play.condition, play.training)
+            fake = self.discriminate(play.fake, play.condition, play.training)
         play = play._replace(real_output=real, fake_output=fake)
         loss, logs = self._whole_loss("generator", play, regularization)
         return [loss], logs
@@ -233,7 +234,7 @@ class Objectives:
             # A term looks at the networks, and does not count as one of their batches: its own alone,
             # in the step of the player that moves them, keep what they note of this one.
             moved = term.networks if player == term.players[0] else ()
-            with networks.frozen(*self._others(moved)):
+            with networks.frozen_statistics(*self._others(moved)):
                 value = term(play, self.optimizer.iterations)
             logs[term.log_name(player)] = value
             loss = loss + term.weight * value

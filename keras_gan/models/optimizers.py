@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_gan.models.files import restore
-from keras_gan.types import Tensor
+from keras_gan.utils.typing import Tensor
 
 
 class Optimizers(keras.optimizers.Optimizer):

@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from keras_gan import backend, losses
-from keras_gan.networks import trainable
-from keras_gan.types import Structure, Tensor
+from keras_gan.utils.networks import trainable
+from keras_gan.utils.typing import Structure, Tensor
 
 
 class Player(NamedTuple):
@@ -18,7 +18,7 @@ class Player(NamedTuple):
         networks: list of `keras.Model`s: the generator and an encoder, say.
         optimizer: `keras.optimizers.Optimizer`.
         norm: the name that the norm of its gradient is logged by; None logs none.
-        fuse: whether XLA may compile the optimizer's update alone, where it does not compile the step.
+        xla_update: whether XLA may compile the optimizer's update alone, where it does not compile the step.
 
     Example:
 
@@ -30,7 +30,7 @@ class Player(NamedTuple):
     networks: Sequence[keras.Model]
     optimizer: keras.optimizers.Optimizer
     norm: str | None = None
-    fuse: bool = False
+    xla_update: bool = False
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -39,7 +39,7 @@ class Player(NamedTuple):
 
     def move(self, grads: Sequence[Tensor]) -> None:
         """Take a step of the optimizer."""
-        backend.apply(self.optimizer, grads, self.variables, self.fuse)
+        backend.apply(self.optimizer, grads, self.variables, self.xla_update)
 
 
 class Play(NamedTuple):

@@ -24,7 +24,7 @@ from keras_gan.models.files import (
     shapes_of,
     written_whole,
 )
-from keras_gan.types import Config, PathLike
+from keras_gan.utils.typing import Config, PathLike
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -195,11 +195,11 @@ class Saving(keras.Model):
         parts = {"d_optimizer": self.d_optimizer, "g_optimizer": self.g_optimizer}
         parts.update(loss=self.loss, update=self.update, terms=list(self.terms))
         config = {k: _portable(keras.saving.serialize_keras_object(v)) for k, v in parts.items()}
-        names = ["discriminator_steps", "joint", "share_fakes", "average_decay", "gradient_norms"]
+        names = ["discriminator_steps", "single_pass", "share_fakes", "ema_decay", "gradient_norms"]
         names += ["run_eagerly", "steps_per_execution"]
         config.update({name: getattr(self, name) for name in names})
         # What was asked for: "auto" means another thing on another machine.
-        return {**config, "jit_compile": self.asked_jit_compile}
+        return {**config, "jit_compile": self.requested_jit_compile}
 
     def compile_from_config(self, config: Config) -> None:
         """Compile with what `get_compile_config` returned, which also makes the optimizers' slots."""

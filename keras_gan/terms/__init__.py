@@ -1,6 +1,5 @@
 """Terms: what adds to the players' losses, such as gradient penalties."""
 
-from keras_gan import registry
 from keras_gan.terms.feature_matching import FeatureMatching
 from keras_gan.terms.historical_averaging import HistoricalAveraging
 from keras_gan.terms.penalties import (
@@ -11,7 +10,8 @@ from keras_gan.terms.penalties import (
     squared_norms,
 )
 from keras_gan.terms.term import Term
-from keras_gan.types import Config
+from keras_gan.utils import registry
+from keras_gan.utils.typing import Config
 
 __all__ = [
     "DRAGAN",

@@ -3,10 +3,11 @@
 import keras
 from keras import ops
 
-from keras_gan import backend, inputs
-from keras_gan.registry import unknown
+from keras_gan import backend
 from keras_gan.terms.term import Term
-from keras_gan.types import Config, Game, Play, Tensor
+from keras_gan.utils import inputs
+from keras_gan.utils.registry import unknown
+from keras_gan.utils.typing import Config, Game, Play, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")

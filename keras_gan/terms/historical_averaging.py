@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from keras_gan.networks import trainable
 from keras_gan.terms.term import PLAYERS, Term
-from keras_gan.types import Config, Game, Play, Tensor
+from keras_gan.utils.networks import trainable
+from keras_gan.utils.typing import Config, Game, Play, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")

@@ -3,9 +3,10 @@
 import keras
 from keras import ops
 
-from keras_gan import backend, second_order, structures
+from keras_gan import backend, second_order
 from keras_gan.terms.term import Term
-from keras_gan.types import Config, Critic, Game, Play, Structure, Tensor
+from keras_gan.utils import structures
+from keras_gan.utils.typing import Config, Critic, Game, Play, Structure, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -50,7 +51,7 @@ class _GradientTerm(Term):
             ValueError: it cannot; the message names the layers. (Where it can, but only roughly, a
                 `UserWarning` names them.)
         """
-        second_order.check(f"The term {self.name!r}", gan.discriminator, gan.probe)
+        second_order.check(f"The term {self.name!r}", gan.discriminator, gan.call_on_random_samples)
         self._noise = gan.noise
         return []
 

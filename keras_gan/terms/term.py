@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_gan import backend
-from keras_gan.types import Config, Game, Play, Tensor
+from keras_gan.utils.typing import Config, Game, Play, Tensor
 
 PLAYERS = ("discriminator", "generator")
 
@@ -109,7 +109,7 @@ class Term:
         if self.interval == 1 or not play.training:
             return self.value(play)
         due = ops.equal(ops.mod(step, self.interval), 0)
-        return backend.when(due, lambda: ops.cast(self.interval * self.value(play), "float32"))
+        return backend.cond(due, lambda: ops.cast(self.interval * self.value(play), "float32"))
 
     def value(self, play: Play) -> Tensor:
         """Return `call`, with what the layers of the term's own networks add to the loss."""

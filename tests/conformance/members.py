@@ -55,9 +55,9 @@ class Rule(kg.updates.UpdateRule):
 class Variant(kg.GAN):
     """A game with noise on what the discriminator sees."""
 
-    def judge(self, samples, condition=None, training=False, network=None):
+    def discriminate(self, samples, condition=None, training=False, network=None):
         blur = 0.1 * keras.random.normal(ops.shape(samples), seed=self.noise) if training else 0.0
-        return super().judge(samples + blur, condition, training, network)
+        return super().discriminate(samples + blur, condition, training, network)
 
 
 class Brightness(kg.metrics.FeatureExtractor):

@@ -48,9 +48,9 @@ def ramp():
 
 ROWS = {
     # The game
-    "GAN": Variant(lambda: kinds.game(joint=True, average_decay=0.5)),
+    "GAN": Variant(lambda: kinds.game(single_pass=True, ema_decay=0.5)),
     "models.Objectives": Variant(lambda: kinds.game(small.Variant)),
-    "models.Average": Settings(lambda: {"average_decay": 0.5}),
+    "models.WeightEMA": Settings(lambda: {"ema_decay": 0.5}),
     "models.Play": Function(lambda: small.play().mean_real(REAL)),
     "models.Player": Function(lambda: small.player().variables),
     "export_savedmodel": Function(lambda: kg.export_savedmodel(kinds.game(), "exported").parent.name),
@@ -107,7 +107,7 @@ ROWS = {
     "optimizers.EpochRamp": Schedule(ramp),
     "optimizers.MomentumSGD": Optimizer(lambda: kg.optimizers.MomentumSGD(decayed(), ramp(), "other")),
     "recipes.goodfellow2014": Settings(lambda: kg.recipes.goodfellow2014(5, 0.05)),
-    "recipes.averaged_adam": Settings(lambda: kg.recipes.averaged_adam(1e-3, 0.5, 0.9)),
+    "recipes.adam_r1_ema": Settings(lambda: kg.recipes.adam_r1_ema(1e-3, 0.5, 0.9)),
     # Layers
     "layers.Maxout": Layer(lambda: kg.layers.Maxout(3, 2, "he_normal", "ones", "l2", "max_norm"), (4,)),
     "layers.MaxoutConv2D": Layer(
@@ -247,17 +247,21 @@ ROWS = {
         lambda: kg.second_order.twice_differentiable(small.decoder, ops.ones((2, 3)))
     ),
     "second_order.check": Function(small.checked),
-    "pictures.require": Function(lambda: kg.pictures.require("PIL.Image").__name__),
-    "pictures.limits": Function(lambda: kg.pictures.limits((-1, 1))),
-    "pictures.to_uint8": Function(lambda: kg.pictures.to_uint8(small.DIGITS, (0, 1))),
-    "pictures.tile": Function(lambda: kg.pictures.tile(np.uint8(255 * small.DIGITS), 2, 5)),
-    "pictures.write_whole": Function(lambda: kg.pictures.write_whole("some.txt", b"bytes")),
-    "pictures.encode_png": Function(lambda: kg.pictures.encode_png(small.PICTURE)),
-    "pictures.check_png": Function(lambda: [kg.pictures.check_png("some.png")]),
-    "pictures.save_png": Function(lambda: kg.pictures.save_png("some.png", small.PICTURE)),
-    "pictures.save_gif": Function(lambda: kg.pictures.save_gif("some.gif", [small.PICTURE] * 2)),
-    "pictures.training_curves": Function(
-        lambda: kg.pictures.training_curves(small.history(), "some.png")
+    "visualization.require": Function(lambda: kg.visualization.require("PIL.Image").__name__),
+    "visualization.check_value_range": Function(lambda: kg.visualization.check_value_range((-1, 1))),
+    "visualization.to_uint8": Function(lambda: kg.visualization.to_uint8(small.DIGITS, (0, 1))),
+    "visualization.image_grid": Function(
+        lambda: kg.visualization.image_grid(np.uint8(255 * small.DIGITS), 2, 5)
+    ),
+    "visualization.write_whole": Function(lambda: kg.visualization.write_whole("some.txt", b"bytes")),
+    "visualization.encode_png": Function(lambda: kg.visualization.encode_png(small.PICTURE)),
+    "visualization.check_png": Function(lambda: [kg.visualization.check_png("some.png")]),
+    "visualization.save_png": Function(lambda: kg.visualization.save_png("some.png", small.PICTURE)),
+    "visualization.save_gif": Function(
+        lambda: kg.visualization.save_gif("some.gif", [small.PICTURE] * 2)
+    ),
+    "visualization.training_curves": Function(
+        lambda: kg.visualization.training_curves(small.history(), "some.png")
     ),
 }
 

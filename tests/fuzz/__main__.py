@@ -26,20 +26,25 @@ def main():
     with tempfile.TemporaryDirectory() as folder, limited_memory():
         os.chdir(folder)
         calls.furnish()
-        chosen = [c for c in calls.CALLS if not arguments.names or any(n in c.name for n in arguments.names)]
+        chosen = [
+            c for c in calls.CALLS if not arguments.names or any(n in c.name for n in arguments.names)
+        ]
         wrong, right = [], []
         for call in chosen:
             before = time.process_time()
             right += good(call)
             wrong += bad(call, calls.HARMLESS)
-            if (spent := time.process_time() - before) > 5: print(call.name, spent, flush=True)
+            if (spent := time.process_time() - before) > 5:
+                print(call.name, spent, flush=True)
         os.chdir("/")
     print(table(wrong, BAD), table(right, GOOD), sep="\n\n")
     print(
         f"\n{len(wrong)} bad arguments, {100 * share(wrong, OURS):.1f} % answered by us; "
         f"{len(right)} good ones; {time.process_time() - begun:.0f} s of processor time."
     )
-    failed = [report for report in wrong + right if report.outcome in BAD[1:] or report.outcome == REFUSED]
+    failed = [
+        report for report in wrong + right if report.outcome in BAD[1:] or report.outcome == REFUSED
+    ]
     if failures:
         lines = (f"{r.call.owner} | {' '.join(str(r).split())[:400]}" for r in failed)
         failures.write_text("\n".join(sorted(lines)) + "\n")

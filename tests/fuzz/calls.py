@@ -57,7 +57,11 @@ WEIGHTS = np.linspace(0.5, 1.5, 8).astype("float32")
 LABELS = np.arange(16) % 3
 DIGITS = np.arange(10)
 BYTES = np.uint8(255 * IMAGES)
-NOT_NETWORKS = {"layer": layers.Dense(3), "name of a class": "Sequential", "model's class": keras.Sequential}
+NOT_NETWORKS = {
+    "layer": layers.Dense(3),
+    "name of a class": "Sequential",
+    "model's class": keras.Sequential,
+}
 
 
 # Networks and games
@@ -65,7 +69,11 @@ NOT_NETWORKS = {"layer": layers.Dense(3), "name of a class": "Sequential", "mode
 
 def networks(conditional=False):
     """Return a generator and a discriminator of tiny images."""
-    z, x, c = keras.Input((3,), name="z"), keras.Input((4, 4, 1), name="x"), keras.Input((), dtype="int32", name="c")
+    z, x, c = (
+        keras.Input((3,), name="z"),
+        keras.Input((4, 4, 1), name="x"),
+        keras.Input((), dtype="int32", name="c"),
+    )
 
     def joined(inputs, flat):
         return layers.Concatenate()([flat, layers.Embedding(3, 2)(inputs[1])]) if conditional else flat
@@ -79,7 +87,7 @@ def networks(conditional=False):
 def game(conditional=False, **options):
     """Return a compiled GAN of them."""
     gan = kg.GAN(*networks(conditional), prior="normal", seed=0)
-    options = {"run_eagerly": True, "average_decay": 0.9} | options
+    options = {"run_eagerly": True, "ema_decay": 0.9} | options
     gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), **options)
     gan.train_on_batch(*((IMAGES, LABELS) if conditional else (IMAGES,)))
     return gan
@@ -208,7 +216,11 @@ class Images(Array):
         super().__init__(good, lists=False, **how)
 
     def allows(self, value):
-        if isinstance(value, list) and value and all(np.ndim(part) == np.ndim(self.good()) for part in value):
+        if (
+            isinstance(value, list)
+            and value
+            and all(np.ndim(part) == np.ndim(self.good()) for part in value)
+        ):
             return None
         return super().allows(value)
 
@@ -217,7 +229,9 @@ class Images(Array):
 
     def near_misses(self):
         return {
-            k: v for k, v in super().near_misses().items() if k not in ("flat", "one row") or self.rows > 0
+            k: v
+            for k, v in super().near_misses().items()
+            if k not in ("flat", "one row") or self.rows > 0
         }
 
 
@@ -336,7 +350,11 @@ def feature_metrics(name, good=IMAGES, extra=None, make=small.Brightness, **kind
     extra = extra or {}
     metric = getattr(kg.metrics, name)(make(), **{k: kind.good() for k, kind in kinds.items()})
     both = {"real": images(good), "fake": images(good[::-1].copy())} | extra
-    yield Call(f"metrics.{name}", {"extractor": extractor(make), "split": split()} | kinds, then=lambda m: m(good, good))
+    yield Call(
+        f"metrics.{name}",
+        {"extractor": extractor(make), "split": split()} | kinds,
+        then=lambda m: m(good, good),
+    )
     yield Call(f"metrics.{name}.__call__", both, metric)
 
 
@@ -350,13 +368,18 @@ def array_metrics(name, real, fake, **kinds):
 
 def extractors():
     """The calls of feature extractors."""
-    value_range, resizer = Range((0.0, 1.0)), Choice("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5", none=True)
+    value_range, resizer = (
+        Range((0.0, 1.0)),
+        Choice("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5", none=True),
+    )
     see = {"images": Array(IMAGES, low=0.0, high=1.0)}
 
     def look(made):
         return made(IMAGES)
 
-    yield Call("metrics.Pixels", {"shape": Shape((4, 4, 1), rank=3), "value_range": value_range}, then=look)
+    yield Call(
+        "metrics.Pixels", {"shape": Shape((4, 4, 1), rank=3), "value_range": value_range}, then=look
+    )
     yield Call("metrics.Pixels.__call__", see, small.pixels())
     yield Call("metrics.FeatureExtractor", {"value_range": value_range}, small.Brightness, then=look)
     model = small.convolution()
@@ -378,8 +401,15 @@ def extractors():
     yield Call("metrics.DigitClassifier", digits, then=look)
     yield Call(
         "metrics.InceptionV3",
-        {"weights": Choice("random", other=lambda v: isinstance(v, pathlib.Path) and False), "seed": seed()},
-        lambda weights, seed: small.inception() if (weights, seed) == ("random", 1) else kg.metrics.InceptionV3(weights, seed=seed),
+        {
+            "weights": Choice("random", other=lambda v: isinstance(v, pathlib.Path) and False),
+            "seed": seed(),
+        },
+        lambda weights, seed: (
+            small.inception()
+            if (weights, seed) == ("random", 1)
+            else kg.metrics.InceptionV3(weights, seed=seed)
+        ),
     )
 
 
@@ -394,10 +424,20 @@ def neighbors():
         {"queries": Array(ROWS), "references": Array(MORE), "exclude_self": flag()} | distances(**k),
     )
     yield Call("metrics.frechet_distance", real | fake)
-    subsets = {"subset_size": Integer(10, minimum=2, maximum=30), "num_subsets": Integer(3, bounded=True), "seed": seed()}
+    subsets = {
+        "subset_size": Integer(10, minimum=2, maximum=30),
+        "num_subsets": Integer(3, bounded=True),
+        "seed": seed(),
+    }
     yield Call("metrics.kernel_distance", real | fake | subsets)
-    yield Call("metrics.duplicate_threshold", {"real": Array(ROWS, shape=..., rows=2), "quantile": Number(0.5, minimum=0, maximum=1)})
-    yield Call("metrics.duplicates", {"samples": Array(ROWS, shape=..., rows=2), "threshold": Number(0.5, above=0)})
+    yield Call(
+        "metrics.duplicate_threshold",
+        {"real": Array(ROWS, shape=..., rows=2), "quantile": Number(0.5, minimum=0, maximum=1)},
+    )
+    yield Call(
+        "metrics.duplicates",
+        {"samples": Array(ROWS, shape=..., rows=2), "threshold": Number(0.5, above=0)},
+    )
     scores = {"samples": Array(ROWS + 5), "training": Array(MORE), "held_out": Array(ROWS[::-1] + 0.1)}
     yield Call("metrics.memorisation_scores", scores)
     yield Call("metrics.GaussianStatistics", {"size": Integer(3, bounded=True)})
@@ -408,7 +448,13 @@ def neighbors():
     )
     yield Call(
         "metrics.GaussianStatistics.merge",
-        {"other": Instance(lambda: statistics(3), kg.metrics.GaussianStatistics, misses=lambda: {"of other size": statistics(4)})},
+        {
+            "other": Instance(
+                lambda: statistics(3),
+                kg.metrics.GaussianStatistics,
+                misses=lambda: {"of other size": statistics(4)},
+            )
+        },
         lambda other: statistics(3).merge(other),
     )
 
@@ -427,7 +473,9 @@ def likelihoods():
     real, std = {"x": Array(np.ones((2, 2)))}, {"std": Number(0.5, above=0)}
     chains = {
         "decoder": Function(DECODER),
-        "prior": Choice("normal", "uniform", other=lambda v: isinstance(v, (kg.priors.Normal, kg.priors.Uniform))),
+        "prior": Choice(
+            "normal", "uniform", other=lambda v: isinstance(v, (kg.priors.Normal, kg.priors.Uniform))
+        ),
         "num_temperatures": Integer(3, minimum=2, bounded=True),
         "num_chains": Integer(2, bounded=True),
         "seed": seed(),
@@ -451,7 +499,9 @@ def likelihoods():
     )
     yield Call(
         "metrics.select_bandwidth",
-        {"samples": Array(UNIT, **unit), "validation": Array(UNIT2, **unit), "grid": grid} | distances() | dtype,
+        {"samples": Array(UNIT, **unit), "validation": Array(UNIT2, **unit), "grid": grid}
+        | distances()
+        | dtype,
     )
 
 
@@ -462,30 +512,54 @@ def modes():
     n, seeds = {"n": Integer(9, bounded=True)}, {"seed": seed()}
     mixture = kg.metrics.GaussianMixture
     yield Call("metrics.GaussianMixture", centers | std)
-    yield Call("metrics.GaussianMixture.ring", {"modes": Integer(5, bounded=True), "radius": Number(1.0, above=0), "std": Number(0.01, above=0)})
-    yield Call("metrics.GaussianMixture.grid", {"side": Integer(5, bounded=True), "spacing": Number(1.0, above=0), "std": Number(0.01, above=0)})
+    yield Call(
+        "metrics.GaussianMixture.ring",
+        {
+            "modes": Integer(5, bounded=True),
+            "radius": Number(1.0, above=0),
+            "std": Number(0.01, above=0),
+        },
+    )
+    yield Call(
+        "metrics.GaussianMixture.grid",
+        {
+            "side": Integer(5, bounded=True),
+            "spacing": Number(1.0, above=0),
+            "std": Number(0.01, above=0),
+        },
+    )
     yield Call("metrics.GaussianMixture.sample", n | seeds, mixture.ring(5).sample)
     yield Call("metrics.mode_coverage", {"samples": Array(ROWS)} | centers | std)
     yield Call("metrics.high_quality_ceiling", {"dimensions": Integer(2)})
     yield Call(
         "metrics.stack_digits",
-        {"images": Array(small.DIGITS)} | n | seeds | {"labels": Array(DIGITS, shape=(10,), low=0, high=9, whole=True, none=True)},
+        {"images": Array(small.DIGITS)}
+        | n
+        | seeds
+        | {"labels": Array(DIGITS, shape=(10,), low=0, high=9, whole=True, none=True)},
     )
     classes = Array(np.array([1, 1, 999]), shape=(None,), low=0, high=999, whole=True)
     real = Array(np.array([1, 1, 999]), shape=(None,), low=0, high=999, whole=True, none=True)
     yield Call("metrics.stacked_digit_modes", {"classes": classes, "real_classes": real})
     yield Call(
         "metrics.inception_score",
-        {"probabilities": Probabilities(probability_rows(), shape=(None, None), low=0, high=1), "splits": Integer(2, maximum=8)},
+        {
+            "probabilities": Probabilities(probability_rows(), shape=(None, None), low=0, high=1),
+            "splits": Integer(2, maximum=8),
+        },
     )
 
 
 def callbacks():
     """The calls of callbacks, which see a GAN for an epoch."""
-    draw = {"seed": seed(), "averaged": flag()}
+    draw = {"seed": seed(), "use_ema": flag()}
     every = {"every": Integer(1)}
     stop = {"stop_on_error": Flag(True)}
-    shown = {"value_range": Range((0.0, 1.0), none=True), "gif": flag(), "tensorboard": PathTo("log", none=True, misses=("a file/below",))}
+    shown = {
+        "value_range": Range((0.0, 1.0), none=True),
+        "gif": flag(),
+        "tensorboard": PathTo("log", none=True, misses=("a file/below",)),
+    }
     samples, batch = {"num_samples": Integer(8, bounded=True)}, {"batch_size": Integer(4)}
 
     def callback(name, unconditional, conditional):
@@ -493,7 +567,9 @@ def callbacks():
         kinds = {key: kind for key, kind in unconditional.items() if key in conditional} | conditional
         made = getattr(kg.callbacks, name)
         good = {key: kind.good() for key, kind in unconditional.items() if key not in kinds}
-        yield Call(f"callbacks.{name}", conditional, lambda **k: made(**(good | k)), then=watch(CONDITIONAL))
+        yield Call(
+            f"callbacks.{name}", conditional, lambda **k: made(**(good | k)), then=watch(CONDITIONAL)
+        )
 
     eight = {"condition": condition(8)}
     monitor = {
@@ -508,7 +584,9 @@ def callbacks():
     }
     yield from callback("CollapseMonitor", monitor | draw, eight)
     metric = Sequence(Function(small.Metric()), alone=True, empty=False)
-    metric.allows = lambda value: None if isinstance(value, dict) and value else Sequence.allows(metric, value)
+    metric.allows = lambda value: (
+        None if isinstance(value, dict) and value else Sequence.allows(metric, value)
+    )
     evaluate = {"metrics": metric, "real": source(rows=1)} | every | samples | draw | batch | stop
     yield from callback("EvaluateSamples", evaluate, eight)
     parzen = {
@@ -535,7 +613,14 @@ def callbacks():
 def data():
     """The calls of loaders."""
     shared = {
-        "split": Choice("train[:8]", "train", "train[50%:]", other=lambda v: isinstance(v, (tuple, list)) and set(map(str, v)) <= {"train"} and len(v) > 0),
+        "split": Choice(
+            "train[:8]",
+            "train",
+            "train[50%:]",
+            other=lambda v: (
+                isinstance(v, (tuple, list)) and set(map(str, v)) <= {"train"} and len(v) > 0
+            ),
+        ),
         "value_range": Range((0.0, 1.0)),
         "labels": flag(),
         "image_size": Integer(4, none=True, bounded=True),
@@ -547,12 +632,23 @@ def data():
     shared["channels"].near_misses = lambda: {"two": 2, "four": 4, "text": "RGB"}
     pictures = Array(IMAGES, low=0.0, high=1.0, lists=False)
     pictures.near_misses = lambda: {
-        key: value for key, value in Array.near_misses(pictures).items() if key not in ("one more column", "one column less", "one row")
+        key: value
+        for key, value in Array.near_misses(pictures).items()
+        if key not in ("one more column", "one column less", "one row")
     }
     rows = Array(LABELS, low=0, whole=True, lists=False)
     for name in ("load", "load_arrays"):
         function = getattr(kg.datasets, name)
-        batches = {"batch_size": Integer(4), "shuffle": flag(), "seed": seed(), "shard": Sequence(Integer(1, minimum=1))} if name == "load" else {}
+        batches = (
+            {
+                "batch_size": Integer(4),
+                "shuffle": flag(),
+                "seed": seed(),
+                "shard": Sequence(Integer(1, minimum=1)),
+            }
+            if name == "load"
+            else {}
+        )
         if batches:
             batches["shard"] = Shard((0, 2))
         then = first if name == "load" else lambda arrays: arrays
@@ -584,7 +680,13 @@ def architectures():
     faces = {"pixel_means": Array(np.full(2304, 0.5), shape=..., low=0, high=1, none=True)}
     means["pixel_means"].shape = (784,)
     hundred = {"units": Integer(100, minimum=100)}
-    hundred["units"].near_misses = lambda: {"not a multiple": 150, "0": 0, "-100": -100, "half": 100.5, "quoted": "100"}
+    hundred["units"].near_misses = lambda: {
+        "not a multiple": 150,
+        "0": 0,
+        "-100": -100,
+        "half": 100.5,
+        "quoted": "100",
+    }
     conv = {
         "image_size": Integer(8, minimum=8),
         "channels": Integer(1),
@@ -632,10 +734,21 @@ def layer_calls():
     )
     sides = Shape(2, rank=None)
     sides.allows = lambda v: bool(Shape.allows(sides, v)) and (np.ndim(v) == 0 or len(v) == 2)
-    sides.forms = lambda: {"pair": (2, 2), "list": [2, 2], "int64": np.int64(2), "pair of int64": (np.int64(2), np.int64(1))}
+    sides.forms = lambda: {
+        "pair": (2, 2),
+        "list": [2, 2],
+        "int64": np.int64(2),
+        "pair of int64": (np.int64(2), np.int64(1)),
+    }
     yield Call(
         "layers.MaxoutConv2D",
-        {"filters": Integer(3), "kernel_size": sides, "strides": sides, "padding": Choice("same", "valid")} | maps,
+        {
+            "filters": Integer(3),
+            "kernel_size": sides,
+            "strides": sides,
+            "padding": Choice("same", "valid"),
+        }
+        | maps,
         then=built((6, 5, 2)),
     )
     yield Call("layers.UntiedBias", {"initializer": keras_object()}, then=built((3, 2)))
@@ -646,7 +759,10 @@ def layer_calls():
     )
     yield Call(
         "initializers.Sparse.__call__",
-        {"shape": Shape((5, 3), rank=2), "dtype": Choice("float32", "float16", "float64", "bfloat16", none=True)},
+        {
+            "shape": Shape((5, 3), rank=2),
+            "dtype": Choice("float32", "float16", "float64", "bfloat16", none=True),
+        },
         kg.initializers.Sparse(2, seed=0),
     )
 
@@ -658,7 +774,11 @@ def schedules():
     """The calls of optimizers, schedules and recipes."""
     yield Call(
         "optimizers.GeometricDecay",
-        {"initial": Number(0.05, above=0), "factor": Number(1.5, above=1), "minimum": Number(0.001, minimum=0)},
+        {
+            "initial": Number(0.05, above=0),
+            "factor": Number(1.5, above=1),
+            "minimum": Number(0.001, minimum=0),
+        },
         then=lambda made: made(ops.ones((), "int32")),
     )
     yield Call(
@@ -679,43 +799,84 @@ def schedules():
         "optimizers.MomentumSGD",
         {
             "learning_rate": Instance(lambda: 0.1, schedule, other=rate.takes, misses=rate.near_misses),
-            "momentum": Instance(lambda: 0.5, schedule, other=momentum.takes, misses=momentum.near_misses),
+            "momentum": Instance(
+                lambda: 0.5, schedule, other=momentum.takes, misses=momentum.near_misses
+            ),
             "name": Text("other"),
         },
         then=with_optimizer,
     )
     yield Call(
         "recipes.goodfellow2014",
-        {"steps_per_epoch": Integer(5), "learning_rate": Number(0.05, above=0), "discriminator_steps": Integer(1)},
+        {
+            "steps_per_epoch": Integer(5),
+            "learning_rate": Number(0.05, above=0),
+            "discriminator_steps": Integer(1),
+        },
         then=lambda options: compiled(**options, run_eagerly=True),
     )
     yield Call(
-        "recipes.averaged_adam",
-        {"learning_rate": Number(1e-3, above=0), "r1": Number(0.5, above=0), "average_decay": Number(0.9, above=0, below=1)},
+        "recipes.adam_r1_ema",
+        {
+            "learning_rate": Number(1e-3, above=0),
+            "r1": Number(0.5, above=0),
+            "ema_decay": Number(0.9, above=0, below=1),
+        },
         then=lambda options: compiled(**options, run_eagerly=True),
     )
 
 
 def families():
     """The calls of functions that find a member by name, and of other small ones."""
-    yield Call("losses.get", {"identifier": named("hinge", kg.losses.LOSSES, kg.losses.Loss)}, also={"identifier": ("loss",)})
-    yield Call("updates.get", {"identifier": named("consensus", kg.updates.UPDATES, kg.updates.UpdateRule)}, also={"identifier": ("update", "updaterule")})
-    yield Call("terms.get", {"identifier": named("r1", kg.terms.TERMS, kg.terms.Term)}, also={"identifier": ("term",)})
+    yield Call(
+        "losses.get",
+        {"identifier": named("hinge", kg.losses.LOSSES, kg.losses.Loss)},
+        also={"identifier": ("loss",)},
+    )
+    yield Call(
+        "updates.get",
+        {"identifier": named("consensus", kg.updates.UPDATES, kg.updates.UpdateRule)},
+        also={"identifier": ("update", "updaterule")},
+    )
+    yield Call(
+        "terms.get",
+        {"identifier": named("r1", kg.terms.TERMS, kg.terms.Term)},
+        also={"identifier": ("term",)},
+    )
     yield Call("priors.get", {"identifier": prior()}, also={"identifier": ("prior",)})
     yield Call("interpolation.get", {"path": Choice("linear", "spherical")})
-    yield Call("updates.Consensus", {"gamma": Number(0.1, above=0)}, then=lambda rule: compiled(d_optimizer="sgd", g_optimizer="sgd", update=rule, run_eagerly=True))
+    yield Call(
+        "updates.Consensus",
+        {"gamma": Number(0.1, above=0)},
+        then=lambda rule: compiled(d_optimizer="sgd", g_optimizer="sgd", update=rule, run_eagerly=True),
+    )
     ends = {"start": Array(ROWS), "end": Array(MORE)}
     ends["start"].shape = ends["end"].shape = (30, 3)
-    yield Call("interpolation.interpolate", ends | {"steps": Integer(3, minimum=2, bounded=True), "path": Choice("linear", "spherical")})
-    arrays = {"start": Array(ROWS, shape=(30, 3), lists=False), "end": Array(MORE, shape=(30, 3), lists=False)}
+    yield Call(
+        "interpolation.interpolate",
+        ends | {"steps": Integer(3, minimum=2, bounded=True), "path": Choice("linear", "spherical")},
+    )
+    arrays = {
+        "start": Array(ROWS, shape=(30, 3), lists=False),
+        "end": Array(MORE, shape=(30, 3), lists=False),
+    }
     for name in ("linear", "spherical"):
         yield Call(f"interpolation.{name}", arrays | {"times": Number(0.3)})
-    yield Call("losses.mean", {"values": tensor(LOGITS, shape=...), "weight": Array(WEIGHTS, shape=(8,), low=0, none=True)})
-    yield Call("terms.squared_norms", {"critic": Function(small.decoder), "samples": Tensor(ROWS)})
-    yield Call("second_order.twice_differentiable", {"function": Function(small.decoder), "inputs": Tensor(ROWS, shape=...)})
     yield Call(
-        "models.Average",
-        {"networks": Sequence(network(lambda: GENERATOR), alone=True), "decay": Number(0.5, above=0, below=1)},
+        "losses.mean",
+        {"values": tensor(LOGITS, shape=...), "weight": Array(WEIGHTS, shape=(8,), low=0, none=True)},
+    )
+    yield Call("terms.squared_norms", {"critic": Function(small.decoder), "samples": Tensor(ROWS)})
+    yield Call(
+        "second_order.twice_differentiable",
+        {"function": Function(small.decoder), "inputs": Tensor(ROWS, shape=...)},
+    )
+    yield Call(
+        "models.WeightEMA",
+        {
+            "networks": Sequence(network(lambda: GENERATOR), alone=True),
+            "decay": Number(0.5, above=0, below=1),
+        },
     )
 
 
@@ -727,16 +888,21 @@ def pictures():
     gif = PathTo("some", ending=".gif", misses=("a file/some.gif",))
     tiles = Bytes(BYTES, shape=(16, None, None, None))
     side = Integer(4, minimum=4, maximum=4)
-    history = Instance(small.history, keras.callbacks.History, other=lambda v: None if isinstance(v, dict) else False)
-    yield Call("pictures.limits", {"value_range": Range()})
-    yield Call("pictures.to_uint8", {"images": Array(IMAGES, shape=...), "value_range": Range()})
-    yield Call("pictures.tile", {"images": tiles, "rows": side, "columns": side})
-    yield Call("pictures.write_whole", {"path": PathTo("some.txt", misses=("a file/below",)), "content": Content(b"bytes")})
-    yield Call("pictures.encode_png", {"picture": picture})
-    yield Call("pictures.check_png", {"path": png()})
-    yield Call("pictures.save_png", {"path": png(), "picture": picture})
-    yield Call("pictures.save_gif", {"path": gif, "frames": frames, "duration": Integer(200)})
-    yield Call("pictures.training_curves", {"history": history, "path": png()})
+    history = Instance(
+        small.history, keras.callbacks.History, other=lambda v: None if isinstance(v, dict) else False
+    )
+    yield Call("visualization.check_value_range", {"value_range": Range()})
+    yield Call("visualization.to_uint8", {"images": Array(IMAGES, shape=...), "value_range": Range()})
+    yield Call("visualization.image_grid", {"images": tiles, "rows": side, "columns": side})
+    yield Call(
+        "visualization.write_whole",
+        {"path": PathTo("some.txt", misses=("a file/below",)), "content": Content(b"bytes")},
+    )
+    yield Call("visualization.encode_png", {"picture": picture})
+    yield Call("visualization.check_png", {"path": png()})
+    yield Call("visualization.save_png", {"path": png(), "picture": picture})
+    yield Call("visualization.save_gif", {"path": gif, "frames": frames, "duration": Integer(200)})
+    yield Call("visualization.training_curves", {"history": history, "path": png()})
 
 
 class Content(Instance):
@@ -769,9 +935,9 @@ def games():
             "terms": terms,
             "update": named("simultaneous", kg.updates.UPDATES, kg.updates.UpdateRule),
             "discriminator_steps": Integer(2, maximum=8),
-            "joint": flag(),
+            "single_pass": flag(),
             "share_fakes": flag(),
-            "average_decay": Number(0.5, above=0, below=1, none=True),
+            "ema_decay": Number(0.5, above=0, below=1, none=True),
             "gradient_norms": flag(),
             "run_eagerly": Flag(True),
             "steps_per_execution": Integer(1),
@@ -779,7 +945,12 @@ def games():
         },
         compiled,
     )
-    number = {"n": Integer(4, bounded=True), "seed": seed(none=True), "batch_size": Integer(3), "averaged": flag()}
+    number = {
+        "n": Integer(4, bounded=True),
+        "seed": seed(none=True),
+        "batch_size": Integer(3),
+        "use_ema": flag(),
+    }
     yield Call("GAN.generate", number, GAN.generate)
     yield Call("GAN.generate", {"latents": Array(ROWS)}, GAN.generate)
     yield Call(
@@ -795,32 +966,69 @@ def games():
     batch = {"batch_size": Integer(16, none=True)}
     fit = {
         "epochs": Integer(1, minimum=0, bounded=True),
-        "callbacks": Instance(lambda: None, keras.callbacks.Callback, none=True, other=lambda v: None if isinstance(v, (list, tuple)) and not v else False),
+        "callbacks": Instance(
+            lambda: None,
+            keras.callbacks.Callback,
+            none=True,
+            other=lambda v: None if isinstance(v, (list, tuple)) and not v else False,
+        ),
         "steps_per_epoch": Integer(1, none=True),
         "initial_epoch": Integer(0, minimum=0),
         "validation_split": Number(0.0, minimum=0, below=1),
     }
     quiet = {"verbose": 0}
-    yield Call("GAN.fit", x | weight | batch | fit, lambda **k: GAN.fit(**k, **quiet), also={"x": ("examples", "data", "samples")})
-    yield Call("GAN.fit", x | y | batch, lambda **k: CONDITIONAL.fit(**k, **quiet), also={"y": ("condition", "labels"), "x": ("examples", "data", "samples")})
-    yield Call("GAN.evaluate", x | weight | batch, lambda **k: GAN.evaluate(**k, **quiet), also={"x": ("examples", "data", "samples")})
-    yield Call("GAN.train_on_batch", x | weight, GAN.train_on_batch, also={"x": ("examples", "data", "samples")})
-    yield Call("GAN.test_on_batch", x | weight, GAN.test_on_batch, also={"x": ("examples", "data", "samples")})
+    yield Call(
+        "GAN.fit",
+        x | weight | batch | fit,
+        lambda **k: GAN.fit(**k, **quiet),
+        also={"x": ("examples", "data", "samples")},
+    )
+    yield Call(
+        "GAN.fit",
+        x | y | batch,
+        lambda **k: CONDITIONAL.fit(**k, **quiet),
+        also={"y": ("condition", "labels"), "x": ("examples", "data", "samples")},
+    )
+    yield Call(
+        "GAN.evaluate",
+        x | weight | batch,
+        lambda **k: GAN.evaluate(**k, **quiet),
+        also={"x": ("examples", "data", "samples")},
+    )
+    yield Call(
+        "GAN.train_on_batch", x | weight, GAN.train_on_batch, also={"x": ("examples", "data", "samples")}
+    )
+    yield Call(
+        "GAN.test_on_batch", x | weight, GAN.test_on_batch, also={"x": ("examples", "data", "samples")}
+    )
     file = PathTo("gan", ending=".keras", misses=("gan.h5", "a file/gan.keras", "gan.txt"))
-    weights = PathTo("gan", ending=".weights.h5", misses=("gan.keras", "a file/gan.weights.h5", "gan.h5"))
+    weights = PathTo(
+        "gan", ending=".weights.h5", misses=("gan.keras", "a file/gan.weights.h5", "gan.h5")
+    )
     yield Call("GAN.save", {"filepath": file, "overwrite": Flag(True)}, GAN.save)
     yield Call("GAN.save_weights", {"filepath": weights, "overwrite": Flag(True)}, GAN.save_weights)
-    kept = PathTo("kept", ending=".weights.h5", misses=("nowhere.weights.h5", "a file", "a file.weights.h5"))
+    kept = PathTo(
+        "kept", ending=".weights.h5", misses=("nowhere.weights.h5", "a file", "a file.weights.h5")
+    )
     yield Call("GAN.load_weights", {"filepath": kept}, GAN.load_weights)
-    classes = Instance(lambda: 3, type(None), none=True, other=lambda v: Integer(3).takes(v) if not isinstance(v, (list, tuple)) else None)
-    yield Call("export_savedmodel", {"classes": classes}, lambda classes: exported(CONDITIONAL, "exported", classes=classes))
+    classes = Instance(
+        lambda: 3,
+        type(None),
+        none=True,
+        other=lambda v: Integer(3).takes(v) if not isinstance(v, (list, tuple)) else None,
+    )
+    yield Call(
+        "export_savedmodel",
+        {"classes": classes},
+        lambda classes: exported(CONDITIONAL, "exported", classes=classes),
+    )
     yield Call(
         "export_savedmodel",
         {
             "gan": Instance(lambda: GAN, kg.GAN),
             "path": PathTo("exported", misses=("a file", "a file/below")),
             "version": Integer(1, none=True),
-            "averaged": flag(),
+            "use_ema": flag(),
             "warmup": flag(),
             "value_range": Range(none=True),
             "max_number": Integer(10),
@@ -832,13 +1040,19 @@ def games():
         {
             "networks": Function(space),
             "prior": prior(),
-            "terms": Sequence(named("r1", kg.terms.TERMS, kg.terms.Term), alone=True, empty=True, none=True),
-            "average_decay": Number(0.5, above=0, below=1, none=True),
+            "terms": Sequence(
+                named("r1", kg.terms.TERMS, kg.terms.Term), alone=True, empty=True, none=True
+            ),
+            "ema_decay": Number(0.5, above=0, below=1, none=True),
             "seed": seed(),
         },
         then=lambda made: made.build(keras_tuner.HyperParameters()),
     )
-    yield Call("tuner.GANHyperModel.build", {"hp": Instance(keras_tuner.HyperParameters, keras_tuner.HyperParameters)}, kg.tuner.GANHyperModel(space).build)
+    yield Call(
+        "tuner.GANHyperModel.build",
+        {"hp": Instance(keras_tuner.HyperParameters, keras_tuner.HyperParameters)},
+        kg.tuner.GANHyperModel(space).build,
+    )
     yield Call("tuner.trials_table", {"tuner": Instance(searched, keras_tuner.Tuner)})
 
 
@@ -850,7 +1064,11 @@ def space(latent_size, width):
 
 def searched():
     return keras_tuner.RandomSearch(
-        kg.tuner.GANHyperModel(space), keras_tuner.Objective("g_loss", "min"), max_trials=1, directory="trials", overwrite=True
+        kg.tuner.GANHyperModel(space),
+        keras_tuner.Objective("g_loss", "min"),
+        max_trials=1,
+        directory="trials",
+        overwrite=True,
     )
 
 
@@ -880,25 +1098,53 @@ NOT_CALLED = {}
 CALLS = [
     *games(),
     *(call for name in ("Minimax", "LeastSquares", "Hinge", *LOSS_NAMES[-2:]) for call in losses(name)),
-    *(Call(f"losses.{name}", {"label_smoothing": Number(0.1, minimum=0, below=0.5)}) for name in SMOOTHED),
-    *priors("Uniform", low=Number(-2.0, below=0.5), high=Number(0.5, above=-2.0), shape=Shape(3, none=True)),
+    *(
+        Call(f"losses.{name}", {"label_smoothing": Number(0.1, minimum=0, below=0.5)})
+        for name in SMOOTHED
+    ),
+    *priors(
+        "Uniform", low=Number(-2.0, below=0.5), high=Number(0.5, above=-2.0), shape=Shape(3, none=True)
+    ),
     *priors("Normal", mean=Number(1.0), stddev=Number(0.5, above=0), shape=Shape(3, none=True)),
     *priors("Spherical", shape=Shape(3, none=True)),
-    *priors("Categorical", num_classes=Integer(3, minimum=2), probabilities=Probabilities(np.array([0.5, 0.25, 0.25]), shape=(3,), low=0, high=1, none=True)),
-    *priors("Joint", priors=Sequence(Instance(lambda: kg.priors.Normal(shape=3), kg.priors.Prior, other=lambda v: v in ("normal", "uniform", "spherical") if isinstance(v, str) else False))),
-    Call("priors.Distribution", {"distribution": Instance(small.distribution, object if False else type(small.distribution()))}),
+    *priors(
+        "Categorical",
+        num_classes=Integer(3, minimum=2),
+        probabilities=Probabilities(np.array([0.5, 0.25, 0.25]), shape=(3,), low=0, high=1, none=True),
+    ),
+    *priors(
+        "Joint",
+        priors=Sequence(
+            Instance(
+                lambda: kg.priors.Normal(shape=3),
+                kg.priors.Prior,
+                other=lambda v: v in ("normal", "uniform", "spherical") if isinstance(v, str) else False,
+            )
+        ),
+    ),
+    Call(
+        "priors.Distribution",
+        {"distribution": Instance(small.distribution, object if False else type(small.distribution()))},
+    ),
     *penalties(),
     *families(),
     *schedules(),
     *layer_calls(),
     *architectures(),
     *feature_metrics("FID"),
-    *feature_metrics("KID", subset_size=Integer(8, minimum=2, maximum=16), num_subsets=Integer(3, bounded=True), seed=seed()),
+    *feature_metrics(
+        "KID",
+        subset_size=Integer(8, minimum=2, maximum=16),
+        num_subsets=Integer(3, bounded=True),
+        seed=seed(),
+    ),
     *feature_metrics("InceptionScore", splits=Integer(2, maximum=16)),
     *feature_metrics("PrecisionRecall", k=Integer(2, maximum=15), block_size=Integer(7)),
     *feature_metrics("DensityCoverage", k=Integer(2, maximum=15), block_size=Integer(7)),
     *feature_metrics("StackedDigits", good=STACKS, make=small.Digits),
-    *array_metrics("Memorisation", Array(IMAGES), Array(OTHER), training=Array(OTHER + 0.01), split=split()),
+    *array_metrics(
+        "Memorisation", Array(IMAGES), Array(OTHER), training=Array(OTHER + 0.01), split=split()
+    ),
     *array_metrics(
         "ParzenWindow",
         Array(IMAGES, low=0, high=1),

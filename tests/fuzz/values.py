@@ -52,7 +52,13 @@ COMMON = {
 }
 _FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 _PLAIN = st.one_of(
-    st.none(), st.booleans(), st.integers(), _FLOATS, st.complex_numbers(), st.text(max_size=5), st.binary(max_size=5)
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    _FLOATS,
+    st.complex_numbers(),
+    st.text(max_size=5),
+    st.binary(max_size=5),
 )
 ANYTHING = st.one_of(
     _PLAIN,
@@ -109,7 +115,9 @@ class Kind:
 
     def wrong(self):
         """Return functions that make a bad value, by name."""
-        makers = COMMON | {name: (lambda value=value: value) for name, value in self.near_misses().items()}
+        makers = COMMON | {
+            name: (lambda value=value: value) for name, value in self.near_misses().items()
+        }
         return {name: make for name, make in makers.items() if self.takes(make()) is False}
 
     def right(self):
@@ -137,8 +145,16 @@ class Integer(Kind):
     def near_misses(self):
         low = self.minimum
         misses = {"below": low - 1, "far below": -(10**15), "half": low + 0.5, "quoted": str(low)}
-        misses |= {"in a list": [low + 1], "in an array": np.array([low + 1]), "NumPy NaN": np.float32("nan")}
-        misses |= {"0-d float": np.array(low + 0.5), "NumPy bool": np.bool_(True), "0-d text": np.array("3")}
+        misses |= {
+            "in a list": [low + 1],
+            "in an array": np.array([low + 1]),
+            "NumPy NaN": np.float32("nan"),
+        }
+        misses |= {
+            "0-d float": np.array(low + 0.5),
+            "NumPy bool": np.bool_(True),
+            "0-d text": np.array("3"),
+        }
         if self.maximum is not None:
             misses |= {"above": self.maximum + 1, "far above": 10**30}
         return misses | ({"huge": 10**12, "NumPy huge": np.int64(10**15)} if self.bounded else {})
@@ -153,7 +169,9 @@ class Integer(Kind):
 class Number(Kind):
     """A finite real number in a range."""
 
-    def __init__(self, good, minimum=-math.inf, maximum=math.inf, above=-math.inf, below=math.inf, none=False):
+    def __init__(
+        self, good, minimum=-math.inf, maximum=math.inf, above=-math.inf, below=math.inf, none=False
+    ):
         super().__init__(good, none)
         self.minimum, self.maximum, self.above, self.below = minimum, maximum, above, below
 
@@ -165,9 +183,22 @@ class Number(Kind):
     def near_misses(self):
         good = self.good()
         misses = {"quoted": str(good), "in a list": [good], "in an array": np.array([good])}
-        misses |= {"NumPy NaN": np.float32("nan"), "NumPy inf": np.float64("inf"), "0-d NaN": np.array(np.nan)}
-        misses |= {"complex good": complex(good), "NumPy bool": np.bool_(True), "0-d text": np.array("0.5")}
-        ends = {"minimum": self.minimum, "maximum": self.maximum, "above": self.above, "below": self.below}
+        misses |= {
+            "NumPy NaN": np.float32("nan"),
+            "NumPy inf": np.float64("inf"),
+            "0-d NaN": np.array(np.nan),
+        }
+        misses |= {
+            "complex good": complex(good),
+            "NumPy bool": np.bool_(True),
+            "0-d text": np.array("0.5"),
+        }
+        ends = {
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "above": self.above,
+            "below": self.below,
+        }
         for name, end in ends.items():
             if math.isfinite(end):
                 misses |= {f"at {name}": end, f"under {name}": end - 0.25, f"over {name}": end + 0.25}
@@ -228,7 +259,9 @@ class Choice(Kind):
 
     def forms(self):
         good = self.good()
-        return ({"NumPy": np.str_(good)} if isinstance(good, str) else {}) | {n: n for n in self.names[1:]}
+        return ({"NumPy": np.str_(good)} if isinstance(good, str) else {}) | {
+            n: n for n in self.names[1:]
+        }
 
 
 class Range(Kind):
@@ -303,8 +336,17 @@ class Shape(Kind):
     def forms(self):
         good = self.good()
         if isinstance(good, int):
-            return {"int64": np.int64(good), "tuple": (good,), "list": [good], "tuple of int64": (np.int64(good),)}
-        return {"list": list(good), "tuple of int64": tuple(map(np.int64, good)), "array": np.array(good)}
+            return {
+                "int64": np.int64(good),
+                "tuple": (good,),
+                "list": [good],
+                "tuple of int64": (np.int64(good),),
+            }
+        return {
+            "list": list(good),
+            "tuple of int64": tuple(map(np.int64, good)),
+            "array": np.array(good),
+        }
 
 
 class PathTo(Kind):
@@ -323,7 +365,9 @@ class PathTo(Kind):
         return None if isinstance(value, bytes) else False
 
     def near_misses(self):
-        return {"null byte": f"a\0b{self.ending}", "descriptor": 10**6} | {path: path for path in self.misses}
+        return {"null byte": f"a\0b{self.ending}", "descriptor": 10**6} | {
+            path: path for path in self.misses
+        }
 
     def forms(self):
         return {"pathlib": Path(self.good())}
@@ -412,7 +456,10 @@ class Array(Kind):
 
     def near_misses(self):
         good = np.asarray(self.good())
-        spoilt = {name: np.array(good, "float32") for name in ("one NaN", "one inf", "one -inf", "too high", "too low")}
+        spoilt = {
+            name: np.array(good, "float32")
+            for name in ("one NaN", "one inf", "one -inf", "too high", "too low")
+        }
         numbers_ = {"one NaN": np.nan, "one inf": np.inf, "one -inf": -np.inf}
         for name, number in (numbers_ | {"too high": self.high + 2, "too low": self.low - 2}).items():
             spoilt[name].flat[good.size // 2] = number
@@ -451,7 +498,9 @@ class Array(Kind):
             "tensor": ops.convert_to_tensor(good),
             "big endian": good.astype(good.dtype.newbyteorder(">")),
         }
-        return forms | ({"int32": good.astype("int32"), "uint16": good.astype("uint16")} if self.whole else {})
+        return forms | (
+            {"int32": good.astype("int32"), "uint16": good.astype("uint16")} if self.whole else {}
+        )
 
 
 class Tensor(Array):

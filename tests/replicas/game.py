@@ -184,13 +184,13 @@ def everything(gan):
 
 RUNS = {
     "plain": lambda: {"gradient_norms": True},
-    "joint_simultaneous": lambda: {"joint": True, "update": "simultaneous"},
+    "joint_simultaneous": lambda: {"single_pass": True, "update": "simultaneous"},
     "shared_feature_matching": lambda: {
         "share_fakes": True,
         "terms": [kg.terms.FeatureMatching("hidden")],
     },
     "lazy_r1_batch_norm": lambda: {"batch_norm": True, "terms": [kg.terms.R1(0.5, interval=2)]},
-    "average": lambda: {"batch_norm": True, "average_decay": 0.9},
+    "average": lambda: {"batch_norm": True, "ema_decay": 0.9},
     "extragradient": lambda: {"update": "extragradient"},
     "consensus": lambda: {"update": "consensus"},
     "optimistic_historical": lambda: {
@@ -249,7 +249,7 @@ def refused(folder):
 
 def handover(folder):
     """Save in the middle of a run, and play it to its end."""
-    gan = make(batch_norm=True, average_decay=0.9)
+    gan = make(batch_norm=True, ema_decay=0.9)
     gan.fit(batches(), verbose=0, shuffle=False)
     gan.save(folder / f"half-{WORKER}.keras")
     write(folder / "half.npz", everything(gan))
@@ -270,7 +270,7 @@ class Die(keras.callbacks.Callback):
 
 def resumed(folder):
     """Play with a state after every epoch, some pictures, and perhaps a sudden end of one process."""
-    gan = make(batch_norm=True, average_decay=0.9)
+    gan = make(batch_norm=True, ema_decay=0.9)
     history = gan.fit(
         batches(),
         epochs=4,
@@ -278,7 +278,7 @@ def resumed(folder):
         shuffle=False,
         callbacks=[kg.callbacks.Resume(folder / "resume"), Die()],
     )
-    samples = gan.generate(5, seed=0, averaged=True)
+    samples = gan.generate(5, seed=0, use_ema=True)
     write(folder / "resumed.npz", {**everything(gan), "samples": samples, **history.history})
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import keras
 from keras import ops
 
-from keras_gan.types import REAL, Tensor
+from keras_gan.utils.typing import REAL, Tensor
 
 
-class Average:
+class WeightEMA:
     """Exponential moving average of all that networks compute with: weights, batch-norm statistics.
 
     Samples of a GAN are better under the average of the generator's recent weights than under the
@@ -30,7 +30,7 @@ class Average:
     Example:
 
     >>> network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
-    >>> average = kg.models.Average(network, decay=0.5)
+    >>> average = kg.models.WeightEMA(network, decay=0.5)
     >>> for t, weight in enumerate([1.0, 3.0], 1):
     ...     network.set_weights([np.array([[weight]])])
     ...     average.update(t)
@@ -74,17 +74,17 @@ class Average:
         return keras.StatelessScope(list(zip(self.weights, averages, strict=True)))
 
     @contextlib.contextmanager
-    def as_weights(self) -> Iterator[None]:
+    def swapped_in(self) -> Iterator[None]:
         """Make the average the networks' own weights for the code inside, which writes them."""
         before = [ops.copy(weight) for weight in self.weights]
-        self.hand_over()
+        self.assign_to_networks()
         try:
             yield
         finally:
             for weight, value in zip(self.weights, before, strict=True):
                 weight.assign(value)
 
-    def hand_over(self) -> None:
+    def assign_to_networks(self) -> None:
         """Make the average the networks' own weights, for good."""
         for weight, average in zip(self.weights, self.variables, strict=True):
             weight.assign(ops.copy(ops.cast(average, weight.dtype)))

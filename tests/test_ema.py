@@ -12,12 +12,12 @@ from PIL import Image
 import keras_gan as kg
 
 
-def make(average_decay=0.9, run_eagerly=True, **arguments):
+def make(ema_decay=0.9, run_eagerly=True, **arguments):
     """A GAN whose few steps would take longer to compile."""
     keras.utils.set_random_seed(0)
     gan = kg.GAN(mlp(4, 2, batch_norm=True, name="g"), mlp(2, 1, name="d"), prior="normal", seed=0)
     optimizers = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)
-    gan.compile(*optimizers, average_decay=average_decay, run_eagerly=run_eagerly, **arguments)
+    gan.compile(*optimizers, ema_decay=ema_decay, run_eagerly=run_eagerly, **arguments)
     return gan
 
 
@@ -49,8 +49,8 @@ def test_is_the_weighted_mean_of_the_weights_after_each_step(decay, x):
     columns = zip(*recorder.seen, strict=True)
     expected = [np.average(np.stack(column), axis=0, weights=shares) for column in columns]
     assert len(recorder.seen) == 20
-    assert len(gan.average.variables) == len(gan.generator.weights) > 4  # batch-norm statistics too
-    for average, value in zip(gan.average.variables, expected, strict=True):
+    assert len(gan.ema.variables) == len(gan.generator.weights) > 4  # batch-norm statistics too
+    for average, value in zip(gan.ema.variables, expected, strict=True):
         np.testing.assert_allclose(average, value, rtol=1e-5, atol=1e-7)
 
 
@@ -58,13 +58,13 @@ def test_samples_are_those_of_a_generator_with_these_weights(x):
     gan = make()
     fit(gan, x, epochs=3)
     before = gan.generate(7, seed=1)
-    averaged = gan.generate(7, seed=1, averaged=True, batch_size=3)
+    use_ema = gan.generate(7, seed=1, use_ema=True, batch_size=3)
     np.testing.assert_array_equal(gan.generate(7, seed=1), before)  # the generator is as it was
-    gan.average.hand_over()
-    for weight, average in zip(gan.generator.weights, gan.average.variables, strict=True):
+    gan.ema.assign_to_networks()
+    for weight, average in zip(gan.generator.weights, gan.ema.variables, strict=True):
         np.testing.assert_array_equal(ops.convert_to_numpy(weight), ops.convert_to_numpy(average))
-    np.testing.assert_allclose(averaged, gan.generate(7, seed=1), rtol=1e-6, atol=1e-7)
-    assert np.abs(averaged - before).max() > 1e-3
+    np.testing.assert_allclose(use_ema, gan.generate(7, seed=1), rtol=1e-6, atol=1e-7)
+    assert np.abs(use_ema - before).max() > 1e-3
 
 
 def test_does_not_touch_the_game(x):
@@ -77,11 +77,11 @@ def test_files_keep_it(x, tmp_path):
     fit(gan, x, epochs=2)
     gan.save(tmp_path / "gan.keras")
     loaded = keras.models.load_model(tmp_path / "gan.keras")
-    assert loaded.average.decay == 0.9
+    assert loaded.ema.decay == 0.9
     for each in (gan, loaded):
         fit(each, x, epochs=1)
     np.testing.assert_array_equal(
-        loaded.generate(5, seed=1, averaged=True), gan.generate(5, seed=1, averaged=True)
+        loaded.generate(5, seed=1, use_ema=True), gan.generate(5, seed=1, use_ema=True)
     )
 
 
@@ -92,8 +92,8 @@ def test_conditional_samples_are_averaged_too():
     generator = keras.Model([latents, condition], dense(2)(concatenate()([latents, condition])))
     discriminator = keras.Model([samples, condition], dense(1)(concatenate()([samples, condition])))
     gan = kg.GAN(generator, discriminator, seed=0)
-    gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), average_decay=0.5)
-    assert gan.generate(5, seed=0, condition=np.ones((5, 3)), averaged=True).shape == (5, 2)
+    gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), ema_decay=0.5)
+    assert gan.generate(5, seed=0, condition=np.ones((5, 3)), use_ema=True).shape == (5, 2)
 
 
 @pytest.mark.parametrize("decay", [-0.1, 0, 1.0, 2, "0.9", [0.9]])
@@ -107,11 +107,11 @@ def test_a_decay_out_of_range_is_refused(decay):
 def test_samples_of_no_average_are_refused_with_the_way_out():
     gan = make(None)
     with pytest.raises(
-        ValueError, match=r"keeps no average .* `gan.compile\(\.\.\., average_decay=0.999\)`"
+        ValueError, match=r"keeps no average .* `gan.compile\(\.\.\., ema_decay=0.999\)`"
     ):
-        gan.generate(3, averaged=True)
+        gan.generate(3, use_ema=True)
     with pytest.raises(ValueError, match="keeps no average"):
-        kg.GAN(mlp(4, 2), mlp(2, 1)).generate(3, averaged=True)
+        kg.GAN(mlp(4, 2), mlp(2, 1)).generate(3, use_ema=True)
 
 
 def test_callbacks_show_and_measure_the_average_on_request(rng, tmp_path):
@@ -120,13 +120,13 @@ def test_callbacks_show_and_measure_the_average_on_request(rng, tmp_path):
     generator = keras.Sequential([keras.Input((4,)), dense(64, "sigmoid"), reshape(shape)])
     discriminator = keras.Sequential([keras.Input(shape), keras.layers.Flatten(), dense(1)])
     gan = kg.GAN(generator, discriminator, seed=0)
-    gan.compile(keras.optimizers.Adam(0.1), keras.optimizers.Adam(0.1), average_decay=0.999)
+    gan.compile(keras.optimizers.Adam(0.1), keras.optimizers.Adam(0.1), ema_decay=0.999)
     images = rng.random((40, *shape)).astype("float32")
 
     def mean(real, fake):
         return fake.mean()
 
-    watch = {"averaged": True}
+    watch = {"use_ema": True}
     history = fit(
         gan,
         images,
@@ -138,18 +138,18 @@ def test_callbacks_show_and_measure_the_average_on_request(rng, tmp_path):
             kg.callbacks.LatentInterpolation(tmp_path / "path", rows=1, steps=2, seed=3, **watch),
         ],
     ).history
-    last, averaged = (gan.generate(20, seed=3, averaged=a) for a in (False, True))
-    assert history["val_mean"][-1] == pytest.approx(averaged.mean(), rel=1e-6)
-    assert np.abs(last - averaged).max() > 1e-2
+    last, use_ema = (gan.generate(20, seed=3, use_ema=a) for a in (False, True))
+    assert history["val_mean"][-1] == pytest.approx(use_ema.mean(), rel=1e-6)
+    assert np.abs(last - use_ema).max() > 1e-2
     measure = kg.metrics.ParzenWindow(images[::2])
-    expected = measure(images[1::2], averaged).log_likelihood
+    expected = measure(images[1::2], use_ema).log_likelihood
     assert history["val_parzen_log_likelihood"][-1] == pytest.approx(expected, rel=1e-5)
     for folder, shown in (
-        ("grid", averaged[:4].reshape(2, 2, 8, 8)),
-        ("path", averaged[None, :2, ..., 0]),
+        ("grid", use_ema[:4].reshape(2, 2, 8, 8)),
+        ("path", use_ema[None, :2, ..., 0]),
     ):
-        levels = kg.pictures.to_uint8(shown.reshape(-1, *shape), (0, 1))
-        picture = kg.pictures.tile(levels, *shown.shape[:2])
+        levels = kg.visualization.to_uint8(shown.reshape(-1, *shape), (0, 1))
+        picture = kg.visualization.image_grid(levels, *shown.shape[:2])
         with Image.open(tmp_path / folder / "epoch-0002.png") as image:
             np.testing.assert_array_equal(np.asarray(image), picture)
 
@@ -158,7 +158,7 @@ def test_callbacks_show_and_measure_the_average_on_request(rng, tmp_path):
 def test_low_precision_does_not_lose_small_shares(policy):
     keras.config.set_dtype_policy(policy)
     network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
-    average = kg.models.Average(network, decay=0.999)
+    average = kg.models.WeightEMA(network, decay=0.999)
     for t in range(1, 601):
         network.layers[0].kernel.assign([[float(t > 400)]])
         average.update(t)
@@ -176,5 +176,5 @@ def test_steps_per_execution_and_several_discriminator_steps_do_not_change_it(x)
     for way in ways:
         gan = make(run_eagerly=False, **way)
         fit(gan, x, epochs=2)
-        averages.append(gan.generate(5, seed=0, averaged=True))
+        averages.append(gan.generate(5, seed=0, use_ema=True))
     np.testing.assert_allclose(*averages, rtol=1e-5, atol=1e-6)

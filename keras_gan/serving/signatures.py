@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_gan import networks, pictures, structures
+from keras_gan import visualization
 from keras_gan.models.gan import GAN
-from keras_gan.optional import tensorflow
-from keras_gan.types import Tensor, ValueRange
+from keras_gan.utils import networks, structures
+from keras_gan.utils.optional import tensorflow
+from keras_gan.utils.typing import Tensor, ValueRange
 
 # What a generator that ends in this activation draws in.
 _RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -109,7 +110,9 @@ class Signatures:
         samples, condition = structures.like(shown, inputs[:count]), inputs[count:]
         rows = tf.shape(inputs[0], tf.int64)[0]
         with self._limited("Rows of `samples`", 0, rows):
-            outputs = self.gan.judge(samples, self._conditions(condition, tf.cast(rows, tf.int32)))
+            outputs = self.gan.discriminate(
+                samples, self._conditions(condition, tf.cast(rows, tf.int32))
+            )
         logits = self.gan.logits(outputs)
         return {
             **structures.named("logits", logits),
@@ -118,7 +121,7 @@ class Signatures:
 
     def _make(self, latents, *condition):
         rows = self.tf.shape(condition[0] if latents is None else latents)[0]
-        samples = self.gan.make(latents, self._conditions(condition, rows))
+        samples = self.gan.generate_batch(latents, self._conditions(condition, rows))
         return structures.named("samples", samples)
 
     def _limited(self, what, least, number):
@@ -196,10 +199,10 @@ class Signatures:
         tf, value_range = self.tf, self.value_range or image_range(self.gan)
         if value_range is None or not are_images(self.gan.sample_spec):
             return {}
-        low, high = pictures.limits(value_range)
+        low, high = visualization.check_value_range(value_range)
 
         def uint8(samples):
-            # In float64, as `pictures.to_uint8` computes.
+            # In float64, as `visualization.to_uint8` computes.
             levels = (tf.cast(samples, tf.float64) - low) / (high - low)
             levels = tf.where(tf.math.is_finite(levels), levels, 0.5)
             return tf.cast(tf.round(255.0 * tf.clip_by_value(levels, 0.0, 1.0)), tf.uint8)
@@ -234,7 +237,7 @@ def are_images(spec: Any) -> bool:
 
 
 def image_range(gan: GAN) -> ValueRange | None:
-    """Return the range of the generator's last activation, or None if `make` is not `GAN`'s own."""
+    """Return the range of the generator's last activation, or None if `generate_batch` is not `GAN`'s own."""
     if type(gan).make is not GAN.make:
         return None
     return _RANGES.get(networks.final_activation(gan.generator))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from keras_gan import pictures
+from keras_gan import visualization
 
 HISTORY = {"d_loss": [1.2, 1.3], "g_loss": [2, 1], "d_real": [0.8, 0.6], "d_fake": [0.1, 0.4]}
 
@@ -24,16 +24,16 @@ def read(path):
 def test_levels():
     images = [0, 1, 0.5, 100 / 255, -1e-7, 1 + 1e-7, -3, 7]
     expected = [0, 255, 128, 100, 0, 255, 0, 255]
-    assert pictures.to_uint8(images, (0, 1)).tolist() == expected
+    assert visualization.to_uint8(images, (0, 1)).tolist() == expected
     both_signs = 2 * np.float32(images) - 1
-    assert pictures.to_uint8(both_signs, (-1, 1)).tolist() == expected
-    assert pictures.to_uint8(np.float16([-20, 0, 20]), (-20, 20)).tolist() == [0, 128, 255]
+    assert visualization.to_uint8(both_signs, (-1, 1)).tolist() == expected
+    assert visualization.to_uint8(np.float16([-20, 0, 20]), (-20, 20)).tolist() == [0, 128, 255]
     tensor = 1.0 * keras.Variable(np.float32(images))  # torch remembers where it comes from
-    assert pictures.to_uint8(tensor, (0, 1)).tolist() == expected
+    assert visualization.to_uint8(tensor, (0, 1)).tolist() == expected
 
 
 def test_what_is_not_finite_is_mid_grey():
-    levels = pictures.to_uint8(np.float32([[np.nan, np.inf], [-np.inf, 0]]), (0, 1))
+    levels = visualization.to_uint8(np.float32([[np.nan, np.inf], [-np.inf, 0]]), (0, 1))
     assert levels.tolist() == [[128, 128], [128, 0]]
     assert levels.dtype == np.uint8
 
@@ -41,13 +41,13 @@ def test_what_is_not_finite_is_mid_grey():
 @pytest.mark.parametrize("value_range", [(1, 0), (0, 0), (0, np.inf), (0, 1, 2), 1])
 def test_value_range_that_cannot_be(value_range):
     with pytest.raises(ValueError, match=r"a pair \(lowest, highest\) of finite .* Received: "):
-        pictures.to_uint8(np.zeros(3), value_range)
+        visualization.to_uint8(np.zeros(3), value_range)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_every_image_is_in_its_place(channels):
     images = random_levels(6, 70, 60, channels)
-    picture = pictures.tile(images, rows=2, columns=3)
+    picture = visualization.image_grid(images, rows=2, columns=3)
     if channels == 1:
         picture = picture[..., None]
     assert picture.shape == (2 * 72 + 2, 3 * 62 + 2, channels)
@@ -62,7 +62,7 @@ def test_every_image_is_in_its_place(channels):
 @pytest.mark.parametrize("channels", [2, 5])
 def test_other_channels_lie_side_by_side(channels):
     images = random_levels(2, 60, 64, channels)
-    picture = pictures.tile(images, rows=2, columns=1)
+    picture = visualization.image_grid(images, rows=2, columns=1)
     assert picture.shape == (2 * 62 + 2, 64 * channels + 4)
     for channel in range(channels):
         left = 2 + 64 * channel
@@ -74,7 +74,7 @@ def test_other_channels_lie_side_by_side(channels):
 )
 def test_small_images_are_enlarged_by_a_whole_factor(height, width, factor):
     images = random_levels(1, height, width, 1)
-    picture = pictures.tile(images, rows=1, columns=1)
+    picture = visualization.image_grid(images, rows=1, columns=1)
     assert picture.shape == (height * factor + 4, width * factor + 4)
     for row in range(factor):
         shown = picture[2 + row : -2 : factor, 2 + row : -2 : factor]
@@ -85,18 +85,18 @@ def test_small_images_are_enlarged_by_a_whole_factor(height, width, factor):
 def test_tile_refuses_other_shapes(shape):
     message = r"2 rows and 3 columns .* shape \(6, height, width, channels\)\. Received shape: \("
     with pytest.raises(ValueError, match=message):
-        pictures.tile(np.zeros(shape, "uint8"), rows=2, columns=3)
+        visualization.image_grid(np.zeros(shape, "uint8"), rows=2, columns=3)
 
 
 def test_tile_refuses_other_dtypes():
     with pytest.raises(ValueError, match=r"dtype uint8\. Received: float32\. .*to_uint8"):
-        pictures.tile(np.zeros((6, 28, 28, 1), "float32"), rows=2, columns=3)
+        visualization.image_grid(np.zeros((6, 28, 28, 1), "float32"), rows=2, columns=3)
 
 
 @pytest.mark.parametrize("shape", [(30, 20), (30, 20, 3), (30, 20, 4)])
 def test_png_holds_the_very_pixels(tmp_path, shape):
     picture = random_levels(*shape)
-    pictures.save_png(tmp_path / "new" / "folder" / "a.png", picture)
+    visualization.save_png(tmp_path / "new" / "folder" / "a.png", picture)
     np.testing.assert_array_equal(read(tmp_path / "new" / "folder" / "a.png"), picture)
 
 
@@ -104,14 +104,14 @@ def test_png_holds_the_very_pixels(tmp_path, shape):
 def test_a_crash_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, broken):
     path = tmp_path / "a.png"
     old = random_levels(30, 20)
-    pictures.save_png(path, old)
+    visualization.save_png(path, old)
 
     def crash(*arguments):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(os, broken, crash)
     with pytest.raises(OSError, match="No space left"):
-        pictures.save_png(path, 255 - old)
+        visualization.save_png(path, 255 - old)
     assert os.listdir(tmp_path) == ["a.png"]
     np.testing.assert_array_equal(read(path), old)
 
@@ -125,9 +125,9 @@ def test_an_encoder_that_fails_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", crash)
     picture = random_levels(30, 20)
     for write in (
-        lambda path: pictures.save_png(path, picture),
-        lambda path: pictures.save_gif(path, [picture]),
-        lambda path: pictures.training_curves(HISTORY, path),
+        lambda path: visualization.save_png(path, picture),
+        lambda path: visualization.save_gif(path, [picture]),
+        lambda path: visualization.training_curves(HISTORY, path),
     ):
         with pytest.raises(OSError, match="encoder error"):
             write(tmp_path / "a.png")
@@ -140,7 +140,7 @@ def test_gif_shows_the_frames_in_order(tmp_path, channels):
     frames = [np.full((16, 12, *channels), 40 * index, "uint8") for index in range(5)]
     for frame in frames:
         frame[4:8] = 255
-    pictures.save_gif(tmp_path / "a.gif", frames, duration=120)
+    visualization.save_gif(tmp_path / "a.gif", frames, duration=120)
     with Image.open(tmp_path / "a.gif") as movie:
         shown = [np.asarray(f.convert("RGB"), int) for f in ImageSequence.Iterator(movie)]
         assert movie.info["duration"] == 120
@@ -158,7 +158,7 @@ def test_gif_shows_the_frames_in_order(tmp_path, channels):
 @pytest.mark.parametrize("frames", [[], [np.zeros((8, 8), "uint8"), np.zeros((8, 9), "uint8")]])
 def test_gif_refuses_frames_of_several_shapes(tmp_path, frames):
     with pytest.raises(ValueError, match=f"one shape. Received {len(frames)} pictures of shapes"):
-        pictures.save_gif(tmp_path / "a.gif", frames)
+        visualization.save_gif(tmp_path / "a.gif", frames)
 
 
 def drawn(monkeypatch, history, path):
@@ -172,7 +172,7 @@ def drawn(monkeypatch, history, path):
         return savefig(figure, *arguments, **options)
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", spy)
-    pictures.training_curves(history, path)
+    visualization.training_curves(history, path)
     return panels
 
 
@@ -214,23 +214,23 @@ def test_training_curves_of_a_resumed_run(tmp_path, monkeypatch):
 
 def test_training_curves_of_a_run_that_diverged(tmp_path):
     history = {name: [0.5, np.nan, np.inf] for name in HISTORY}
-    pictures.training_curves(history, tmp_path / "curves.png")
+    visualization.training_curves(history, tmp_path / "curves.png")
     assert read(tmp_path / "curves.png").shape[:2] == (432, 1200)
 
 
 @pytest.mark.parametrize("name", ["curves", "curves.pdf", "curves.png.jpg"])
 def test_training_curves_of_another_format(tmp_path, name):
-    history = {curve: [1.0] for _, names in pictures.PANELS for curve in names}
+    history = {curve: [1.0] for _, names in visualization.PANELS for curve in names}
     with pytest.raises(ValueError, match=f"name of a PNG file, .* Received: .*{name}"):
-        pictures.training_curves(history, tmp_path / name)
+        visualization.training_curves(history, tmp_path / name)
     assert os.listdir(tmp_path) == []
-    pictures.training_curves(history, str(tmp_path / "curves.PNG"))
+    visualization.training_curves(history, str(tmp_path / "curves.PNG"))
     assert read(tmp_path / "curves.PNG").ndim == 3
 
 
 def test_training_curves_of_something_else(tmp_path):
     message = "Missing: d_loss, d_real. Received: g_loss, d_fake, loss."
     with pytest.raises(ValueError, match=message):
-        pictures.training_curves({"g_loss": [1], "d_fake": [1], "loss": [1]}, tmp_path / "a.png")
+        visualization.training_curves({"g_loss": [1], "d_fake": [1], "loss": [1]}, tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"Received: nothing\. Pass what `gan\.fit"):
-        pictures.training_curves({}, tmp_path / "a.png")
+        visualization.training_curves({}, tmp_path / "a.png")

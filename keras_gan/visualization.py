@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan.optional import require
-from keras_gan.types import Array, PathLike, ValueRange
+from keras_gan.utils.optional import require
+from keras_gan.utils.typing import Array, PathLike, ValueRange
 
 SEPARATOR = 2
 SMALLEST_SIDE = 56
@@ -22,7 +22,7 @@ PANELS = (
 )
 
 
-def limits(value_range: ValueRange) -> ValueRange:
+def check_value_range(value_range: ValueRange) -> ValueRange:
     """Return the two ends of a value range as floats, or say what is wrong with it.
 
     Args:
@@ -36,7 +36,7 @@ def limits(value_range: ValueRange) -> ValueRange:
 
     Example:
 
-    >>> kg.pictures.limits((-1, 1))
+    >>> kg.visualization.check_value_range((-1, 1))
     (-1.0, 1.0)
     """
     values = np.asarray(value_range, dtype="float64")
@@ -66,17 +66,17 @@ def to_uint8(images: Array, value_range: ValueRange) -> np.ndarray:
 
     Example:
 
-    >>> from keras_gan.pictures import to_uint8
+    >>> from keras_gan.visualization import to_uint8
     >>> to_uint8([-1.0, 0.0, 1.0, 7.0, float("nan")], value_range=(-1, 1)).tolist()
     [0, 128, 255, 255, 128]
     """
-    low, high = limits(value_range)
+    low, high = check_value_range(value_range)
     images = np.asarray(ops.convert_to_numpy(images), dtype="float64")
     levels = np.where(np.isfinite(images), (images - low) / (high - low), 0.5)
     return np.rint(255 * np.clip(levels, 0, 1)).astype("uint8")
 
 
-def tile(images: Array, rows: int, columns: int) -> np.ndarray:
+def image_grid(images: Array, rows: int, columns: int) -> np.ndarray:
     """Lay images out as one picture, row after row, parted by thin white lines.
 
     Images smaller than 56 pixels are enlarged by a whole factor, each pixel becoming a square.
@@ -97,8 +97,8 @@ def tile(images: Array, rows: int, columns: int) -> np.ndarray:
     Example:
 
     >>> import numpy as np
-    >>> from keras_gan.pictures import tile
-    >>> tile(np.zeros((6, 28, 28, 3), "uint8"), rows=2, columns=3).shape
+    >>> from keras_gan.visualization import image_grid
+    >>> image_grid(np.zeros((6, 28, 28, 3), "uint8"), rows=2, columns=3).shape
     (118, 176, 3)
     """
     images = np.asarray(images)
@@ -110,7 +110,7 @@ def tile(images: Array, rows: int, columns: int) -> np.ndarray:
     if images.dtype != np.uint8:
         raise ValueError(
             f"A picture is made of images of dtype uint8. Received: {images.dtype}. "
-            "Convert them with `keras_gan.pictures.to_uint8(images, value_range)`."
+            "Convert them with `keras_gan.visualization.to_uint8(images, value_range)`."
         )
     _, height, width, channels = images.shape
     factor = -(-SMALLEST_SIDE // max(height, width))
@@ -140,7 +140,7 @@ def write_whole(path: PathLike, content: bytes) -> None:
     Example:
 
     >>> import pathlib
-    >>> kg.pictures.write_whole("notes/hello.txt", b"hello")
+    >>> kg.visualization.write_whole("notes/hello.txt", b"hello")
     >>> pathlib.Path("notes/hello.txt").read_bytes()
     b'hello'
     """
@@ -165,7 +165,7 @@ def encode_png(picture: np.ndarray) -> bytes:
 
     Example:
 
-    >>> kg.pictures.encode_png(np.zeros((4, 4), "uint8"))[1:4]
+    >>> kg.visualization.encode_png(np.zeros((4, 4), "uint8"))[1:4]
     b'PNG'
     """
     buffer = io.BytesIO()
@@ -184,7 +184,7 @@ def check_png(path: PathLike) -> None:
 
     Example:
 
-    >>> kg.pictures.check_png("curves.png")
+    >>> kg.visualization.check_png("curves.png")
     """
     if Path(path).suffix.lower() != ".png":
         raise ValueError(f"`path` is the name of a PNG file, such as 'curves.png'. Received: {path}")
@@ -201,7 +201,7 @@ def save_png(path: PathLike, picture: np.ndarray) -> None:
 
     >>> import pathlib, tempfile
     >>> import numpy as np
-    >>> from keras_gan.pictures import save_png
+    >>> from keras_gan.visualization import save_png
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "black.png"
     >>> save_png(path, np.zeros((8, 8), "uint8"))
     >>> path.read_bytes()[1:4]
@@ -227,7 +227,7 @@ def save_gif(path: PathLike, frames: Sequence[Array], duration: int = 200) -> No
 
     >>> import pathlib, tempfile
     >>> import numpy as np
-    >>> from keras_gan.pictures import save_gif
+    >>> from keras_gan.visualization import save_gif
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "brighter.gif"
     >>> save_gif(path, [np.full((8, 8), level, "uint8") for level in (0, 90, 180)])
     >>> path.read_bytes()[:3]
@@ -274,7 +274,7 @@ def training_curves(
     Example:
 
     >>> import pathlib, tempfile
-    >>> from keras_gan.pictures import training_curves
+    >>> from keras_gan.visualization import training_curves
     >>> history = {"d_loss": [1.2, 1.3], "g_loss": [0.9, 0.8], "d_real": [0.6, 0.5],
     ...            "d_fake": [0.4, 0.5], "val_fid": [80.0, 70.0]}
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "curves.png"

@@ -35,7 +35,7 @@ def require(module: str) -> ModuleType:
 
     Example:
 
-    >>> from keras_gan.optional import require
+    >>> from keras_gan.utils.optional import require
     >>> require("PIL.Image").__name__
     'PIL.Image'
     """
@@ -60,7 +60,7 @@ def tensorflow() -> ModuleType:
 
     Example:
 
-    >>> from keras_gan.optional import tensorflow
+    >>> from keras_gan.utils.optional import tensorflow
     >>> tensorflow().data.Dataset.range(3).reduce(0, lambda total, number: total + 1).numpy().item()
     3
     """

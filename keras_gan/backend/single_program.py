@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_gan.types import Game, Shape, Tensor
+from keras_gan.utils.typing import Game, Shape, Tensor
 
 
 def check_shape(inputs: Tensor, shape: Shape) -> Tensor:
@@ -29,7 +29,7 @@ def replica_mean(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def whole_gradients(optimizer: keras.optimizers.Optimizer, grads: Sequence[Tensor]) -> list[Tensor]:
+def unscaled_gradients(optimizer: keras.optimizers.Optimizer, grads: Sequence[Tensor]) -> list[Tensor]:
     """Return what `gradients(..., optimizers)` gave, without the loss scale."""
     return [g / optimizer.scale_loss(1.0) for g in grads]
 

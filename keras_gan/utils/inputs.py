@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import keras
 
-from keras_gan import structures
-from keras_gan.types import Shape, Structure, Tensor
+from keras_gan.utils import structures
+from keras_gan.utils.typing import Shape, Structure, Tensor
 
 
 class Part(NamedTuple):

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan.types import Structure, Tensor
+from keras_gan.utils.typing import Structure, Tensor
 
 
 def mapped(function: Callable[..., Any], *structures: Structure) -> Structure:

@@ -15,7 +15,7 @@ from keras import ops
 from keras_gan.architectures import seeds
 from keras_gan.initializers import Sparse
 from keras_gan.layers import Maxout, MaxoutConv2D, UntiedBias
-from keras_gan.types import Array
+from keras_gan.utils.typing import Array
 
 LATENT_DIM = 100
 MNIST_SHAPE, TFD_SHAPE, CIFAR10_SHAPE = (28, 28, 1), (48, 48, 1), (32, 32, 3)

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import keras
 
-from keras_gan import structures
 from keras_gan.models.files import sync
 from keras_gan.models.gan import GAN
-from keras_gan.optional import tensorflow
-from keras_gan.pictures import limits
-from keras_gan.signatures import Signatures, are_images
-from keras_gan.types import PathLike, ValueRange
+from keras_gan.serving.signatures import Signatures, are_images
+from keras_gan.utils import structures
+from keras_gan.utils.optional import tensorflow
+from keras_gan.utils.typing import PathLike, ValueRange
+from keras_gan.visualization import check_value_range
 
 # A server allocates for so many samples at most.
 MAX_NUMBER = 1000
@@ -34,7 +34,7 @@ def export_savedmodel(
     gan: GAN,
     path: PathLike,
     version: int | None = None,
-    averaged: bool = False,
+    use_ema: bool = False,
     classes: int | Iterable[str] | None = None,
     warmup: bool = True,
     value_range: ValueRange | None = None,
@@ -69,7 +69,7 @@ def export_savedmodel(
         gan: `kg.GAN`, compiled or not.
         path: local folder of the model's versions, made if missing.
         version: positive integer; by default one more than the largest in `path`.
-        averaged: whether the average of the generator's weights makes the samples.
+        use_ema: whether the average of the generator's weights makes the samples.
         classes: for a condition that is a class: their number, or list of their names. Signatures then
             take `condition` as int64 in [0, classes), or as the names, one for each row, and refuse
             others. Networks get the numbers, or one-hot vectors if their conditions are vectors.
@@ -112,9 +112,9 @@ def export_savedmodel(
         "value_range": _check_range(gan, value_range),
         "warmup": bool(warmup),
     }
-    average = gan.kept_average() if averaged else None
+    average = gan.require_ema() if use_ema else None
     write = _write if keras.backend.backend() == "tensorflow" else _write_elsewhere
-    with average.as_weights() if average else contextlib.nullcontext():
+    with average.swapped_in() if average else contextlib.nullcontext():
         return _published(Path(path), version, lambda folder: write(gan, folder, options))
 
 
@@ -177,7 +177,7 @@ def _check_range(gan, value_range):
             "`value_range` is that of images, of shape (height, width, 1, 3 or 4). This GAN makes "
             f"samples of shape {gan.sample_shape}: leave it out."
         )
-    return limits(value_range)
+    return check_value_range(value_range)
 
 
 def _positive(number):

@@ -8,9 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import backend, inputs, structures
-from keras_gan.inputs import Part, compatible
-from keras_gan.types import Array, Structure, Tensor
+from keras_gan import backend
+from keras_gan.utils import inputs, structures
+from keras_gan.utils.inputs import Part, compatible
+from keras_gan.utils.typing import Array, Structure, Tensor
 
 
 class Batch(NamedTuple):
@@ -72,7 +73,7 @@ class DataSpec:
         """Check a batch of Keras' trainer, and return its k minibatches.
 
         Returns:
-            `(batch, flaw)`: the flaw is NaN if the data hold numbers that are not finite, which count as
+            `(batch, nan_flag)`: the nan_flag is NaN if the data hold numbers that are not finite, which count as
             0 in the batch, and otherwise 0.
 
         Raises:
@@ -89,11 +90,12 @@ class DataSpec:
         )
         first, *others = structures.leaves(x)
         x = structures.like(x, [backend.check_rows(first, k, message), *others])
-        flaws: list[Tensor] = []
-        x = structures.mapped(lambda leaf: _cleaned(ops.cast(leaf, "float32"), flaws), x)
+        nan_flags: list[Tensor] = []
+        x = structures.mapped(lambda leaf: _replace_nonfinite(ops.cast(leaf, "float32"), nan_flags), x)
         condition = structures.mapped(_as_specified, condition, self.condition)
         condition = structures.mapped(
-            lambda leaf: _cleaned(leaf, flaws) if _is_float(leaf) else leaf, self._labelled(condition)
+            lambda leaf: _replace_nonfinite(leaf, nan_flags) if _is_float(leaf) else leaf,
+            self._labelled(condition),
         )
         if weight is not None:
             if tuple(weight.shape[1:]) not in [(), (1,)]:
@@ -102,11 +104,11 @@ class DataSpec:
                     f"{tuple(weight.shape)}."
                 )
             weight = ops.reshape(ops.cast(weight, "float32"), (-1,))
-            weight = _cleaned(ops.where(weight < 0, float("nan"), weight), flaws)
+            weight = _replace_nonfinite(ops.where(weight < 0, float("nan"), weight), nan_flags)
         batch = Batch(x, condition, weight, k)
         if k > 1:  # a remainder is left out
             batch = batch._rows(0, batch.rows // k * k, k)
-        return batch, sum(ops.cast(flaw, "float32") for flaw in flaws)
+        return batch, sum(ops.cast(nan_flag, "float32") for nan_flag in nan_flags)
 
     def parts(self, data: Any) -> tuple[Structure, Structure, Any]:
         """Return examples, condition and weight of a batch, in the structures that the networks have.
@@ -341,13 +343,13 @@ def _shaped(leaf, spec):
     return backend.check_shape(leaf, tuple(spec.shape[1:]))
 
 
-def _cleaned(leaf, flaws):
-    """Replace numbers that are not finite by 0, and append 0 to `flaws`, or NaN if there was one.
+def _replace_nonfinite(leaf, nan_flags):
+    """Replace numbers that are not finite by 0, and append 0 to `nan_flags`, or NaN if there was one.
 
     One NaN would spread to every weight, or vanish without a trace in a ReLU.
     """
     finite = ops.isfinite(leaf)
-    flaws.append(0.0 * ops.sum(ops.where(finite, 0.0, leaf)))
+    nan_flags.append(0.0 * ops.sum(ops.where(finite, 0.0, leaf)))
     return ops.where(finite, leaf, 0.0)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_gan import backend, inputs, structures
-from keras_gan.types import INTEGER, Structure, Tensor
+from keras_gan import backend
+from keras_gan.utils import inputs, structures
+from keras_gan.utils.typing import INTEGER, Structure, Tensor
 
 # Activations that turn logits into probabilities: the losses would apply them a second time.
 _PROBABILITIES = {"sigmoid", "hard_sigmoid", "softmax", "sparse_sigmoid", "log_softmax"}
@@ -100,13 +101,13 @@ def forget_losses(*networks: keras.Model) -> None:
         network._clear_losses()
 
 
-def state(*networks: keras.Model) -> list[keras.Variable]:
+def non_trainable_state(*networks: keras.Model) -> list[keras.Variable]:
     """Return the variables that a network moves by itself, such as batch-norm statistics."""
     return [variable for network in networks for variable in network.non_trainable_weights]
 
 
 @contextlib.contextmanager
-def unchanged(variables: Sequence[keras.Variable]) -> Iterator[None]:
+def restored(variables: Sequence[keras.Variable]) -> Iterator[None]:
     """Undo what the code inside does to variables."""
     before = [ops.copy(variable) for variable in variables]
     yield
@@ -114,17 +115,17 @@ def unchanged(variables: Sequence[keras.Variable]) -> Iterator[None]:
         variable.assign(value)
 
 
-def frozen(*networks: keras.Model) -> contextlib.AbstractContextManager[None]:
+def frozen_statistics(*networks: keras.Model) -> contextlib.AbstractContextManager[None]:
     """Undo what the calls inside do to the networks' own state.
 
     A player's statistics move in its own step only, once, however often the other player's steps call
     it. Dropout's seeds go on: they are no weights.
     """
-    return unchanged(state(*networks))
+    return restored(non_trainable_state(*networks))
 
 
 @contextlib.contextmanager
-def undone_unless_finite(values: Sequence[Tensor], *networks: keras.Model) -> Iterator[None]:
+def rollback_if_nonfinite(values: Sequence[Tensor], *networks: keras.Model) -> Iterator[None]:
     """Undo what the calls inside do to the networks' own state if one of `values` is not finite then.
 
     A batch with a NaN would otherwise stay in the batch-norm statistics for good.
@@ -133,7 +134,7 @@ def undone_unless_finite(values: Sequence[Tensor], *networks: keras.Model) -> It
         values: list of scalars, which the code inside may extend.
         *networks: `keras.Model`s.
     """
-    variables = state(*networks)
+    variables = non_trainable_state(*networks)
     before = [ops.copy(variable) for variable in variables]
     yield
     finite = ops.isfinite(backend.replica_mean(sum(values)))

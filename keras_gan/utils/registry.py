@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import keras
 
-from keras_gan.types import Config
+from keras_gan.utils.typing import Config
 
 Member = TypeVar("Member")
 

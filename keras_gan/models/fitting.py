@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_gan.types import Logs
+from keras_gan.utils.typing import Logs
 
 _EMPTY = (
     "The training data are empty: no batch came in the first epoch. Expected at least one batch of "
@@ -15,10 +15,10 @@ _EMPTY = (
 )
 
 
-def supervised(
+def order_callbacks(
     callbacks: keras.callbacks.Callback | Sequence[Any] | None, data: Any, shuffle: bool
 ) -> list[keras.callbacks.Callback]:
-    """Return the callbacks of `fit` in the order in which they act, with a `Supervisor` as the first.
+    """Return the callbacks of `fit` in the order in which they act, with a `FitGuard` as the first.
 
     One that keeps the state of the others (it has a method `keep`) comes before them, so that it sees
     an epoch's end after all of them have acted on it, when the next begins, and before they go on.
@@ -37,10 +37,10 @@ def supervised(
     has_order = any(hasattr(data, name) for name in ("element_spec", "batch_sampler", "__next__"))
     for keeper in keepers:
         keeper.keep(others, shuffled=bool(shuffle) and not has_order)
-    return [Supervisor(data), *keepers, *others]
+    return [FitGuard(data), *keepers, *others]
 
 
-class Supervisor(keras.callbacks.Callback):
+class FitGuard(keras.callbacks.Callback):
     """Tells data their epoch, `TerminateOnNaN` of losses that are not finite, and users of no data.
 
     It comes first among the callbacks, which all receive the same logs.

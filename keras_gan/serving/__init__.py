@@ -1,0 +1,5 @@
+"""SavedModels for TensorFlow Serving."""
+
+from keras_gan.serving.export import export_savedmodel
+
+__all__ = ["export_savedmodel"]

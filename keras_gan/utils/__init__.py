@@ -1,0 +1,1 @@
+"""Internal helpers of the package: networks, structures, validation, files."""
