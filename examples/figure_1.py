@@ -22,6 +22,7 @@ import numpy as np
 from keras import layers, ops
 
 import keras_gan as kg
+from keras_gan.utils import files
 from keras_gan.utils.optional import require
 
 DATA = statistics.NormalDist(4.0, 0.5)
@@ -152,7 +153,7 @@ def draw_figure(panels, path):
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     content = io.BytesIO()
     figure.savefig(content, format="png")
-    kg.visualization.write_whole(path, content.getvalue())
+    files.write_bytes(path, content.getvalue())
 
 
 def main(argv=None):

@@ -26,6 +26,7 @@ import time
 import keras
 
 import keras_gan as kg
+from keras_gan.utils import files
 
 # (train, validation, test). The small set has no test digits of its own.
 SPLITS = {"mnist5k": ("train[:4000]", "train[4000:4500]", "train[4500:]")}
@@ -52,9 +53,9 @@ def arguments(argv=None):
     parser.add_argument("--dataset", default="mnist5k", help="mnist5k, mnist, fashion_mnist, ...")
     parser.add_argument(
         "--recipe",
-        default="use_ema",
-        choices=["use_ema", "paper"],
-        help="averaged: Adam, an R1 penalty and an average of the generator's weights (default); paper: "
+        default="ema",
+        choices=["ema", "paper"],
+        help="ema: Adam, an R1 penalty and an average of the generator's weights (default); paper: "
         "the settings of 2014",
     )
     parser.add_argument(
@@ -65,7 +66,7 @@ def arguments(argv=None):
     parser.add_argument("--loss", default="non_saturating", choices=list(kg.losses.LOSSES))
     parser.add_argument("--r1", type=float, help="weight of the R1 penalty; 0 for none")
     parser.add_argument("--learning-rate", type=float, help="the generator's (default: the recipe's)")
-    parser.add_argument("--average-decay", type=float, help="(default: the recipe's)")
+    parser.add_argument("--ema-decay", type=float, help="(default: the recipe's)")
     parser.add_argument(
         "--precision",
         default="float32",
@@ -140,7 +141,7 @@ def main(argv=None):
     history = gan.fit(train, epochs=args.epochs, callbacks=callbacks)
     minutes = (time.perf_counter() - start) / 60
     gan.save(args.output / "gan.keras")
-    kg.visualization.write_whole(args.output / "history.json", json.dumps(history.history).encode())
+    files.write_bytes(args.output / "history.json", json.dumps(history.history).encode())
 
     samples = gan.generate(args.samples, seed=args.seed, use_ema=use_ema)
     result = kg.metrics.ParzenWindow(validation, dtype="float64")(real=test, fake=samples)

@@ -26,6 +26,7 @@ from figure_1 import DATA, PRIOR
 from gan_mnist import positive
 
 import keras_gan as kg
+from keras_gan.utils import files
 from keras_gan.utils.optional import require
 
 BATCH_SIZE = 250
@@ -121,7 +122,7 @@ def draw_curves(curves, path):
     axes.legend()
     content = io.BytesIO()
     figure.savefig(content, format="png")
-    kg.visualization.write_whole(path, content.getvalue())
+    files.write_bytes(path, content.getvalue())
 
 
 def main(argv=None):

@@ -18,6 +18,7 @@ import tempfile
 import keras
 
 import keras_gan as kg
+from keras_gan.utils import files
 
 # (train, test). The small set has no test digits of its own.
 SPLITS = {"mnist5k": ("train[:4500]", "train[4500:]")}
@@ -57,7 +58,7 @@ def save_weights_only(classifier, path):
     with tempfile.TemporaryDirectory() as folder:
         temporary = pathlib.Path(folder) / path.name
         plain.save(temporary)
-        kg.visualization.write_whole(path, temporary.read_bytes())
+        files.write_bytes(path, temporary.read_bytes())
 
 
 def main(argv=None):

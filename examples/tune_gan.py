@@ -28,6 +28,7 @@ import keras_tuner
 from keras import layers
 
 import keras_gan as kg
+from keras_gan.utils import files
 
 SPLITS = ("train[:4000]", "train[4000:4500]", "train[4500:]")
 AVERAGE_DECAY = 0.99  # over about 100 of 600 steps
@@ -97,7 +98,7 @@ def main(argv=None):
     default = tuner.hypermodel.build(keras_tuner.HyperParameters())
     default.fit(train, **how)
     table = kg.tuner.trials_table(tuner)
-    kg.visualization.write_whole(args.output / f"{args.tuner}.md", table.encode())
+    files.write_bytes(args.output / f"{args.tuner}.md", table.encode())
     print(table)
     best = tuner.get_best_models()[0]
     best.save(args.output / "best.keras")

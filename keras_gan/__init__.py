@@ -48,13 +48,17 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
-    "visualization",
     "priors",
     "recipes",
     "second_order",
     "terms",
     "updates",
+    "visualization",
 ]
+
+
+def __dir__():
+    return [*__all__, "tuner"]
 
 
 if TYPE_CHECKING:

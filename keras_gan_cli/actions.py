@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 import keras_gan as kg
+from keras_gan.utils import files
 from keras_gan_cli import evaluation, runs
 from keras_gan_cli.architectures import ARCHITECTURES
 from keras_gan_cli.models import Model, grid
@@ -72,7 +73,7 @@ def _train(run, gan, data, name, architecture, epochs, began):
     except KeyboardInterrupt:
         tell(f"Stopped. The run is in {run.folder}; this goes on:\n    {shlex.join(_command_line())}")
         raise
-    kg.visualization.write_whole(run.folder / "history.json", json.dumps(history.history).encode())
+    files.write_bytes(run.folder / "history.json", json.dumps(history.history).encode())
     show(
         "Trained",
         {
@@ -146,7 +147,7 @@ def evaluate(model, source, number, features, weights, seed, output):
     rows = {key: text for score in found for key, text in evaluation.told(score).items()}
     show(f"{len(samples):,} samples beside {len(real):,} images of {name}, by {features}", rows)
     content = json.dumps([dataclasses.asdict(score) for score in found], indent=2)
-    kg.visualization.write_whole(output, content.encode())
+    files.write_bytes(output, content.encode())
     tell(f"With all that they depend on: {output}")
 
 

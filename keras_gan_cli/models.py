@@ -147,5 +147,5 @@ def grid(images, columns=None):
     """Return one picture of images, as a square unless columns are given, its end left white."""
     columns = columns or math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
-    missing = np.full((rows * columns - len(images), *images.shape[1:]), pictures.WHITE, "uint8")
+    missing = np.full((rows * columns - len(images), *images.shape[1:]), visualization.WHITE, "uint8")
     return visualization.image_grid(np.concatenate([images, missing]), rows, columns)

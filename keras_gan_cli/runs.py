@@ -13,7 +13,8 @@ from pathlib import Path
 
 import keras
 
-from keras_gan import callbacks, datasets, visualization
+from keras_gan import callbacks, datasets
+from keras_gan.utils import files
 from keras_gan_cli.architectures import ARCHITECTURES
 from keras_gan_cli.tables import tell
 
@@ -108,7 +109,7 @@ class Run:
         # A run that ended before its first state, by too large a network or so, claims nothing.
         begun = self.model.exists() or any((self.folder / "resume").glob("epoch-*"))
         if held is None or not begun:
-            visualization.write_whole(self.folder / _SETTINGS, json.dumps(wanted, indent=2).encode())
+            files.write_bytes(self.folder / _SETTINGS, json.dumps(wanted, indent=2).encode())
             return
         unlike = [
             f"{name} was {value!r}, and is {wanted[name]!r}"

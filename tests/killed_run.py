@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 import keras_gan as kg
+from keras_gan.utils import files
 
 EPOCHS = 16
 
@@ -119,7 +120,7 @@ def run(folder, policy, k, moment=None, number=0):
     data = kg.datasets.load(images, batch_size=10 * k, seed=1)
     history = gan.fit(data, epochs=EPOCHS, callbacks=callbacks, verbose=0)
     gan.save(folder / "gan.keras")
-    kg.visualization.write_whole(folder / "history.json", json.dumps(history.history).encode())
+    files.write_bytes(folder / "history.json", json.dumps(history.history).encode())
 
 
 def main():

@@ -87,7 +87,9 @@ def test_a_bent_decoder_equals_quadrature(prior, density, ends):
     np.testing.assert_allclose(result.log_likelihoods, exact, atol=0.15)
 
 
-@pytest.mark.parametrize("prior", [kg.priors.Normal(1.0, 0.5, shape=1), kg.priors.Uniform(-1, 2, 1)])
+@pytest.mark.parametrize(
+    "prior", [kg.priors.Normal(1.0, 0.5, shape=1), kg.priors.Uniform(-1, 2, shape=1)]
+)
 def test_reverse_chains_lead_from_latents_to_the_same_number(prior):
     x, latents = simulate_decoder(bent, 60, 0.3, prior, seed=2)
     settings = {"std": 0.3, "prior": prior, "num_temperatures": 300, "num_chains": 20}
@@ -317,7 +319,7 @@ X, NORMAL = np.zeros((3, 2)), kg.priors.Normal(shape=1)
         ((bent, X, 0.3), {"latents": np.full((3, 1), np.inf)}, "`latents` must be finite numbers"),
         (
             (bent, X, 0.3),
-            {"prior": kg.priors.Uniform(-1, 2, 1), "latents": [[0], [1], [3]]},
+            {"prior": kg.priors.Uniform(-1, 2, shape=1), "latents": [[0], [1], [3]]},
             "`latents` reach from 0 to 3, beyond the prior's -1 to 2",
         ),
     ],

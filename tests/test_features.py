@@ -240,9 +240,9 @@ def test_what_a_resizer_overshoots_is_clipped():
     np.testing.assert_allclose(found, raw.clip(0, 1).reshape(1, -1), atol=1e-6)
 
 
-def test_grey_is_repeated_for_a_model_of_colour():
+def test_grayscale_is_repeated_for_a_model_of_colour():
     extractor = ModelFeatures(flat((4, 4, 3)), resizer="nearest")
-    assert extractor.resizer == "nearest to 4×4, grey repeated, if needed"
+    assert extractor.resizer == "nearest to 4×4, grayscale repeated, if needed"
     x = images(2, 4, 4, 1)
     np.testing.assert_array_equal(extractor(x), np.tile(x, (1, 1, 1, 3)).reshape(2, -1))
     x = images(2, 2, 2, 1)
@@ -323,13 +323,13 @@ def test_a_score_tells_extractors_apart():
 def test_a_reference_is_stale_once_the_model_is_trained_on():
     model, x = small(), images(20, 6, 5, 2)
     metric = kg.metrics.KID(ModelFeatures(model), subset_size=10)
-    reference = metric.reference(x)
-    assert metric.compare(reference, x) == metric(x, x)
+    reference = metric.prepare(x)
+    assert metric.evaluate(reference, x) == metric(x, x)
     model.get_layer("end").bias.assign_add([1.0, 0.0, 0.0])
     with pytest.raises(
         ValueError, match="that of the reference was another: weights '[0-9a-f]{64}', now"
     ):
-        metric.compare(reference, x)
+        metric.evaluate(reference, x)
 
 
 def test_copies_are_the_extractor_itself():
@@ -404,8 +404,8 @@ def test_images_that_are_refused(x, message):
             method(x)
 
 
-def test_colour_is_not_turned_into_grey():
-    with pytest.raises(ValueError, match=r"Received: \(4, 4, 3\)\..*makes no grey of colour"):
+def test_colour_is_not_turned_into_grayscale():
+    with pytest.raises(ValueError, match=r"Received: \(4, 4, 3\)\..*makes no grayscale of colour"):
         ModelFeatures(flat((4, 4, 1)), resizer="bilinear")(images(2, 4, 4, 3))
 
 
@@ -454,9 +454,9 @@ def two_inputs():
     ("arguments", "message"),
     [
         ({"layer": "feature"}, "Unknown layer of 'small' 'feature'. Did you mean 'features'"),
-        ({"batch_size": 0}, "`batch_size` is a whole number of 1 or more. Received: 0"),
-        ({"batch_size": True}, "`batch_size` is a whole number of 1 or more. Received: True"),
-        ({"batch_size": 1.5}, "`batch_size` is a whole number of 1 or more. Received: 1.5"),
+        ({"batch_size": 0}, "`batch_size` must be an integer >= 1. Received: 0"),
+        ({"batch_size": True}, "`batch_size` must be an integer >= 1. Received: True"),
+        ({"batch_size": 1.5}, "`batch_size` must be an integer >= 1. Received: 1.5"),
         ({"resizer": "bilinea"}, "Unknown resizer 'bilinea'. Did you mean 'bilinear'"),
         ({"value_range": (1, 0)}, "`value_range` is a pair"),
         ({"input_range": (0,)}, "is a pair"),
@@ -589,7 +589,7 @@ def test_inception_with_random_weights():
     preprocessed = keras.applications.inception_v3.preprocess_input(black_and_white)
     np.testing.assert_allclose(extractor.input_range, preprocessed)
     assert extractor.name == "keras inception_v3 with random weights of seed 3"
-    assert extractor.resizer == "bilinear antialiased to 299×299, grey repeated, if needed"
+    assert extractor.resizer == "bilinear antialiased to 299×299, grayscale repeated, if needed"
     kernel = keras.ops.convert_to_numpy(extractor.model.weights[0])  # 3 × 3 × 3 × 32
     np.testing.assert_allclose(kernel.std(), np.sqrt(2 / 27), rtol=0.1)
     assert extractor.model.count_params() == 23_851_784  # as the documentation of Keras says
@@ -626,7 +626,7 @@ def test_missing_weights_of_inception_are_reported_at_once(tmp_path, monkeypatch
 def test_weights_of_inception_that_are_none(weights):
     with pytest.raises(TypeError, match=f"Received: {weights}. The untrained network.*is 'random' here"):
         InceptionV3(weights)
-    with pytest.raises(ValueError, match="`seed` is a whole number of 0 or more. Received: -1"):
+    with pytest.raises(ValueError, match="`seed` must be an integer >= 0. Received: -1"):
         InceptionV3("random", seed=-1)
 
 

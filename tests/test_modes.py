@@ -18,18 +18,18 @@ def test_a_ring_has_as_many_modes_as_it_says():
     """The roots of unity: equally spaced, and the first is not there twice."""
     ring = GaussianMixture.ring(modes=8, radius=2.0, std=0.02)
     roots = 2.0 * np.exp(2j * np.pi * np.arange(8) / 8)
-    np.testing.assert_allclose(ring.centres, np.stack([roots.real, roots.imag], axis=1), atol=1e-12)
-    assert len(np.unique(ring.centres.round(9), axis=0)) == 8
-    gaps = np.linalg.norm(ring.centres - np.roll(ring.centres, 1, axis=0), axis=1)
+    np.testing.assert_allclose(ring.centers, np.stack([roots.real, roots.imag], axis=1), atol=1e-12)
+    assert len(np.unique(ring.centers.round(9), axis=0)) == 8
+    gaps = np.linalg.norm(ring.centers - np.roll(ring.centers, 1, axis=0), axis=1)
     np.testing.assert_allclose(gaps, 2 * 2.0 * np.sin(np.pi / 8))
-    assert len(GaussianMixture.ring(modes=1).centres) == 1
+    assert len(GaussianMixture.ring(modes=1).centers) == 1
 
 
 def test_a_grid():
     grid = GaussianMixture.grid(side=5, spacing=2.0)
     expected = {(x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)}
-    assert len(grid.centres) == 25
-    assert set(map(tuple, grid.centres.tolist())) == expected
+    assert len(grid.centers) == 25
+    assert set(map(tuple, grid.centers.tolist())) == expected
 
 
 def test_samples_of_a_mixture():
@@ -38,23 +38,23 @@ def test_samples_of_a_mixture():
     assert points.shape == (20_000, 3)
     assert points.dtype == np.float32
     assert abs(labels.mean() - 0.5) < 4 * 0.5 / np.sqrt(20_000)
-    noise = points - mixture.centres[labels]
+    noise = points - mixture.centers[labels]
     np.testing.assert_allclose(np.cov(noise.T), 0.25 * np.eye(3), atol=0.012)
     np.testing.assert_array_equal(points, mixture.sample(20_000, seed=1)[0])
     assert not np.array_equal(points, mixture.sample(20_000, seed=2)[0])
 
 
 def test_coverage_equals_the_definition(rng):
-    centres, std = rng.normal(size=(12, 3)) * 3, 0.4
+    centers, std = rng.normal(size=(12, 3)) * 3, 0.4
     samples = rng.normal(size=(300, 3)) * 3
     good, modes = 0, set()
     for sample in samples:
-        distances = [np.sqrt(sum((a - b) ** 2 for a, b in zip(sample, c, strict=True))) for c in centres]
+        distances = [np.sqrt(sum((a - b) ** 2 for a, b in zip(sample, c, strict=True))) for c in centers]
         if min(distances) <= 3 * std:
             good += 1
             modes.add(int(np.argmin(distances)))
     assert 2 < len(modes) <= 12
-    assert mode_coverage(samples, centres, std) == (len(modes), good / 300)
+    assert mode_coverage(samples, centers, std) == (len(modes), good / 300)
 
 
 def test_the_border_is_three_standard_deviations():
@@ -64,8 +64,8 @@ def test_the_border_is_three_standard_deviations():
 
 def test_samples_on_one_mode():
     mixture = GaussianMixture.grid()
-    collapsed = np.repeat(mixture.centres[7:8], 100, axis=0)
-    assert mode_coverage(collapsed, mixture.centres, mixture.std) == (1, 1.0)
+    collapsed = np.repeat(mixture.centers[7:8], 100, axis=0)
+    assert mode_coverage(collapsed, mixture.centers, mixture.std) == (1, 1.0)
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3, 4, 5, 10, 11, 20, 101])
@@ -81,7 +81,7 @@ def test_published_ceiling():
 def test_perfect_samples_reach_the_ceiling(dimensions):
     mixture = GaussianMixture(20.0 * np.arange(6 * dimensions).reshape(6, dimensions), std=0.3)
     points, _ = mixture.sample(50_000, seed=3)
-    modes, high_quality = mode_coverage(points, mixture.centres, mixture.std)
+    modes, high_quality = mode_coverage(points, mixture.centers, mixture.std)
     expected = chi2.cdf(9, dimensions)
     assert modes == 6
     assert abs(high_quality - expected) < 4 * np.sqrt(expected * (1 - expected) / 50_000)
@@ -89,17 +89,17 @@ def test_perfect_samples_reach_the_ceiling(dimensions):
 
 def test_coverage_as_a_metric():
     ring = GaussianMixture.ring()
-    metric = ModeCoverage(ring.centres, ring.std)
+    metric = ModeCoverage(ring.centers, ring.std)
     points, labels = ring.sample(2500, seed=0)
     some = points[labels < 5]
     score = metric(real=points, fake=some)
-    modes, high_quality = mode_coverage(some, ring.centres, ring.std)
+    modes, high_quality = mode_coverage(some, ring.centers, ring.std)
     assert score.values == {"modes": 5, "high_quality": high_quality}
     assert modes == 5
     assert (score.num_real, score.num_fake) == (2500, len(some))
-    assert score.settings == {"centres": 8, "std": 0.01, "ceiling": 0.98889}
+    assert score.settings == {"centers": 8, "std": 0.01, "ceiling": 0.98889}
     assert metric(real=None, fake=points).num_real == 0
-    assert ModeCoverage(ring.centres, ring.std, split="ring")(points, some).split == "ring"
+    assert ModeCoverage(ring.centers, ring.std, split="ring")(points, some).split == "ring"
 
 
 @pytest.mark.parametrize("side", ["real", "fake"])
@@ -110,7 +110,7 @@ def test_points_are_an_array(side):
     with pytest.raises(
         TypeError, match=f"`{side}` is an array.*generator. Gather what comes in batches"
     ):
-        ModeCoverage(ring.centres, ring.std)(**{"real": points, "fake": points, side: batches})
+        ModeCoverage(ring.centers, ring.std)(**{"real": points, "fake": points, side: batches})
 
 
 BOTH_ENDS = np.stack([np.cos(np.linspace(0, 2 * np.pi, 8)), np.sin(np.linspace(0, 2 * np.pi, 8))], 1)
@@ -119,7 +119,7 @@ BOTH_ENDS = np.stack([np.cos(np.linspace(0, 2 * np.pi, 8)), np.sin(np.linspace(0
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([[0.0, 0.0]], BOTH_ENDS, 0.01), r"Two of the 8 centres are closer.*0 and 2π both"),
+        (([[0.0, 0.0]], BOTH_ENDS, 0.01), r"Two of the 8 centers are closer.*0 and 2π both"),
         (([[0.0, 0.0]], [0.0, 1.0], 0.1), r"array of shape \(modes, d\). Received: shape \(2,\)"),
         (([[0.0, 0.0]], [[0.0, np.nan]], 0.1), r"finite numbers.*shape \(1, 2\), 1 not finite"),
         (([[0.0, 0.0]], np.zeros((0, 2)), 0.1), r"Received: shape \(0, 2\)"),
@@ -129,7 +129,7 @@ BOTH_ENDS = np.stack([np.cos(np.linspace(0, 2 * np.pi, 8)), np.sin(np.linspace(0
         (([[0.0, 0.0]], [[0.0, 1.0]], "1"), "`std` is a finite number.*Received: '1'"),
         (([[0.0, np.nan]], [[0.0, 1.0]], 0.1), "`samples` must be finite numbers, but holds 1"),
         ((np.zeros((0, 2)), [[0.0, 1.0]], 0.1), r"`samples` is empty.*\(0, 2\)"),
-        (([[0.0, 0.0, 0.0]], [[0.0, 1.0]], 0.1), "a sample has 3 and a centre 2"),
+        (([[0.0, 0.0, 0.0]], [[0.0, 1.0]], 0.1), "a sample has 3 and a center 2"),
     ],
 )
 def test_refusals_of_coverage(arguments, message):
@@ -140,15 +140,15 @@ def test_refusals_of_coverage(arguments, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: GaussianMixture.ring(modes=0), "`modes` is a whole number of 1 or more. Received: 0"),
+        (lambda: GaussianMixture.ring(modes=0), "`modes` must be an integer >= 1. Received: 0"),
         (lambda: GaussianMixture.ring(radius=-1.0), "`radius` is a finite number greater than 0"),
-        (lambda: GaussianMixture.ring(modes=100, std=0.1), "Two of the 100 centres are closer"),
-        (lambda: GaussianMixture.grid(side=2.5), "`side` is a whole number of 1 or more. Received: 2.5"),
+        (lambda: GaussianMixture.ring(modes=100, std=0.1), "Two of the 100 centers are closer"),
+        (lambda: GaussianMixture.grid(side=2.5), "`side` must be an integer >= 1. Received: 2.5"),
         (lambda: GaussianMixture.grid(spacing=0), "`spacing` is a finite number greater than 0"),
-        (lambda: GaussianMixture.ring().sample(0, seed=0), "`n` is a whole number of 1 or more"),
-        (lambda: GaussianMixture.ring().sample(5, seed=-1), "`seed` is a whole number of 0 or more"),
+        (lambda: GaussianMixture.ring().sample(0, seed=0), "`n` must be an integer >= 1"),
+        (lambda: GaussianMixture.ring().sample(5, seed=-1), "`seed` must be an integer >= 0"),
         (lambda: ModeCoverage([[0.0]], -1.0), "`std` is a finite number greater than 0. Received: -1.0"),
-        (lambda: ceiling(0), "`dimensions` is a whole number of 1 or more. Received: 0"),
+        (lambda: ceiling(0), "`dimensions` must be an integer >= 1. Received: 0"),
     ],
 )
 def test_refusals_of_mixtures(call, message):
@@ -270,9 +270,9 @@ class Wrong(Reader):
         (lambda: stack_digits(np.zeros((0, 3, 4, 1)), 2, 0), r"Received shape: \(0, 3, 4, 1\)"),
         (
             lambda: stack_digits(flat_digits()[0], 0, 0),
-            "`n` is a whole number of 1 or more. Received: 0",
+            "`n` must be an integer >= 1. Received: 0",
         ),
-        (lambda: stack_digits(flat_digits()[0], 2, -1), "`seed` is a whole number of 0 or more"),
+        (lambda: stack_digits(flat_digits()[0], 2, -1), "`seed` must be an integer >= 0"),
         (lambda: stack_digits(flat_digits()[0], 2, 0, [1, 2]), "Received 20 images and 2 labels"),
         (lambda: stack_digits(flat_digits()[0], 2, 0, [10] * 20), "from 0 to 9. Received: 10 to 10"),
         (lambda: stacked_digit_modes([0, 1000]), "from 0 to 999. Received: 0 to 1000"),
@@ -282,23 +282,23 @@ class Wrong(Reader):
         (lambda: stacked_digit_modes(np.zeros(0, int)), r"of shape \(0,\)"),
         (lambda: stacked_digit_modes([1], [1000]), "`real_classes` reach from 0 to 999"),
         (
-            lambda: StackedDigits(Reader()).reference(np.zeros((2, 3, 4, 1))),
+            lambda: StackedDigits(Reader()).prepare(np.zeros((2, 3, 4, 1))),
             r"`real` are stacked digits.*Received shape: \(2, 3, 4, 1\). `stack_digits` makes",
         ),
         (
-            lambda: StackedDigits(Wrong(np.full((2, 10), np.nan))).reference(np.zeros((2, 3, 4, 3))),
+            lambda: StackedDigits(Wrong(np.full((2, 10), np.nan))).prepare(np.zeros((2, 3, 4, 3))),
             "`probabilities of reader` must be finite numbers, but holds 20 that are not",
         ),
         (
-            lambda: StackedDigits(Wrong(np.full((2, 10), 0.2))).reference(np.zeros((2, 3, 4, 3))),
+            lambda: StackedDigits(Wrong(np.full((2, 10), 0.2))).prepare(np.zeros((2, 3, 4, 3))),
             "Each row of `probabilities of reader` holds numbers of 0 or more that sum to 1",
         ),
         (
-            lambda: StackedDigits(Wrong(np.full((2, 4), 0.25))).reference(np.zeros((2, 3, 4, 3))),
+            lambda: StackedDigits(Wrong(np.full((2, 4), 0.25))).prepare(np.zeros((2, 3, 4, 3))),
             "'reader' must tell ten digits apart. Received probabilities of 4 classes",
         ),
         (
-            lambda: StackedDigits(Wrong(np.eye(10))).reference(np.zeros((2, 3, 4, 3))),
+            lambda: StackedDigits(Wrong(np.eye(10))).prepare(np.zeros((2, 3, 4, 3))),
             r"'reader' should return one row .*, of shape \(2, num_classes\)\..* shape: \(10, 10\)",
         ),
     ],

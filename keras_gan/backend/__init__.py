@@ -1,10 +1,10 @@
 """All that depends on the backend of Keras, one module each, with the same functions.
 
-`gradients`, `apply` and `input_gradient` differentiate and step; `step` makes of a method what Keras'
-trainer calls, and `restore_on_error` guards what that may lose; `when` is a branch that may change variables;
-`replica_mean`, `unscaled_gradients`, `check_replicas` and `is_chief` are about several devices;
-`random_bits`, `seed_integer`, `seed_tensor` and `track_dropout_seeds` about noise; `check_shape`, `check_rows`,
-`check_labels`, `unchecked_labels`, `checked_data` and `local_rows` about data; `compiled` is for loops.
+Differentiation and steps: `gradients`, `apply`, `input_gradient`; `trainer_step` turns a method into
+what Keras' trainer calls, and `restore_on_error` guards the state that this may lose. `cond` is a branch
+that may change variables, `jit` compiles loops. Devices: `replica_mean`, `unscaled_gradients`,
+`check_replicas`, `is_chief`. Noise: `random_bits`, `seed_integer`, `seed_tensor`, `track_dropout_seeds`.
+Data: `check_shape`, `check_rows`, `check_labels`, `unchecked_labels`, `checked_data`, `local_rows`.
 """
 
 import importlib
@@ -34,18 +34,18 @@ check_replicas = _batch.check_replicas
 check_rows = _batch.check_rows
 check_shape = _batch.check_shape
 checked_data = _module.checked_data
-track_dropout_seeds = _module.track_dropout_seeds
-compiled = _module.compiled
+cond = _module.cond
 gradients = _module.gradients
 input_gradient = _module.input_gradient
 is_chief = _module.is_chief
+jit = _module.jit
 local_rows = getattr(_module, "local_rows", single_program.local_rows)
 random_bits = _module.random_bits
 replica_mean = _batch.replica_mean
+restore_on_error = _module.restore_on_error
 seed_integer = _module.seed_integer
 seed_tensor = _module.seed_tensor
-restore_on_error = _module.restore_on_error
-step = _module.step
+track_dropout_seeds = _module.track_dropout_seeds
+trainer_step = _module.trainer_step
 unchecked_labels = _module.unchecked_labels
-when = _module.when
 unscaled_gradients = _batch.unscaled_gradients

@@ -126,7 +126,7 @@ def apply(
     variables: Sequence[keras.Variable],
     xla_update: bool = False,
 ) -> None:
-    """Take one step of `optimizer`; with `xla_update`, in one pass over each variable where XLA can do that.
+    """Take one step of `optimizer`; with `xla_update`, in one pass over each variable where XLA can.
 
     Operation by operation, an optimizer reads and writes the memory of all weights many times over.
     """

@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_gan.callbacks import plain_state
 from keras_gan.callbacks.base import EpochCallback
-from keras_gan.models.files import sync
+from keras_gan.utils.files import sync
 from keras_gan.utils.typing import Logs, PathLike
 
 FORMAT = 1

@@ -8,6 +8,7 @@ import keras
 
 from keras_gan import visualization
 from keras_gan.callbacks.base import DrawingCallback
+from keras_gan.utils import files
 from keras_gan.utils.optional import require
 from keras_gan.utils.typing import Logs, PathLike
 
@@ -67,7 +68,7 @@ class TrainingCurves(DrawingCallback):
         # A new list: a deep copy of this callback shares the old one.
         self._rows = [*self._rows, {"epoch": epoch + 1, **_numbers(logs or {})}]
         if self._writes():
-            visualization.write_whole(self.path.with_suffix(".json"), _to_json(self._rows))
+            files.write_bytes(self.path.with_suffix(".json"), _to_json(self._rows))
         super().on_epoch_end(epoch, logs)
 
     def _earlier(self, epoch):

@@ -5,4 +5,4 @@ from keras_gan.models.gan import GAN
 from keras_gan.models.objectives import Objectives
 from keras_gan.models.play import Play, Player
 
-__all__ = ["GAN", "WeightEMA", "Objectives", "Play", "Player"]
+__all__ = ["GAN", "Objectives", "Play", "Player", "WeightEMA"]

@@ -22,6 +22,7 @@ class Feeding(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Callable[..., Any] | None:
         """See base class; refuses networks that several replicas would spoil, and checks labels."""
+        self.check_settings()
         backend.check_replicas(self)
         if force or self.train_function is None:
             super().make_train_function(force)
@@ -82,8 +83,13 @@ class Feeding(keras.Model):
             callbacks = order_callbacks(callbacks, x, shuffle=kwargs.get("shuffle", True))
         if kwargs.get("validation_data") is not None:
             kwargs["validation_data"] = self._validation(kwargs["validation_data"])
-        y = with_labels(x, y, kwargs.get("sample_weight"))
+        y, kwargs["sample_weight"] = with_labels(x, y, kwargs.get("sample_weight"))
         x = watched(self, x, y)
+        if is_array(x):
+            rows = int(len(structures.leaves(x)[0]) * (1 - (kwargs.get("validation_split") or 0)))
+            if kwargs.get("steps_per_epoch") is None:
+                batches.check_last_batch(rows, batch_size or 32, self.discriminator_steps)
+            batches.warn_of_nonfinite({"x": x, "y": y, "sample_weight": kwargs["sample_weight"]})
         with backend.restore_on_error(self):
             return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
@@ -92,18 +98,18 @@ class Feeding(keras.Model):
         if not isinstance(given, (tuple, list)):
             return watched(self, given, None)
         x, y, weight = (*given, None, None)[:3]
-        y = with_labels(x, y, weight)
+        y, weight = with_labels(x, y, weight)
         return tuple(part for part in (watched(self, x, y), y, weight) if part is not None)
 
     def _one_batch(self, x, y, sample_weight):
         """Return a batch with checked labels, empty ones where there are weights alone."""
-        y = with_labels(x, y, sample_weight)
-        weight = None if sample_weight is None else ops.convert_to_tensor(sample_weight, "float32")
+        y, weight = with_labels(x, y, sample_weight)
+        weight = None if weight is None else ops.convert_to_tensor(weight, "float32")
         return watched(self, x, y), y, weight
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""
-        y = with_labels(x, y, kwargs.get("sample_weight"))
+        y, kwargs["sample_weight"] = with_labels(x, y, kwargs.get("sample_weight"))
         return super().evaluate(watched(self, x, y), y, *args, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
@@ -115,26 +121,51 @@ class Feeding(keras.Model):
         return super().test_on_batch(*self._one_batch(x, y, sample_weight), **kwargs)
 
 
-def with_labels(x: Any, y: Any, sample_weight: Any) -> Any:
-    """Return `y`, or labels of no numbers if there are weights alone, which Keras would leave out.
+def is_array(x: Any) -> bool:
+    """Return whether data are an array or a structure of arrays, and not a dataset."""
+    return hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple))
+
+
+def with_labels(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """Return `y` and the weights of rows, as an array.
+
+    Weights alone come with labels of no numbers, since Keras would leave out the weights.
 
     Raises:
-        ValueError: a weight is negative.
+        ValueError: the weights are not one array of numbers, or one of them is negative.
     """
-    if sample_weight is not None and not isinstance(sample_weight, (Mapping, list, tuple)):
-        least = np.min(ops.convert_to_numpy(sample_weight), initial=0)
-        if least < 0:
-            raise ValueError(f"`sample_weight` must not be negative. Received: {least}")
-    is_array = hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple))
-    if y is not None or sample_weight is None or not is_array:
-        return y
-    return np.zeros((len(structures.leaves(x)[0]), 0), "float32")
+    if sample_weight is None:
+        return y, None
+    weight = _row_weights(sample_weight)
+    if y is None and is_array(x):
+        y = np.zeros((len(structures.leaves(x)[0]), 0), "float32")
+    return y, weight
+
+
+def _row_weights(sample_weight):
+    """Return weights as an array, and refuse structures, of which Keras would take a part."""
+    entries = list(sample_weight.values()) if isinstance(sample_weight, Mapping) else sample_weight
+    if isinstance(sample_weight, (Mapping, list, tuple)) and any(np.ndim(entry) for entry in entries):
+        raise ValueError(
+            "`sample_weight` must be one array with a number for each row, which counts for the whole "
+            f"row. Received: a {type(sample_weight).__name__} of {len(entries)} arrays"
+        )
+    weight = np.asarray(entries) if isinstance(entries, (list, tuple)) else sample_weight
+    values = ops.convert_to_numpy(weight)
+    if values.dtype.kind not in "fiub":
+        raise ValueError(
+            f"`sample_weight` must be an array of numbers. Received: an array of dtype {values.dtype}"
+        )
+    least = np.min(values, initial=0)
+    if least < 0:
+        raise ValueError(f"`sample_weight` must not be negative. Received: {least}")
+    return weight
 
 
 def watched(gan: Game, x: Any, y: Any) -> Any:
-    """Return what `fit` trains on, with labels that are checked before a step sees them.
+    """Return what `fit` trains on, checked before a step sees it.
 
-    Arrays are checked at once; other data by the step itself, or here where it cannot.
+    Arrays are checked at once; other data by the step itself, their labels here where it cannot.
 
     Args:
         gan: `kg.GAN`.
@@ -142,14 +173,15 @@ def watched(gan: Game, x: Any, y: Any) -> Any:
         y: labels, if `x` is an array or a structure of arrays.
 
     Raises:
-        ValueError: a label is in no class.
+        ValueError: the arrays do not fit the networks, or a label is in no class.
     """
     data = gan.data_spec
+    if is_array(x):
+        data.check_arrays(x, y)
+        return x
     if not any(data.classes):
         return x
-    if hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple)):
-        data.check_labels((x, y))
-    elif not backend.unchecked_labels(gan):
+    if not backend.unchecked_labels(gan):
         return x
     elif isinstance(x, keras.utils.PyDataset):
         return Checked(x, data.check_labels)

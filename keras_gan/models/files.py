@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import keras
 
+from keras_gan.utils.files import atomic_file, reserve
 from keras_gan.utils.typing import PathLike, Shape
 
 # What the arrays of training are called in a file: a GAN that is not compiled has no place for them.
@@ -42,21 +43,6 @@ def restore(variables: Mapping[str, keras.Variable], store: Mapping[str, Any], o
         variable.assign(store[name])
 
 
-def sync(path: PathLike) -> None:
-    """Return when a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def reserve(path: PathLike, size: int) -> None:
-    """Raise an OSError if a file of this size has no room, since HDF5 crashes where a disk is full."""
-    with open(path, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, size)
-
-
 @contextlib.contextmanager
 def written_whole(filepath: Any, suffix: str, wanted: bool, size: int) -> Iterator[Any]:
     """Yield a temporary path, which takes the place of `filepath` in the end; or `filepath` itself, if
@@ -68,17 +54,9 @@ def written_whole(filepath: Any, suffix: str, wanted: bool, size: int) -> Iterat
     ):
         yield filepath
         return
-    path = Path(filepath)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{suffix}")
-    try:
+    with atomic_file(filepath, suffix) as temporary:
         reserve(temporary, size)
         yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def shapes_in(filepath: PathLike) -> dict[str, Shape] | None:

@@ -72,6 +72,7 @@ class FitGuard(keras.callbacks.Callback):
             logs["loss"] = math.nan
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Refuse data without a single batch."""
+        """Refuse data without a single batch, and settings that another callback has changed."""
         if not self._batches:
             raise ValueError(_EMPTY)
+        self.model.check_settings()

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import keras
 
-from keras_gan.models.files import sync
 from keras_gan.models.gan import GAN
 from keras_gan.serving.signatures import Signatures, are_images
 from keras_gan.utils import structures
+from keras_gan.utils.files import sync
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import PathLike, ValueRange
 from keras_gan.visualization import check_value_range

@@ -237,8 +237,8 @@ def are_images(spec: Any) -> bool:
 
 
 def image_range(gan: GAN) -> ValueRange | None:
-    """Return the range of the generator's last activation, or None if `generate_batch` is not `GAN`'s own."""
-    if type(gan).make is not GAN.make:
+    """Return the range of the generator's last activation, or None if a subclass makes the samples."""
+    if type(gan).generate_batch is not GAN.generate_batch:
         return None
     return _RANGES.get(networks.final_activation(gan.generator))
 

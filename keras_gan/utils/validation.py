@@ -1,0 +1,262 @@
+"""Checks of arguments, with one wording: what is expected, and what was received."""
+
+import math
+import numbers
+import operator
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from keras_gan.utils.typing import ValueRange
+
+_COMPARE = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
+
+
+def check_integer(
+    name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None, hint: str = ""
+) -> int:
+    """Return an integer of Python or NumPy as an `int`, or raise.
+
+    Args:
+        name: name of the argument, for the message.
+        value: what was received. Booleans are refused, floats too, whole ones included.
+        minimum: smallest value that is allowed, or None.
+        maximum: largest value that is allowed, or None.
+        hint: sentence that says how to choose the value, at the end of the message.
+
+    Raises:
+        TypeError: the value is not an integer.
+        ValueError: it is out of range.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_integer
+    >>> check_integer("interval", np.int64(4), minimum=1)
+    4
+    """
+    bounds = _bounds((">=", minimum), ("<=", maximum))
+    value = _scalar(value)
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        _refuse(TypeError, name, f"an integer{bounds}", value, hint)
+    if not _within(value, (">=", minimum), ("<=", maximum)):
+        _refuse(ValueError, name, f"an integer{bounds}", value, hint)
+    return int(value)
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    hint: str = "",
+) -> float:
+    """Return a finite number of Python or NumPy as a `float`, or raise.
+
+    Args:
+        name: name of the argument, for the message.
+        value: what was received. Booleans, NaN and infinities are refused.
+        minimum: smallest value that is allowed, or None.
+        maximum: largest value that is allowed, or None.
+        above: bound that the value must exceed, or None.
+        below: bound that the value must stay under, or None.
+        hint: sentence that says how to choose the value, at the end of the message.
+
+    Raises:
+        TypeError: the value is not a number.
+        ValueError: it is not finite, or out of range.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_number
+    >>> check_number("ema_decay", np.float32(0.5), above=0, below=1)
+    0.5
+    """
+    limits = ((">=", minimum), (">", above), ("<=", maximum), ("<", below))
+    expected = f"a finite number{_bounds(*limits)}"
+    value = _scalar(value)
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        _refuse(TypeError, name, expected, value, hint)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number) or not _within(number, *limits):
+        _refuse(ValueError, name, expected, value, hint)
+    return number
+
+
+def check_flag(name: str, value: Any, hint: str = "") -> bool:
+    """Return True or False of Python or NumPy as a `bool`, or raise.
+
+    Raises:
+        TypeError: the value is not a boolean.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_flag
+    >>> check_flag("gif", np.bool_(True))
+    True
+    """
+    value = _scalar(value)
+    if not isinstance(value, bool | np.bool_):
+        _refuse(TypeError, name, "True or False", value, hint)
+    return bool(value)
+
+
+def check_string(name: str, value: Any, hint: str = "") -> str:
+    """Return a string that is not empty, or raise.
+
+    Raises:
+        TypeError: the value is not a string.
+        ValueError: it is empty.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_string
+    >>> check_string("name", "r1")
+    'r1'
+    """
+    if not isinstance(value, str):
+        _refuse(TypeError, name, "a string", value, hint)
+    if not value:
+        _refuse(ValueError, name, "a string that is not empty", value, hint)
+    return value
+
+
+def check_choice(name: str, value: Any, choices: Collection[str], hint: str = "") -> str:
+    """Return one of several strings, or raise.
+
+    Raises:
+        TypeError: the value is not a string.
+        ValueError: it is not one of `choices`.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_choice
+    >>> check_choice("player", "d", ["d", "g"])
+    'd'
+    """
+    expected = f"one of {', '.join(repr(choice) for choice in choices)}"
+    if not isinstance(value, str):
+        _refuse(TypeError, name, expected, value, hint)
+    if value not in choices:
+        _refuse(ValueError, name, expected, value, hint)
+    return value
+
+
+def check_shape(name: str, value: Any, *, minimum: int = 1, hint: str = "") -> tuple[int, ...]:
+    """Return a shape, given as an integer or a sequence of integers, as a tuple, or raise.
+
+    Raises:
+        TypeError: the value is neither an integer nor a sequence of integers.
+        ValueError: an integer is below `minimum`.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_shape
+    >>> check_shape("shape", 8), check_shape("shape", [4, 4])
+    ((8,), (4, 4))
+    """
+    value = _scalar(value)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    entries = value if _is_sequence(value) else (value,)
+    expected = f"an integer >= {minimum}, or a tuple of them"
+    for entry in entries:
+        entry = _scalar(entry)
+        if isinstance(entry, bool | np.bool_) or not isinstance(entry, numbers.Integral):
+            _refuse(TypeError, name, expected, value, hint)
+        if entry < minimum:
+            _refuse(ValueError, name, expected, value, hint)
+    return tuple(int(_scalar(entry)) for entry in entries)
+
+
+def check_range(name: str, value: Any, hint: str = "") -> ValueRange:
+    """Return two finite numbers, the lower first, as a tuple of floats, or raise.
+
+    Raises:
+        TypeError: the value is not a pair of numbers.
+        ValueError: a number is not finite, or the first is not below the second.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_range
+    >>> check_range("value_range", [0, 255])
+    (0.0, 255.0)
+    """
+    expected = "two finite numbers (low, high) with low < high"
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not _is_sequence(value) or len(value) != 2:
+        _refuse(TypeError, name, expected, value, hint)
+    for bound in value:
+        if isinstance(bound, bool | np.bool_) or not isinstance(_scalar(bound), numbers.Real):
+            _refuse(TypeError, name, expected, value, hint)
+    low, high = (float(_scalar(bound)) for bound in value)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        _refuse(ValueError, name, expected, value, hint)
+    return low, high
+
+
+def check_callable(name: str, value: Any, hint: str = "") -> Any:
+    """Return a callable, or raise.
+
+    Raises:
+        TypeError: the value is not callable.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_callable
+    >>> check_callable("encoder", len) is len
+    True
+    """
+    if not callable(value):
+        _refuse(TypeError, name, "callable", value, hint)
+    return value
+
+
+def check_seed(name: str, value: Any, hint: str = "") -> int | None:
+    """Return a seed, an integer from 0 to 2⁶³ − 1, or None, or raise.
+
+    Raises:
+        TypeError: the value is neither an integer nor None.
+        ValueError: it is out of range.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_seed
+    >>> check_seed("seed", 7)
+    7
+    """
+    if value is None:
+        return None
+    return check_integer(name, value, minimum=0, maximum=2**63 - 1, hint=hint)
+
+
+def _scalar(value):
+    """Return a scalar array of NumPy as the number that it holds."""
+    return value.item() if isinstance(value, np.ndarray) and not value.ndim else value
+
+
+def _is_sequence(value):
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | Mapping)
+
+
+def _within(value, *limits):
+    return all(bound is None or _COMPARE[sign](value, bound) for sign, bound in limits)
+
+
+def _bounds(*limits):
+    """Return bounds in words, such as ` >= 1 and < 5`."""
+    return " and".join(f" {sign} {bound}" for sign, bound in limits if bound is not None)
+
+
+def _refuse(kind, name, expected, value, hint) -> NoReturn:
+    text = repr(value)
+    text = text if len(text) <= 200 else f"{text[:200]}..."
+    hint = f" {hint}" if hint else ""
+    raise kind(f"`{name}` must be {expected}. Received: {text} of type {type(value).__name__}.{hint}")
