@@ -84,8 +84,8 @@ class Feeding(keras.Model):
         if kwargs.get("validation_data") is not None:
             kwargs["validation_data"] = self._validation(kwargs["validation_data"])
         y = with_labels(x, y, kwargs.get("sample_weight"))
-        check_data(self, x)
         x = watched(self, x, y)
+        check_data(self, x, y)
         with backend.restore_on_error(self):
             return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
