@@ -97,7 +97,7 @@ def main(argv=None):
 
     gan = make_gan(args.network, args.units, args.seed)
     recipes = {
-        "paper": lambda: kg.recipes.goodfellow2014(steps, settings["learning_rate"]),
+        "paper": lambda: kg.recipes.goodfellow2014(steps, learning_rate=settings["learning_rate"]),
         "ema": lambda: kg.recipes.adam_r1_ema(**AVERAGED),
     }
     gan.compile(**recipes[args.recipe]())

@@ -107,7 +107,9 @@ def play(generator, images, epochs, stage, args):
     discriminator = kg.architectures.tfd_discriminator(args.seed + stage, d_units)
     gan = kg.GAN(generator, discriminator, prior="normal", seed=args.seed + stage)
     recipes = {
-        "paper": lambda: kg.recipes.goodfellow2014(-(-len(images) // BATCH_SIZE), LEARNING_RATE),
+        "paper": lambda: kg.recipes.goodfellow2014(
+            -(-len(images) // BATCH_SIZE), learning_rate=LEARNING_RATE
+        ),
         "ema": kg.recipes.adam_r1_ema,
     }
     gan.compile(**recipes[args.recipe]())
@@ -148,11 +150,11 @@ def main(argv=None):
     source = f"tfd:{path}"
     images = kg.datasets.load_arrays(source, "unlabeled")
 
-    first = kg.architectures.tfd_generator(images.mean(axis=0), args.seed, args.units)
+    first = kg.architectures.tfd_generator(images.mean(axis=0), seed=args.seed, units=args.units)
     gan = play(first, images, args.epochs, 1, args)
     if gan.ema is not None:
         gan.ema.assign_to_networks()
-    stacked = kg.architectures.tfd_stacked_generator(first, args.seed, args.units)
+    stacked = kg.architectures.tfd_stacked_generator(first, seed=args.seed, units=args.units)
     gan = play(stacked, images, args.stacked_epochs, 2, args)
     gan.save(args.output / "gan.keras")
 

@@ -16,8 +16,8 @@ _register = keras.saving.register_keras_serializable(package="term_networks")
 class Recovery(kg.terms.Term):
     """The mean square of what networks make of fakes."""
 
-    def __init__(self, networks, weight=1.0, interval=1, name=None, players=("generator",)):
-        super().__init__(weight, interval, name)
+    def __init__(self, networks, weight=1.0, *, interval=1, name=None, players=("generator",)):
+        super().__init__(weight, interval=interval, name=name)
         self.networks, self.players = list(networks), tuple(players)
 
     def call(self, play):
@@ -32,8 +32,8 @@ class Recovery(kg.terms.Term):
 class Builder(Recovery):
     """Makes its network when it is compiled."""
 
-    def __init__(self, weight=1.0, interval=1, name=None):
-        super().__init__([], weight, interval, name)
+    def __init__(self, weight=1.0, *, interval=1, name=None):
+        super().__init__([], weight, interval=interval, name=name)
 
     def build(self, gan):
         self.networks = [mlp(2, 3)]

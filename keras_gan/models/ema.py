@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import keras
 from keras import ops
 
+from keras_gan.utils.networks import all_weights, same, state_name
 from keras_gan.utils.typing import REAL, Tensor
 
 
@@ -46,14 +47,21 @@ class WeightEMA:
             )
         self.decay = float(decay)
         networks = [networks] if isinstance(networks, keras.Model) else networks
-        self.weights = list({id(w): w for network in networks for w in network.weights}.values())
+        self.weights = all_weights(networks)
         self.variables = [
             # A copy: JAX gives the memory of its state away in each step, and can do so only once.
             keras.Variable(
-                ops.copy(ops.cast(weight, dtype)), trainable=False, dtype=dtype, name="average"
+                ops.copy(ops.cast(weight, dtype)),
+                trainable=False,
+                dtype=dtype,
+                name=state_name("ema", weight),
             )
             for weight, dtype in ((w, _at_least_float32(w.dtype)) for w in self.weights)
         ]
+
+    def belongs_to(self, networks: Sequence[keras.Model]) -> bool:
+        """Return whether these networks still compute with the weights that are averaged."""
+        return same(self.weights, all_weights(networks))
 
     def update(self, step: int | Tensor) -> None:
         """Take the weights as they are after `step` steps, counted from 1, into the average."""

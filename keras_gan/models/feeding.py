@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_gan import backend
+from keras_gan.models.data_position import FitData
 from keras_gan.models.fitting import order_callbacks
 from keras_gan.models.ranges import check_data
 from keras_gan.utils import batches, structures
@@ -23,6 +24,7 @@ class Feeding(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Callable[..., Any] | None:
         """See base class; refuses networks that several replicas would spoil, and checks labels."""
+        self.check_settings()
         backend.check_replicas(self)
         if force or self.train_function is None:
             super().make_train_function(force)
@@ -76,36 +78,64 @@ class Feeding(keras.Model):
                 "`class_weight` weighs the labels of a `y` that is one array. Expected `sample_weight`, "
                 "a number for each row, for data in dicts and for several conditions."
             )
-        if hasattr(x, "element_spec"):
-            # A `tf.data.Dataset` has its own order, and Keras would warn that it cannot shuffle it.
-            kwargs.setdefault("shuffle", False)
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = order_callbacks(callbacks, x, shuffle=kwargs.get("shuffle", True))
+        given = {"data": self._training(x, y, batch_size, kwargs)}
         if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = self._validation(kwargs["validation_data"])
-        y = with_labels(x, y, kwargs.get("sample_weight"))
-        x = watched(self, x, y)
-        check_data(self, x, y)
+            given["validation"] = self._validation(kwargs)
+        elif kwargs.get("validation_split") and given["data"].is_arrays:
+            given["data"], given["validation"] = given["data"].split(kwargs.pop("validation_split"))
+        if given["data"].is_arrays:
+            self._check_training(given["data"])
+        check_data(self, x, given["data"].y)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks, given = order_callbacks(callbacks, **given)
+        if "validation" in given:
+            kwargs["validation_data"] = self._parts(given["validation"])
+        data = given["data"]
+        kwargs.update(sample_weight=data.sample_weight, shuffle=data.shuffle, steps_per_epoch=data.steps)
         with backend.restore_on_error(self):
-            return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+            x = watched(self, data.x, data.y)
+            return super().fit(x, data.y, batch_size, epochs, verbose, callbacks, **kwargs)
 
-    def _validation(self, given):
-        """Return validation data with labels where there are weights, and with checked labels."""
-        if not isinstance(given, (tuple, list)):
-            return watched(self, given, None)
-        x, y, weight = (*given, None, None)[:3]
-        y = with_labels(x, y, weight)
-        return tuple(part for part in (watched(self, x, y), y, weight) if part is not None)
+    def _training(self, x, y, batch_size, options):
+        """Return the training data; those of `fit`'s options that are theirs are taken out."""
+        y, weight = with_labels(x, y, options.pop("sample_weight", None))
+        steps = options.pop("steps_per_epoch", None)
+        data = FitData(x, y, weight, batch_size, steps, seed=self.seed)
+        # All else has its own order, and Keras would warn that it cannot shuffle it.
+        can_shuffle = data.is_arrays or isinstance(x, keras.utils.PyDataset)
+        return data._replace(shuffle=options.pop("shuffle", can_shuffle))
+
+    def _check_training(self, data):
+        """Refuse arrays that training cannot use, and warn of those that spoil it."""
+        rows = len(structures.leaves(data.x)[0])
+        if data.steps is None:
+            batches.check_last_batch(rows, data.batch_size or 32, self.discriminator_steps)
+        batches.warn_of_nonfinite({"x": data.x, "y": data.y, "sample_weight": data.sample_weight})
+        self.data_spec.check_arrays(data.x, data.y)
+
+    def _validation(self, options):
+        """Return validation data, with labels where there are weights alone."""
+        given = options["validation_data"]
+        parts = given if isinstance(given, (tuple, list)) else (given,)
+        x, y, weight = (*parts, None, None)[:3]
+        y, weight = with_labels(x, y, weight)
+        return FitData(x, y, weight, steps=options.get("validation_steps"), validation=True)
+
+    def _parts(self, data):
+        """Return validation data as `fit` takes them."""
+        parts = watched(self, data.x, data.y), data.y, data.sample_weight
+        parts = tuple(part for part in parts if part is not None)
+        return parts if len(parts) > 1 else parts[0]
 
     def _one_batch(self, x, y, sample_weight):
         """Return a batch with checked labels, empty ones where there are weights alone."""
-        y = with_labels(x, y, sample_weight)
-        weight = None if sample_weight is None else ops.convert_to_tensor(sample_weight, "float32")
+        y, weight = with_labels(x, y, sample_weight)
+        weight = None if weight is None else ops.convert_to_tensor(weight, "float32")
         return watched(self, x, y), y, weight
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""
-        y = with_labels(x, y, kwargs.get("sample_weight"))
+        y, kwargs["sample_weight"] = with_labels(x, y, kwargs.get("sample_weight"))
         return super().evaluate(watched(self, x, y), y, *args, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
@@ -117,26 +147,51 @@ class Feeding(keras.Model):
         return super().test_on_batch(*self._one_batch(x, y, sample_weight), **kwargs)
 
 
-def with_labels(x: Any, y: Any, sample_weight: Any) -> Any:
-    """Return `y`, or labels of no numbers if there are weights alone, which Keras would leave out.
+def is_array(x: Any) -> bool:
+    """Return whether data are an array or a structure of arrays, and not a dataset."""
+    return hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple))
+
+
+def with_labels(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """Return `y` and the weights of rows, as an array.
+
+    Weights alone come with labels of no numbers, since Keras would leave out the weights.
 
     Raises:
-        ValueError: a weight is negative.
+        ValueError: the weights are not one array of numbers, or one of them is negative.
     """
-    if sample_weight is not None and not isinstance(sample_weight, (Mapping, list, tuple)):
-        least = np.min(ops.convert_to_numpy(sample_weight), initial=0)
-        if least < 0:
-            raise ValueError(f"`sample_weight` must not be negative. Received: {least}")
-    is_array = hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple))
-    if y is not None or sample_weight is None or not is_array:
-        return y
-    return np.zeros((len(structures.leaves(x)[0]), 0), "float32")
+    if sample_weight is None:
+        return y, None
+    weight = _row_weights(sample_weight)
+    if y is None and is_array(x):
+        y = np.zeros((len(structures.leaves(x)[0]), 0), "float32")
+    return y, weight
+
+
+def _row_weights(sample_weight):
+    """Return weights as an array, and refuse structures, of which Keras would take a part."""
+    entries = list(sample_weight.values()) if isinstance(sample_weight, Mapping) else sample_weight
+    if isinstance(sample_weight, (Mapping, list, tuple)) and any(np.ndim(entry) for entry in entries):
+        raise ValueError(
+            "`sample_weight` must be one array with a number for each row, which counts for the whole "
+            f"row. Received: a {type(sample_weight).__name__} of {len(entries)} arrays"
+        )
+    weight = np.asarray(entries) if isinstance(entries, (list, tuple)) else sample_weight
+    values = ops.convert_to_numpy(weight)
+    if values.dtype.kind not in "fiub":
+        raise ValueError(
+            f"`sample_weight` must be an array of numbers. Received: an array of dtype {values.dtype}"
+        )
+    least = np.min(values, initial=0)
+    if least < 0:
+        raise ValueError(f"`sample_weight` must not be negative. Received: {least}")
+    return weight
 
 
 def watched(gan: Game, x: Any, y: Any) -> Any:
-    """Return what `fit` trains on, with labels that are checked before a step sees them.
+    """Return what `fit` trains on, checked before a step sees it.
 
-    Arrays are checked at once; other data by the step itself, or here where it cannot.
+    Arrays are checked at once; other data by the step itself, their labels here where it cannot.
 
     Args:
         gan: `kg.GAN`.
@@ -144,14 +199,15 @@ def watched(gan: Game, x: Any, y: Any) -> Any:
         y: labels, if `x` is an array or a structure of arrays.
 
     Raises:
-        ValueError: a label is in no class.
+        ValueError: the arrays do not fit the networks, or a label is in no class.
     """
     data = gan.data_spec
+    if is_array(x):
+        data.check_arrays(x, y)
+        return x
     if not any(data.classes):
         return x
-    if hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple)):
-        data.check_labels((x, y))
-    elif not backend.unchecked_labels(gan):
+    if not backend.unchecked_labels(gan):
         return x
     elif isinstance(x, keras.utils.PyDataset):
         return Checked(x, data.check_labels)

@@ -11,10 +11,12 @@ from keras import ops
 
 from keras_gan import backend
 from keras_gan.models.ema import WeightEMA
+from keras_gan.models.exporting import Exporting
 from keras_gan.models.feeding import Feeding
 from keras_gan.models.optimizers import Optimizers
 from keras_gan.models.play import Player
-from keras_gan.models.saving import Saving
+from keras_gan.models.presets import Presets
+from keras_gan.models.saving import SETTINGS, Saving
 from keras_gan.terms import Term
 from keras_gan.utils import batches, networks, structures
 from keras_gan.utils.typing import INTEGER, Array, Structure, Tensor
@@ -27,7 +29,7 @@ _ATTRIBUTES = (
 )  # fmt: skip
 
 
-class Game(Feeding, Saving, keras.Model):
+class Game(Feeding, Saving, Exporting, Presets, keras.Model):
     """The part of `GAN` around its steps: players, noise, logs, `fit`, `generate`, averages, settings.
 
     Args:
@@ -48,8 +50,9 @@ class Game(Feeding, Saving, keras.Model):
             setattr(self, attribute, value)
         self.prior = prior
         self.seed = networks.check_seed(seed)
-        self.noise = keras.random.SeedGenerator(self.derive_seed(0))
-        self.validation_noise = keras.random.SeedGenerator(self.derive_seed(1))
+        # Names that are the same in each process, by which Orbax finds the states again.
+        self.noise = keras.random.SeedGenerator(self.derive_seed(0), name="noise")
+        self.validation_noise = keras.random.SeedGenerator(self.derive_seed(1), name="validation_noise")
         self._trackers: dict[str, keras.metrics.Metric] = {}
         # What terms, update rule and average keep between steps, and the terms' networks, are weights
         # of the GAN: on JAX nothing else gets into the compiled step and out of it.
@@ -132,21 +135,28 @@ class Game(Feeding, Saving, keras.Model):
             logged: names of the epoch means, without the norms of gradients.
             **options: of `keras.Model.compile`.
         """
-        own = {name: keras.optimizers.get(optimizer) for name, optimizer in optimizers.items()}
-        if len({id(optimizer) for optimizer in own.values()}) < len(own):
-            raise ValueError(
-                "Each player needs an optimizer of its own, since an optimizer keeps state for the "
-                "weights that it moves. Received the same "
-                f"{type(next(iter(own.values()))).__name__} twice."
-            )
-        generators = list(self.teams.values())[-1]
-        decay = self.ema_decay
-        self.ema = None if decay is None else WeightEMA(generators, decay)
+        own = _different(optimizers)
+        self.update.check_optimizers(own.values())
         norms = [_NORM.format(name) for name in self.teams] if self.gradient_norms else []
         names = [*logged, *norms, *(name for term in self.terms for name in term.log_names)]
         if len(set(names)) < len(names):
             raise ValueError(f"Terms need different names. Received, with the losses': {names}")
         self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self._build_state()
+        backend.track_dropout_seeds(self)
+        teams = {name: self.team(name) for name in self.teams}
+        networks.check_apart(teams)
+        networks.check_moved(self.layers, teams)
+        together = Optimizers(**{name: _scaled(o, teams[name]) for name, o in own.items()})
+        together.build(self._moved())
+        # Keras would scale the loss of all players as one.
+        super().compile(optimizer=together, auto_scale_loss=False, **options)
+        self._compiled_settings = self._settings()
+
+    def _build_state(self):
+        """Build the EMA, the terms and the update rule, and collect what they keep."""
+        generators = list(self.teams.values())[-1]
+        self.ema = None if self.ema_decay is None else WeightEMA(generators, self.ema_decay)
         self.training_state.clear()
         self.term_networks.clear()
         for term in self.terms:
@@ -157,12 +167,50 @@ class Game(Feeding, Saving, keras.Model):
         networks.check_whole(self.teams, self.term_networks)
         self.training_state.extend(self.update.build(self))
         self.training_state.extend(self.ema.variables if self.ema else [])
-        backend.track_dropout_seeds(self)
-        networks.check_apart({name: self.team(name) for name in self.teams})
-        together = Optimizers(**{name: _scaled(o, self.team(name)) for name, o in own.items()})
-        together.build([networks.trainable(self.team(name)) for name in self.teams])
-        # Keras would scale the loss of all players as one.
-        super().compile(optimizer=together, auto_scale_loss=False, **options)
+
+    def _moved(self):
+        """Return the weights that each player moves, as the networks are now."""
+        return [networks.trainable(self.team(name)) for name in self.teams]
+
+    def _settings(self):
+        """Return what `compile` was given, without optimizers, in a form that can be compared."""
+        parts = {"loss": self.loss, "update": self.update}
+        parts.update({f"terms[{i}]": term for i, term in enumerate(self.terms)})
+        configs = {
+            name: f"{type(part).__name__}, {getattr(part, 'get_config', dict)()}"
+            for name, part in parts.items()
+        }
+        return {**configs, **{name: repr(getattr(self, name)) for name in SETTINGS}}
+
+    @property
+    def weights_changed(self) -> bool:
+        """Whether the networks have other weights to train than when the GAN was compiled."""
+        averages = self.ema is not None and not self.ema.belongs_to(list(self.teams.values())[-1])
+        return self.compiled and (averages or not self.optimizer.moves(self._moved()))
+
+    def check_settings(self) -> None:
+        """Refuse to train if attributes have changed since `compile`, which a compiled step ignores.
+
+        Raises:
+            ValueError: a setting, or which weights are trainable, has changed.
+        """
+        if not self.compiled:
+            return
+        before, now = self._compiled_settings, self._settings()
+        changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        if changed:
+            name = changed[0]
+            raise ValueError(
+                f"`{name}` has changed since `compile`, and a compiled training step would not see it. "
+                "Call `gan.compile` again, with `gan.d_optimizer` and `gan.g_optimizer` to keep their "
+                f"state. Expected: {before.get(name)}. Received: {now.get(name)}"
+            )
+        if self.weights_changed:
+            raise ValueError(
+                "The trainable weights have changed since `compile`: a layer was frozen, unfrozen, "
+                "replaced, quantized or given LoRA weights. Call `gan.compile` again, with new "
+                "optimizers for the players whose weights have changed."
+            )
 
     def draw(self, rows: int | Tensor, noise: Any) -> Tensor | None:
         """Return latents of so many rows, or None without a prior."""
@@ -170,6 +218,13 @@ class Game(Feeding, Saving, keras.Model):
 
     def _log(self, logs, rows):
         """Add to the epoch's means, and return the values."""
+        unknown = [name for name in logs if name not in self._trackers]
+        if unknown:
+            raise ValueError(
+                f"The log {unknown[0]!r} was not announced to `compile`. Expected the names "
+                f"{list(self._trackers)}. A term logs its value under the names in its `log_names`: write "
+                "a `kg.terms.Term` to log a quantity of your own."
+            )
         for name, value in logs.items():
             self._trackers[name].update_state(value, sample_weight=rows)
         return list(logs.values())
@@ -258,6 +313,12 @@ class Game(Feeding, Saving, keras.Model):
                 "`use_ema=True`, but this GAN keeps no average of its generator's weights. Ask for one "
                 "before training: `gan.compile(..., ema_decay=0.999)`."
             )
+        if not self.ema.belongs_to(list(self.teams.values())[-1]):
+            raise ValueError(
+                "`use_ema=True`, but the generator has other weights than those that were averaged: it "
+                "was quantized, or given LoRA weights, after `compile`. Call "
+                "`gan.ema.assign_to_networks()` before such a change to keep the EMA."
+            )
         return self.ema
 
     def derive_seed(self, number: int) -> int:
@@ -281,6 +342,18 @@ def _check_own(cls, own):
         raise TypeError(
             f"{cls.__name__}() got an unexpected argument {unknown[0]!r}. Expected: {', '.join(named)}"
         )
+
+
+def _different(optimizers):
+    """Return the players' optimizers by name, and refuse one that two players share."""
+    own = {name: keras.optimizers.get(optimizer) for name, optimizer in optimizers.items()}
+    if len({id(optimizer) for optimizer in own.values()}) < len(own):
+        raise ValueError(
+            "Each player needs an optimizer of its own, since an optimizer keeps state for the "
+            "weights that it moves. Received the same "
+            f"{type(next(iter(own.values()))).__name__} twice."
+        )
+    return own
 
 
 def _check_listed_once(teams, of_terms):

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_gan.models.files import restore
+from keras_gan.utils import networks
 from keras_gan.utils.typing import Tensor
 
 
@@ -37,9 +38,23 @@ class Optimizers(keras.optimizers.Optimizer):
     def build(self, variables: Sequence[Sequence[keras.Variable]]) -> None:
         """Make the slots of all optimizers, for a list of variables a player."""
         if not self.built:
-            for optimizer, own in zip(self.of_players, variables, strict=True):
-                optimizer.build(own)
+            for name, own in zip(self.names, variables, strict=True):
+                _build(name, getattr(self, name), own)
+            # Under these names `keras.callbacks.SwapEMAWeights` looks for both.
+            averaging = [o for o in map(unscaled, self.of_players) if o.use_ema]
+            if averaging:
+                self._trainable_variables = [v for o in averaging for v in o._trainable_variables]
+                self._model_variables_moving_average = [
+                    v for o in averaging for v in o._model_variables_moving_average
+                ]
             self.built = True
+
+    def moves(self, variables: Sequence[Sequence[keras.Variable]]) -> bool:
+        """Return whether the optimizers were built for these variables, a list for each player."""
+        return all(
+            networks.same(optimizer._trainable_variables, own)
+            for optimizer, own in zip(self.of_players, variables, strict=True)
+        )
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -75,5 +90,24 @@ class Optimizers(keras.optimizers.Optimizer):
             variables = optimizer._trainable_variables
             optimizer.finalize_variable_values(variables)
             # On JAX a weight would share the memory of its average, which the next step gives away.
-            for variable in variables if optimizer.use_ema else []:
+            for variable in variables if unscaled(optimizer).use_ema else []:
                 variable.assign(keras.ops.copy(variable.value))
+
+
+def unscaled(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Return the optimizer that a loss scale wraps, or the optimizer itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _build(name, optimizer, variables):
+    """Make an optimizer's slots, or check that those that it has are for these variables."""
+    inner = unscaled(optimizer)
+    if inner.built and not networks.same(inner._trainable_variables, variables):
+        raise ValueError(
+            f"`{name}_optimizer` already keeps state for other weights, so it cannot move these. Expected "
+            "a new optimizer, such as `optimizer.__class__.from_config(optimizer.get_config())`. "
+            f"Received: {type(inner).__name__} named {inner.name!r}, built for "
+            f"{len(inner._trainable_variables)} weights."
+        )
+    if not optimizer.built:
+        optimizer.build(variables)

@@ -26,6 +26,9 @@ from keras_gan.models.files import (
 )
 from keras_gan.utils.typing import Config, PathLike
 
+# The arguments of `compile` that are plain values, and attributes of the same names.
+SETTINGS = ("discriminator_steps", "single_pass", "ema_decay", "gradient_norms")
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -189,14 +192,21 @@ class Saving(keras.Model):
         )
 
     def get_compile_config(self) -> Config | None:
-        """Return what `compile` was called with, serialized."""
+        """Return what `compile` was called with, serialized; None if it was not, or does not fit now."""
         if not self.compiled:
+            return None
+        if self.weights_changed:
+            warnings.warn(
+                "The trainable weights have changed since `compile` (a layer was frozen, quantized or "
+                "given LoRA weights), so that the optimizers' state does not fit them. The file holds "
+                "the networks alone: call `compile` after loading it.",
+                stacklevel=2,
+            )
             return None
         parts = {"d_optimizer": self.d_optimizer, "g_optimizer": self.g_optimizer}
         parts.update(loss=self.loss, update=self.update, terms=list(self.terms))
         config = {k: _portable(keras.saving.serialize_keras_object(v)) for k, v in parts.items()}
-        names = ["discriminator_steps", "single_pass", "share_fakes", "ema_decay", "gradient_norms"]
-        names += ["run_eagerly", "steps_per_execution"]
+        names = [*SETTINGS, "run_eagerly", "steps_per_execution"]
         config.update({name: getattr(self, name) for name in names})
         # What was asked for: "auto" means another thing on another machine.
         return {**config, "jit_compile": self.requested_jit_compile}

@@ -1,6 +1,7 @@
 """What a GAN is given: batches of examples, conditions and weights, and what it is asked to draw."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -85,8 +86,8 @@ class DataSpec:
         x = structures.mapped(_shaped, x, self.x)
         message = (
             f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs "
-            f"at least {k} rows. Make the batch larger, or leave out the last one of an epoch with "
-            "`drop_remainder=True`."
+            f"at least {k} rows. Choose a batch size that leaves as many in the last batch of an epoch, "
+            "or leave that batch out, such as by `dataset.unbatch().batch(n, drop_remainder=True)`."
         )
         first, *others = structures.leaves(x)
         x = structures.like(x, [backend.check_rows(first, k, message), *others])
@@ -117,6 +118,12 @@ class DataSpec:
             ValueError: there is no telling them apart.
         """
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        if isinstance(x, (list, tuple)) and not isinstance(self.x, (Mapping, list, tuple)):
+            raise ValueError(
+                "The examples must be one array. Pass a condition as the second argument, "
+                "`fit(x, condition)`, or have a dataset give pairs `(x, condition)`. Received: a "
+                f"{type(x).__name__} of {len(x)} as the examples"
+            )
         # Keras repeats the weights for each entry of a structure of labels.
         weight = next(iter(structures.leaves(weight)), None)
         y = None if getattr(y, "shape", (1,))[-1:] == (0,) else y  # see `with_labels`
@@ -172,6 +179,27 @@ class DataSpec:
                 f"{_described(self.condition)}, received {_described(y)}."
             )
         return structures.like(self.condition, given)
+
+    def check_arrays(self, x: Structure, y: Structure) -> None:
+        """Refuse arrays that do not fit the networks, before training begins.
+
+        Raises:
+            ValueError: examples or conditions have another structure, shape or type, or a label is in
+                no class; the message says which.
+        """
+        given, condition, _ = self.parts((x, y))
+        if not all(hasattr(leaf, "dtype") for leaf in structures.leaves([given, condition])):
+            return  # a data frame, say, which Keras converts
+        _check_examples(given, self.x)
+        _check_conditions(condition, self.condition)
+        takes_text = any(spec.dtype == "string" for spec in structures.leaves(self.condition))
+        for leaf in [] if takes_text or isinstance(x, Mapping) else structures.leaves(y):
+            if _is_text(leaf):
+                raise ValueError(
+                    f"Labels must be numbers. Received: an array of dtype {leaf.dtype}. Number the "
+                    "classes first, such as `labels = np.unique(labels, return_inverse=True)[1]`."
+                )
+        self.check_labels((x, y))
 
     def check_labels(self, data: Any) -> None:
         """Refuse labels outside the classes that the networks know, in a batch of arrays.
@@ -293,7 +321,7 @@ def _check_leaf(real, shape):
         raise ValueError(
             f"Examples must be floating-point numbers in the range of the generator's output: [0, 1] "
             "for a sigmoid, [-1, 1] for a tanh. Received dtype "
-            f"{keras.backend.standardize_dtype(real.dtype)}. Scale integers first, for instance with "
+            f"{_dtype(real)}. Scale integers first, for instance with "
             "`kg.datasets.load(images, value_range=(0, 1))`."
         )
     if _is_known(real) and not compatible(tuple(real.shape[1:]), shape):
@@ -308,7 +336,59 @@ def _is_known(leaf):
 
 
 def _is_float(leaf):
-    return "float" in keras.backend.standardize_dtype(leaf.dtype)
+    return "float" in _dtype(leaf)
+
+
+def _dtype(leaf):
+    """Return the name of a type of numbers, or what NumPy calls the type of texts and objects."""
+    try:
+        return keras.backend.standardize_dtype(leaf.dtype)
+    except ValueError:
+        return str(leaf.dtype)
+
+
+def _is_text(leaf):
+    return getattr(getattr(leaf, "dtype", None), "kind", "f") in "OSU"
+
+
+def check_last_batch(rows: int, batch_size: int, k: int) -> None:
+    """Refuse a number of examples whose last batch has fewer rows than minibatches.
+
+    Args:
+        rows: number of examples.
+        batch_size: number of rows of a batch.
+        k: number of minibatches into which a batch is cut.
+
+    Raises:
+        ValueError: the last batch has fewer than `k` rows.
+    """
+    last = rows % batch_size
+    if 0 < last < k:
+        raise ValueError(
+            f"With {rows} examples and `batch_size={batch_size}`, the last batch has {last}, fewer than "
+            f"the {k} minibatches that `discriminator_steps` asks for. Leave the remainder out, "
+            f"`x[:{rows - last}]`, or choose another batch size."
+        )
+
+
+def warn_of_nonfinite(data: Mapping[str, Structure]) -> None:
+    """Warn of numbers in arrays that are not finite, and name the first row.
+
+    Args:
+        data: structures of arrays by the names of the arguments.
+    """
+    for name, structure in data.items():
+        for leaf in structures.leaves(structure):
+            array = backend.local_rows(leaf)
+            if array.dtype.kind != "f" or np.isfinite(array).all():
+                continue
+            row = np.argwhere(~np.isfinite(array))[0][0]
+            warnings.warn(
+                f"`{name}` has numbers that are not finite, the first in row {row}. They count as 0 in "
+                "training, and the losses of their batches are logged as NaN. Remove such rows or fill "
+                "them in.",
+                stacklevel=4,
+            )
 
 
 def _check_conditions(condition, specs):

@@ -96,6 +96,21 @@ def trainable(networks: Sequence[keras.Model]) -> list[keras.Variable]:
     return list(variables.values())
 
 
+def all_weights(networks: Sequence[keras.Model]) -> list[keras.Variable]:
+    """Return all weights of networks, each once."""
+    return list({id(v): v for network in networks for v in network.weights}.values())
+
+
+def same(some: Sequence[keras.Variable], others: Sequence[keras.Variable]) -> bool:
+    """Return whether two lists hold the same variables in the same order."""
+    return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
+
+
+def state_name(what: str, variable: keras.Variable) -> str:
+    """Return a name for what is kept of a weight, which no other weight shares."""
+    return f"{what}_{variable.path}".replace("/", "_")
+
+
 def forget_losses(*networks: keras.Model) -> None:
     """Leave out what the layers of networks have added to a loss in earlier passes."""
     for network in networks:
@@ -198,6 +213,27 @@ def check_whole(teams: Mapping[str, Sequence[keras.Model]], others: Sequence[ker
                     "such as a discriminator that returns a dict of `logits` for the losses and of "
                     "other entries, which terms read from `play.fake_output`."
                 )
+
+
+def check_moved(
+    layers: Sequence[keras.layers.Layer], teams: Mapping[str, Sequence[keras.Model]]
+) -> None:
+    """Refuse a network with weights to train that no player moves.
+
+    Args:
+        layers: all networks and layers of a GAN.
+        teams: networks by the players that move them.
+
+    Raises:
+        ValueError: there is one; the message names it.
+    """
+    moved = {id(v) for members in teams.values() for network in members for v in network.weights}
+    for layer in layers:
+        if any(id(variable) not in moved for variable in layer.trainable_variables):
+            raise ValueError(
+                f"No player moves {layer.name!r}, so it would never be trained. Expected it in `teams`, "
+                "or, if it is not to be trained, with `trainable = False`."
+            )
 
 
 def called(what: str, function: Callable[..., Structure], *specs: Structure) -> Structure:
