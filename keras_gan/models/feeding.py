@@ -90,7 +90,7 @@ class Feeding(keras.Model):
             if kwargs.get("steps_per_epoch") is None:
                 batches.check_last_batch(rows, batch_size or 32, self.discriminator_steps)
             batches.warn_of_nonfinite({"x": x, "y": y, "sample_weight": kwargs["sample_weight"]})
-        with backend.restore_on_error(self):
+        with backend.restore_on_error(self), backend.plain_errors():
             return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def _validation(self, given):
@@ -110,7 +110,8 @@ class Feeding(keras.Model):
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""
         y, kwargs["sample_weight"] = with_labels(x, y, kwargs.get("sample_weight"))
-        return super().evaluate(watched(self, x, y), y, *args, **kwargs)
+        with backend.plain_errors():
+            return super().evaluate(watched(self, x, y), y, *args, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""

@@ -209,6 +209,7 @@ class Game(Feeding, Saving, keras.Model):
                 "replaced, quantized or given LoRA weights. Call `gan.compile` again, with new "
                 "optimizers for the players whose weights have changed."
             )
+        networks.check_lora([network for name in self.teams for network in self.team(name)])
 
     def draw(self, rows: int | Tensor, noise: Any) -> Tensor | None:
         """Return latents of so many rows, or None without a prior."""
@@ -220,8 +221,8 @@ class Game(Feeding, Saving, keras.Model):
         if unknown:
             raise ValueError(
                 f"The log {unknown[0]!r} was not announced to `compile`. Expected the names "
-                f"{list(self._trackers)}. A term logs its value under the names in its `log_names`: write "
-                "a `kg.terms.Term` to log a quantity of your own."
+                f"{list(self._trackers)}. A term logs its value under the names in its `log_names`: "
+                "write a `kg.terms.Term` to log a quantity of your own."
             )
         for name, value in logs.items():
             self._trackers[name].update_state(value, sample_weight=rows)

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -179,6 +180,7 @@ class GAN(Objectives, Game):
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
+        **unexpected: Any,
     ) -> None:
         """Say how the players learn.
 
@@ -208,11 +210,19 @@ class GAN(Objectives, Game):
             jit_compile: as in `keras.Model.compile`. On a CPU under TensorFlow, "auto" has XLA compile
                 the optimizers' updates of networks with 100,000 weights or more, and nothing else; False
                 leaves XLA out.
+            **unexpected: refused with a list of the arguments.
 
         Raises:
+            TypeError: an argument has another name, such as `optimizer`.
             ValueError: a name is unknown (the nearest is suggested), a number is out of range, an
                 optimizer is given twice, or a term does not suit the networks.
         """
+        if unexpected:
+            *known, _ = inspect.signature(GAN.compile).parameters
+            raise TypeError(
+                f"`compile` has no argument `{next(iter(unexpected))}`. A GAN has an optimizer for each "
+                f"player, `d_optimizer` and `g_optimizer`. Expected: {', '.join(known[1:])}"
+            )
         terms = [terms] if isinstance(terms, (str, Term)) else terms
         # Rules and terms keep state for these networks: a copy leaves the user's free for others.
         self.loss, self.update = losses.get(loss), copy.copy(updates.get(update))

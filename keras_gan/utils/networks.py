@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_gan import backend
@@ -103,11 +104,6 @@ def all_weights(networks: Sequence[keras.Model]) -> list[keras.Variable]:
 def same(some: Sequence[keras.Variable], others: Sequence[keras.Variable]) -> bool:
     """Return whether two lists hold the same variables in the same order."""
     return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
-
-
-def state_name(what: str, variable: keras.Variable) -> str:
-    """Return a name for what is kept of a weight, which no other weight shares."""
-    return f"{what}_{variable.path}".replace("/", "_")
 
 
 def forget_losses(*networks: keras.Model) -> None:
@@ -233,6 +229,27 @@ def check_moved(
                 f"No player moves {layer.name!r}, so it would never be trained. Expected it in `teams`, "
                 "or, if it is not to be trained, with `trainable = False`."
             )
+
+
+def check_lora(networks: Sequence[keras.Model]) -> None:
+    """Refuse LoRA weights that cannot be trained, as those that Keras has loaded.
+
+    Keras merges them into the kernel when it saves a layer, and sets both factors to 0 when it loads
+    one. The gradient of each factor is a multiple of the other.
+
+    Raises:
+        ValueError: both factors of a layer are 0; the message names it.
+    """
+    for layer in [layer for network in networks for layer in network._flatten_layers()]:
+        for kind in ("kernel", "embeddings") if getattr(layer, "lora_enabled", False) else ():
+            factors = [getattr(layer, f"lora_{kind}_{side}", None) for side in "ab"]
+            if None not in factors and not any(np.any(backend.local_rows(f)) for f in factors):
+                raise ValueError(
+                    f"The LoRA factors of {layer.name!r} are both 0, as Keras leaves them when it loads "
+                    "a file, whose kernel holds their product. They would never move. Give one of them "
+                    f"new values, such as `layer.lora_{kind}_a.assign(keras.initializers.HeUniform()("
+                    f"layer.lora_{kind}_a.shape))`."
+                )
 
 
 def called(what: str, function: Callable[..., Structure], *specs: Structure) -> Structure:
