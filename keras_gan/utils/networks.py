@@ -243,7 +243,8 @@ def check_lora(networks: Sequence[keras.Model]) -> None:
     for layer in [layer for network in networks for layer in network._flatten_layers()]:
         for kind in ("kernel", "embeddings") if getattr(layer, "lora_enabled", False) else ():
             factors = [getattr(layer, f"lora_{kind}_{side}", None) for side in "ab"]
-            if None not in factors and not any(np.any(backend.local_rows(f)) for f in factors):
+            held = [backend.local_rows(factor) for factor in factors if factor is not None]
+            if held and not any(map(np.any, held)):
                 raise ValueError(
                     f"The LoRA factors of {layer.name!r} are both 0, as Keras leaves them when it loads "
                     "a file, whose kernel holds their product. They would never move. Give one of them "
