@@ -91,11 +91,12 @@ class Batches(keras.utils.PyDataset):
         return (self.images,)
 
 
-def compiled(case, policy="float32", **settings):
+def compiled(case, policy="float32", share_fakes=False, **settings):
     """Return a GAN; real and fake examples are judged in one pass, unless `settings` say otherwise."""
     keras.config.set_dtype_policy(policy)
     gan = kg.GAN(*case.nets(), seed=0)
     keras.config.set_dtype_policy("float32")
+    update = kg.updates.Alternating(share_fakes)
     settings = {"single_pass": True, "discriminator_steps": case.k, **case.settings, **settings}
-    gan.compile(case.optimizer(), case.optimizer(), **settings)
+    gan.compile(case.optimizer(), case.optimizer(), update=update, **settings)
     return gan

@@ -5,7 +5,7 @@ the settings of the time or, on request, by `kg.recipes.adam_r1_ema`.
 
     python examples/gan_cifar10.py                     # the paper's dense nets: 127 million weights
     python examples/gan_cifar10.py --network conv      # the paper's convolutional nets: 77 million
-    python examples/gan_cifar10.py --units 800 --recipe averaged --epochs 3
+    python examples/gan_cifar10.py --units 800 --recipe ema --epochs 3
 
 The nets see contrast-normalised images: each less its mean, scaled to norm 55. Pictures show 0 as
 mid-grey and ±2.5 as white and black, one scale for all.
@@ -54,8 +54,8 @@ def arguments(argv=None):
     parser.add_argument(
         "--recipe",
         default="paper",
-        choices=["paper", "use_ema"],
-        help="paper: the settings of 2014 (default); averaged: Adam, R1 and an average of the weights",
+        choices=["paper", "ema"],
+        help="paper: the settings of 2014 (default); ema: Adam, R1 and an EMA of the weights",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=pathlib.Path, help="folder (default: runs/gan_cifar10_NETWORK)")
@@ -97,8 +97,8 @@ def main(argv=None):
 
     gan = make_gan(args.network, args.units, args.seed)
     recipes = {
-        "paper": lambda: kg.recipes.goodfellow2014(steps, settings["learning_rate"]),
-        "use_ema": lambda: kg.recipes.adam_r1_ema(**AVERAGED),
+        "paper": lambda: kg.recipes.goodfellow2014(steps, learning_rate=settings["learning_rate"]),
+        "ema": lambda: kg.recipes.adam_r1_ema(**AVERAGED),
     }
     gan.compile(**recipes[args.recipe]())
     grid = kg.callbacks.SampleGrid(

@@ -53,9 +53,9 @@ def arguments(argv=None):
     parser.add_argument("--dataset", default="mnist5k", help="mnist5k, mnist, fashion_mnist, ...")
     parser.add_argument(
         "--recipe",
-        default="use_ema",
-        choices=["use_ema", "paper"],
-        help="averaged: Adam, an R1 penalty and an average of the generator's weights (default); paper: "
+        default="ema",
+        choices=["ema", "paper"],
+        help="ema: Adam, an R1 penalty and an average of the generator's weights (default); paper: "
         "the settings of 2014",
     )
     parser.add_argument(
@@ -66,7 +66,7 @@ def arguments(argv=None):
     parser.add_argument("--loss", default="non_saturating", choices=list(kg.losses.LOSSES))
     parser.add_argument("--r1", type=float, help="weight of the R1 penalty; 0 for none")
     parser.add_argument("--learning-rate", type=float, help="the generator's (default: the recipe's)")
-    parser.add_argument("--average-decay", type=float, help="(default: the recipe's)")
+    parser.add_argument("--ema-decay", type=float, help="(default: the recipe's)")
     parser.add_argument(
         "--precision",
         default="float32",

@@ -4,7 +4,7 @@ Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 20
 the settings of the time or, on request, by `kg.recipes.adam_r1_ema`.
 
     python examples/gan_tfd.py --data TFD_48x48.mat    # the Toronto Face Database, which is not public
-    python examples/gan_tfd.py --olivetti olivettifaces.mat --units 1000 --recipe averaged \\
+    python examples/gan_tfd.py --olivetti olivettifaces.mat --units 1000 --recipe ema \\
         --epochs 1500 --stacked-epochs 500
 
 The first stage is trained; then new latents are stacked under its generator, and the whole is trained
@@ -59,8 +59,8 @@ def arguments(argv=None):
     parser.add_argument(
         "--recipe",
         default="paper",
-        choices=["paper", "use_ema"],
-        help="paper: the settings of 2014 (default); averaged: Adam, R1 and an average of the weights",
+        choices=["paper", "ema"],
+        help="paper: the settings of 2014 (default); ema: Adam, R1 and an EMA of the weights",
     )
     parser.add_argument("--samples", type=positive, default=10_000, help="for the Parzen windows")
     parser.add_argument("--seed", type=int, default=0)
@@ -107,8 +107,10 @@ def play(generator, images, epochs, stage, args):
     discriminator = kg.architectures.tfd_discriminator(args.seed + stage, d_units)
     gan = kg.GAN(generator, discriminator, prior="normal", seed=args.seed + stage)
     recipes = {
-        "paper": lambda: kg.recipes.goodfellow2014(-(-len(images) // BATCH_SIZE), LEARNING_RATE),
-        "use_ema": kg.recipes.adam_r1_ema,
+        "paper": lambda: kg.recipes.goodfellow2014(
+            -(-len(images) // BATCH_SIZE), learning_rate=LEARNING_RATE
+        ),
+        "ema": kg.recipes.adam_r1_ema,
     }
     gan.compile(**recipes[args.recipe]())
     folder = args.output / f"stage_{stage}"
@@ -148,11 +150,11 @@ def main(argv=None):
     source = f"tfd:{path}"
     images = kg.datasets.load_arrays(source, "unlabeled")
 
-    first = kg.architectures.tfd_generator(images.mean(axis=0), args.seed, args.units)
+    first = kg.architectures.tfd_generator(images.mean(axis=0), seed=args.seed, units=args.units)
     gan = play(first, images, args.epochs, 1, args)
     if gan.ema is not None:
         gan.ema.assign_to_networks()
-    stacked = kg.architectures.tfd_stacked_generator(first, args.seed, args.units)
+    stacked = kg.architectures.tfd_stacked_generator(first, seed=args.seed, units=args.units)
     gan = play(stacked, images, args.stacked_epochs, 2, args)
     gan.save(args.output / "gan.keras")
 

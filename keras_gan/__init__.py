@@ -57,6 +57,10 @@ __all__ = [
 ]
 
 
+def __dir__():
+    return [*__all__, "tuner"]
+
+
 if TYPE_CHECKING:
     # A `__getattr__` would have type checkers find every name here.
     from keras_gan import tuner as tuner

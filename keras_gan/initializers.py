@@ -1,4 +1,4 @@
-"""Initial values of weights."""
+"""Initializers of weights."""
 
 import random
 from collections.abc import Sequence
@@ -8,6 +8,14 @@ import numpy as np
 from keras import ops
 
 from keras_gan.utils.typing import Config, Tensor
+from keras_gan.utils.validation import check_integer, check_number, check_seed
+
+__all__ = ["Sparse"]
+
+
+def __dir__():
+    return __all__
+
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -16,18 +24,20 @@ _register = keras.saving.register_keras_serializable(package="keras_gan")
 class Sparse(keras.initializers.Initializer):
     """Give each unit a few normally distributed incoming weights, and zeros elsewhere.
 
-    However wide the layer below is, the input of a unit keeps the same scale. The output layer of
-    the Toronto Faces generator of Goodfellow et al. (2014) starts so.
+    The input of a unit has the same scale whatever the width of the layer below. Goodfellow et al.
+    (2014) initialize the output layer of the Toronto Faces generator with it.
 
     Martens 2010, "Deep learning via Hessian-free optimization", ICML.
 
     Args:
-        nonzero: number of non-zero weights of each unit (column), at different, random places.
-        stddev: their standard deviation.
-        seed: an integer, for the same values at every call; None draws the seed once.
+        nonzero: number of non-zero weights of each unit (column), at distinct random places.
+        stddev: standard deviation of the non-zero weights.
+        seed: integer; every call returns the same values. None draws a random seed once.
 
     Raises:
-        ValueError: the weights are no matrix, or have fewer than `nonzero` rows.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range; the shape is not that of a matrix, or has fewer than
+            `nonzero` rows.
 
     Example:
 
@@ -36,21 +46,21 @@ class Sparse(keras.initializers.Initializer):
     [3, 3, 3, 3]
     """
 
-    def __init__(self, nonzero: int, stddev: float = 1.0, seed: int | None = None) -> None:
-        self.nonzero = nonzero
-        self.stddev = stddev
-        self.seed = random.randrange(2**31) if seed is None else seed
+    def __init__(self, nonzero: int, *, stddev: float = 1.0, seed: int | None = None) -> None:
+        self.nonzero = check_integer("nonzero", nonzero, minimum=1)
+        self.stddev = check_number("stddev", stddev, above=0)
+        self.seed = random.randrange(2**31) if seed is None else check_seed("seed", seed)
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Tensor:
         """Return weights of `shape`, which is `(inputs, units)`."""
         if len(shape) != 2 or shape[0] < self.nonzero:
             raise ValueError(
-                f"Sparse initial weights with {self.nonzero} non-zero entries a unit need a matrix "
+                f"Sparse weights with {self.nonzero} non-zero entries per unit require a matrix "
                 f"(inputs, units) with at least {self.nonzero} inputs. Received: shape="
-                f"{tuple(shape)}. Lower `nonzero`, or use another initializer."
+                f"{tuple(shape)}. Decrease `nonzero`, or use another initializer."
             )
         inputs, units = shape
-        # One seed for both draws would tie a weight's value to its place.
+        # A single seed for both draws would correlate a weight's value with its place.
         place_seed, value_seed = np.random.SeedSequence(self.seed).generate_state(2).tolist()
         order = keras.random.uniform((units, inputs), seed=place_seed)
         rows = ops.top_k(order, self.nonzero, sorted=False)[1]

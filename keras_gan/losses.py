@@ -1,33 +1,55 @@
-"""Losses: what each player minimises, as means in nats over logits of any shape.
+"""Losses: what each player minimizes, as means in nats over logits of any shape.
 
-A discriminator returns logits: `D(x) = sigmoid(logit)` for the losses that speak of probabilities.
-No loss carries the factor ½ that some papers put on the discriminator's: with the minimax loss
+A discriminator returns logits; in losses stated in terms of probabilities, `D(x) = sigmoid(logit)`.
+No loss carries the factor ½ that some papers put on the discriminator's: with the minimax loss,
 `-d_loss` is the value V(D, G) of Goodfellow et al. (2014), −log 4 at the equilibrium.
 """
 
 import inspect
-from typing import Self
+from typing import NamedTuple, Self
 
 import keras
 from keras import ops
 
 from keras_gan import backend
 from keras_gan.utils import registry, structures
-from keras_gan.utils.typing import REAL, Config, Structure, Tensor
+from keras_gan.utils.typing import Config, Structure, Tensor
+from keras_gan.utils.validation import check_choice, check_number
+
+__all__ = [
+    "LOSSES",
+    "Hinge",
+    "LeastSquares",
+    "Loss",
+    "MaximumLikelihood",
+    "Minimax",
+    "NonSaturating",
+    "RelativisticAverage",
+    "RelativisticPaired",
+    "Wasserstein",
+    "Weights",
+    "get",
+    "mean",
+]
+
+
+def __dir__():
+    return __all__
+
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 
-def mean(values: Tensor, weight: Tensor | None = None, axis: int | None = None) -> Tensor:
-    """Return the mean of values, whose rows have weights.
+def mean(values: Tensor, weight: Tensor | None = None, *, axis: int | None = None) -> Tensor:
+    """Return the mean of values, with a weight for each row.
 
     Args:
         values: tensor of any rank, batch axis first.
-        weight: tensor of a number for each row, of mean 1 (see `kg.models.Play`), or None.
+        weight: tensor with one number per row, of mean 1 (see `kg.models.Play`), or None.
         axis: as in `keras.ops.mean`.
 
     Raises:
-        ValueError: there is a weight, but no rows.
+        ValueError: `weight` is given, but `values` is a scalar and has no rows.
 
     Example:
 
@@ -37,28 +59,61 @@ def mean(values: Tensor, weight: Tensor | None = None, axis: int | None = None) 
     if weight is not None:
         if not len(values.shape):
             raise ValueError(
-                "`sample_weight` weighs the rows of a batch, and one number has none. Expected a loss "
-                "or a term that takes the mean of a number for each row, by "
-                "`kg.losses.mean(values, weight)`."
+                "`sample_weight` applies to the rows of a batch, but a loss or term averaged over the "
+                "rows itself. Expected one number per row, whose mean is taken by `mean_real`, "
+                "`mean_fake` or `kg.losses.mean(values, weight)`. Received: a scalar"
             )
         values = ops.multiply(values, ops.reshape(weight, (-1,) + (1,) * (len(values.shape) - 1)))
     return ops.mean(values, axis=axis)
 
 
-class Loss:
-    """Base class of the losses of the game.
-
-    A member writes `discriminator` and `generator`, both of `(real_logits, fake_logits, real_weight,
-    fake_weight)`, and returns scalars: means over the rows, by `kg.losses.mean`. The logits are one
-    float32 tensor each, whatever the precision of the networks. Without `sample_weight` the weights are
-    left out, so that a loss for data without weights need not take them.
-
-    A loss is called on logits of any structure, as `loss(player, real_logits, fake_logits)`: those of
-    several tensors are summed.
+class Weights(NamedTuple):
+    """The weights of a minibatch's rows, and the means E over real and generated rows.
 
     Attributes:
-        needs_real: whether the generator's loss reads `real_logits` too. If not, the generator's
-            step passes `None` for them and saves a pass of the discriminator.
+        real: tensor of the real rows' weights, of mean 1; None weighs them equally.
+        fake: tensor of the generated rows' weights, of mean 1; None weighs them equally.
+
+    Example:
+
+    >>> weights = kg.losses.Weights(real=ops.array([2.0, 0.0]))
+    >>> float(weights.mean_real(ops.array([1.0, 5.0]))), float(weights.mean_fake(ops.array([1.0, 5.0])))
+    (1.0, 3.0)
+    """
+
+    real: Tensor | None = None
+    fake: Tensor | None = None
+
+    def mean_real(self, values: Tensor, axis: int | None = None) -> Tensor:
+        """Return the weighted mean of values of the real rows."""
+        return mean(values, self.real, axis=axis)
+
+    def mean_fake(self, values: Tensor, axis: int | None = None) -> Tensor:
+        """Return the weighted mean of values of the generated rows."""
+        return mean(values, self.fake, axis=axis)
+
+    def swapped(self) -> "Weights":
+        """Return the weights with real and generated rows exchanged."""
+        return Weights(self.fake, self.real)
+
+
+_EQUAL = Weights()
+
+
+class Loss:
+    """Base class for the losses of the game.
+
+    Subclasses implement `discriminator` and `generator`, both of `(real_logits, fake_logits, weights)`,
+    which return scalars: means over the rows, by `weights.mean_real` and `weights.mean_fake`. Logits are
+    float32 tensors whatever the precision of the networks. A loss that does not support `sample_weight`
+    may omit the argument `weights`.
+
+    A loss is called on logits of any structure, as `loss(player, real_logits, fake_logits)`: the losses
+    of several tensors are summed.
+
+    Attributes:
+        needs_real: whether the generator's loss reads `real_logits`. If not, the generator's step
+            passes `None` for them and saves a pass through the discriminator.
 
     Example:
 
@@ -80,59 +135,50 @@ class Loss:
         player: str,
         real_logits: Structure,
         fake_logits: Structure,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        weights: Weights = _EQUAL,
     ) -> Tensor:
-        """Return what `player` minimises, the sum over all tensors of logits.
+        """Return the loss of `player`, summed over all tensors of logits.
 
         Args:
             player: `"discriminator"` or `"generator"`.
             real_logits: tensor or structure of tensors; None where a generator's loss does not read it.
             fake_logits: tensor or structure of tensors.
-            real_weight: weights of the real rows, of mean 1, or None.
-            fake_weight: weights of the generated rows, of mean 1, or None.
+            weights: weights of the rows.
 
         Raises:
-            ValueError: there are weights, and the loss does not take any.
+            ValueError: `player` is unknown; rows have weights, and the loss does not support them.
         """
-        formula = getattr(self, player)
-        weights = () if real_weight is None and fake_weight is None else (real_weight, fake_weight)
-        if weights and len(inspect.signature(formula).parameters) < 4:
+        formula = getattr(self, check_choice("player", player, ("discriminator", "generator")))
+        supported = len(inspect.signature(formula).parameters) > 2
+        if not supported and not (weights.real is None and weights.fake is None):
             raise ValueError(
-                f"The data have a `sample_weight`, and `{type(self).__name__}.{player}` takes none. "
-                "Expected `(real_logits, fake_logits, real_weight=None, fake_weight=None)`, and means "
-                "by `kg.losses.mean(values, weight)`."
+                f"The data have a `sample_weight`, which `{type(self).__name__}.{player}` does not "
+                "support. Expected the arguments `(real_logits, fake_logits, weights)`, and means "
+                "taken by `weights.mean_real` and `weights.mean_fake`."
             )
+        options = (weights,) if supported else ()
         fakes = structures.leaves(fake_logits)
         reals = [None] * len(fakes) if real_logits is None else structures.leaves(real_logits)
-        return sum(formula(real, fake, *weights) for real, fake in zip(reals, fakes, strict=True))
+        return sum(formula(real, fake, *options) for real, fake in zip(reals, fakes, strict=True))
 
     def discriminator(
-        self,
-        real_logits: Tensor,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> Tensor:
-        """Return the scalar that the discriminator minimises."""
+        """Return the scalar that the discriminator minimizes."""
         raise NotImplementedError(f"{type(self).__name__} must define `discriminator`.")
 
     def generator(
-        self,
-        real_logits: Tensor | None,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor | None, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> Tensor:
-        """Return the scalar that the generator minimises."""
+        """Return the scalar that the generator minimizes."""
         raise NotImplementedError(f"{type(self).__name__} must define `generator`.")
 
     def decisions(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `d_real` and `d_fake` average: D(x) and D(G(z)), both ½ at the optimum."""
+        """Return the values that `d_real` and `d_fake` average: D(x) and D(G(z)), ½ at the optimum."""
         return ops.sigmoid(real_logits), ops.sigmoid(fake_logits)
 
     def mean_decisions(self, real_logits: Structure, fake_logits: Structure) -> tuple[Tensor, Tensor]:
-        """Return `d_real` and `d_fake`, for logits of several tensors the mean of theirs."""
+        """Return `d_real` and `d_fake`; for several tensors of logits, the mean over them."""
         pairs = zip(structures.leaves(real_logits), structures.leaves(fake_logits), strict=True)
         means = [[ops.mean(side) for side in self.decisions(*pair)] for pair in pairs]
         return tuple(
@@ -145,30 +191,27 @@ class Loss:
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
-        """Make the loss from what `get_config` returned."""
+        """Create the loss from the output of `get_config`."""
         return cls(**config)
 
 
+_ONE_SIDED = (
+    "It is the distance of the target for real examples from 1, such as 0.1 for the target 0.9. "
+    "Smoothing the target of fakes to b as well would make the best discriminator "
+    "(a·p_data + b·p_model) / (p_data + p_model), which rewards samples like those the generator makes "
+    "already (Salimans et al., 2016, section 3.4)."
+)
+
+
 class _Smoothed(Loss):
-    """A loss whose target for real examples may be `1 - label_smoothing` instead of 1."""
+    """Base class for losses whose target for real examples is `1 - label_smoothing`."""
 
     label_smoothing: float
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
-        if not isinstance(label_smoothing, REAL):
-            raise ValueError(
-                "`label_smoothing` is one number, for real examples only: smoothing the fakes' target "
-                "to b would make the best discriminator (a·p_data + b·p_model) / (p_data + p_model), "
-                "which rewards samples like those the generator makes already (Salimans et al., 2016, "
-                f"section 3.4). Expected a number in [0, 0.5). Received: {label_smoothing!r}"
-            )
-        if not 0.0 <= label_smoothing < 0.5:
-            raise ValueError(
-                "`label_smoothing` is the distance of the target for real examples from 1. "
-                f"Expected a number in [0, 0.5), such as 0.1 for the target 0.9. "
-                f"Received: {label_smoothing}"
-            )
-        self.label_smoothing = float(label_smoothing)
+        self.label_smoothing = check_number(
+            "label_smoothing", label_smoothing, minimum=0, below=0.5, hint=_ONE_SIDED
+        )
 
     def get_config(self) -> Config:
         """Return the constructor's arguments."""
@@ -176,31 +219,27 @@ class _Smoothed(Loss):
 
 
 class _CrossEntropy(_Smoothed):
-    """The discriminator of Goodfellow et al. (2014), for generators with different objectives."""
+    """Base class for losses with the discriminator of Goodfellow et al. (2014)."""
 
     def discriminator(
-        self,
-        real_logits: Tensor,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> Tensor:
         """Return −E[(1−s) log D(x) + s log(1−D(x))] − E[log(1−D(G(z)))], s the smoothing."""
         # −t log σ(a) − (1−t) log(1−σ(a)) = softplus(a) − t·a, finite for any a.
         real = ops.softplus(-real_logits) + self.label_smoothing * real_logits
-        return mean(real, real_weight) + mean(ops.softplus(fake_logits), fake_weight)
+        return weights.mean_real(real) + weights.mean_fake(ops.softplus(fake_logits))
 
 
 @_register
 class Minimax(_CrossEntropy):
-    """The zero-sum game: the generator minimises log(1 − D(G(z))).
+    """The zero-sum game: the generator minimizes log(1 − D(G(z))).
 
-    Its gradient vanishes when the discriminator rejects samples with confidence, so it serves theory
-    and the tests of update rules more than training. Goodfellow et al., 2014, arXiv 1406.2661,
-    equation 1.
+    The gradient vanishes when the discriminator rejects samples with confidence, so this loss is useful
+    for theory and for testing update rules rather than for training. Goodfellow et al., 2014,
+    arXiv 1406.2661, equation 1.
 
     Args:
-        label_smoothing: how far the target for real examples lies below 1, in [0, 0.5). Fakes keep
+        label_smoothing: distance of the target for real examples from 1, in [0, 0.5). Fakes keep
             the target 0 (one-sided smoothing, Salimans et al., 2016, arXiv 1606.03498).
 
     Example:
@@ -211,14 +250,10 @@ class Minimax(_CrossEntropy):
     """
 
     def generator(
-        self,
-        real_logits: Tensor | None,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor | None, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> Tensor:
         """Return E[log(1 − D(G(z)))]."""
-        return -mean(ops.softplus(fake_logits), fake_weight)
+        return -weights.mean_fake(ops.softplus(fake_logits))
 
 
 @_register
@@ -229,7 +264,7 @@ class NonSaturating(_CrossEntropy):
     samples. Goodfellow et al., 2014, arXiv 1406.2661, section 3.
 
     Args:
-        label_smoothing: how far the target for real examples lies below 1, in [0, 0.5). Fakes keep
+        label_smoothing: distance of the target for real examples from 1, in [0, 0.5). Fakes keep
             the target 0 (one-sided smoothing, Salimans et al., 2016, arXiv 1606.03498).
 
     Example:
@@ -240,25 +275,21 @@ class NonSaturating(_CrossEntropy):
     """
 
     def generator(
-        self,
-        real_logits: Tensor | None,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor | None, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> Tensor:
         """Return −E[log D(G(z))]."""
-        return mean(ops.softplus(-fake_logits), fake_weight)
+        return weights.mean_fake(ops.softplus(-fake_logits))
 
 
 @_register
 class MaximumLikelihood(_CrossEntropy):
-    """The generator minimises −E[exp(logit)], which is maximum likelihood if D is optimal.
+    """The generator minimizes −E[exp(logit)], which is maximum likelihood if D is optimal.
 
     Goodfellow, 2016, arXiv 1701.00160, section 3.2.4, without its factor ½. Above a logit of 40 the
-    exponential goes on as its tangent, so that value and gradient stay finite.
+    exponential continues as its tangent, so that value and gradient stay finite.
 
     Args:
-        label_smoothing: how far the target for real examples lies below 1, in [0, 0.5).
+        label_smoothing: distance of the target for real examples from 1, in [0, 0.5).
 
     Example:
 
@@ -270,27 +301,23 @@ class MaximumLikelihood(_CrossEntropy):
     _TANGENT = 40.0
 
     def generator(
-        self,
-        real_logits: Tensor | None,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor | None, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> Tensor:
         """Return −E[exp(logit)]."""
         head = ops.exp(ops.minimum(fake_logits, self._TANGENT))
         excess = ops.maximum(fake_logits - self._TANGENT, 0.0)
-        return -mean(head * (1.0 + excess), fake_weight)
+        return -weights.mean_fake(head * (1.0 + excess))
 
 
 @_register
 class LeastSquares(_Smoothed):
-    """Squared distance of the discriminator's output from 1 for real and from 0 for fake examples.
+    """Squared distance of the discriminator's output from 1 (real) and from 0 (generated).
 
     ½E[(D(x) − 1)²] + ½E[D(G(z))²] and ½E[(D(G(z)) − 1)²]: Mao, Li, Xie, Lau, Wang, Smolley, 2016,
     arXiv 1611.04076, equation 9. The output is the logit itself; `d_real` and `d_fake` average it.
 
     Args:
-        label_smoothing: how far the target for real examples lies below 1, in [0, 0.5).
+        label_smoothing: distance of the target for real examples from 1, in [0, 0.5).
 
     Example:
 
@@ -300,26 +327,18 @@ class LeastSquares(_Smoothed):
     """
 
     def discriminator(
-        self,
-        real_logits: Tensor,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> Tensor:
         """Return ½E[(D(x) − 1 + label_smoothing)²] + ½E[D(G(z))²]."""
         target = 1.0 - self.label_smoothing
-        real = mean(ops.square(real_logits - target), real_weight)
-        return 0.5 * (real + mean(ops.square(fake_logits), fake_weight))
+        real = weights.mean_real(ops.square(real_logits - target))
+        return 0.5 * (real + weights.mean_fake(ops.square(fake_logits)))
 
     def generator(
-        self,
-        real_logits: Tensor | None,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor | None, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> Tensor:
         """Return ½E[(D(G(z)) − 1)²]."""
-        return 0.5 * mean(ops.square(fake_logits - 1.0), fake_weight)
+        return 0.5 * weights.mean_fake(ops.square(fake_logits - 1.0))
 
     def decisions(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return the outputs themselves: both ½ at the optimum."""
@@ -327,17 +346,13 @@ class LeastSquares(_Smoothed):
 
 
 class _Critic(Loss):
-    """A loss whose discriminator gives a score on an open scale rather than a probability."""
+    """Base class for losses whose discriminator returns an unbounded score, not a probability."""
 
     def generator(
-        self,
-        real_logits: Tensor | None,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor | None, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> Tensor:
         """Return −E[D(G(z))]."""
-        return -mean(fake_logits, fake_weight)
+        return -weights.mean_fake(fake_logits)
 
     def decisions(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scores themselves."""
@@ -346,7 +361,7 @@ class _Critic(Loss):
 
 @_register
 class Hinge(_Critic):
-    """Margin loss: the discriminator stops caring beyond ±1.
+    """Margin loss: logits beyond ±1 no longer count for the discriminator.
 
     E[max(0, 1 − D(x))] + E[max(0, 1 + D(G(z)))] and −E[D(G(z))]: Lim and Ye, 2017, arXiv 1705.02894;
     Miyato et al., 2018, arXiv 1802.05957, equations 16 and 17. `d_real` and `d_fake` average scores.
@@ -359,23 +374,19 @@ class Hinge(_Critic):
     """
 
     def discriminator(
-        self,
-        real_logits: Tensor,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> Tensor:
         """Return E[max(0, 1 − D(x))] + E[max(0, 1 + D(G(z)))]."""
-        real = mean(ops.relu(1.0 - real_logits), real_weight)
-        return real + mean(ops.relu(1.0 + fake_logits), fake_weight)
+        real = weights.mean_real(ops.relu(1.0 - real_logits))
+        return real + weights.mean_fake(ops.relu(1.0 + fake_logits))
 
 
 @_register
 class Wasserstein(_Critic):
     """The critic maximises E[D(x)] − E[D(G(z))], the generator E[D(G(z))].
 
-    An estimate of the earth mover's distance if the critic is 1-Lipschitz: use it with
-    `terms.GradientPenalty()` or with `keras.constraints`. Arjovsky, Chintala, Bottou, 2017,
+    Estimates the earth mover's distance if the critic is 1-Lipschitz: use it with
+    `kg.terms.GradientPenalty()` or with `keras.constraints`. Arjovsky, Chintala, Bottou, 2017,
     arXiv 1701.07875, equation 3. `d_real - d_fake` is the estimate.
 
     Example:
@@ -386,64 +397,46 @@ class Wasserstein(_Critic):
     """
 
     def discriminator(
-        self,
-        real_logits: Tensor,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> Tensor:
         """Return E[D(G(z))] − E[D(x)]."""
-        return mean(fake_logits, fake_weight) - mean(real_logits, real_weight)
+        return weights.mean_fake(fake_logits) - weights.mean_real(real_logits)
 
 
 class _Relativistic(Loss):
-    """Each player argues that its examples look more real than the other's."""
+    """Base class for losses that compare real and generated examples with each other."""
 
     needs_real = True
 
     def margins(
-        self,
-        real_logits: Tensor,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> tuple[Tensor, Tensor]:
-        """Return by how much real examples beat fakes, and fakes beat real ones."""
+        """Return the margins of real examples over fakes, and of fakes over real examples."""
         raise NotImplementedError
 
     def discriminator(
-        self,
-        real_logits: Tensor,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> Tensor:
         """Return E[softplus(−margin of real)] + E[softplus(margin of fake)]."""
-        real, fake = self.margins(real_logits, fake_logits, real_weight, fake_weight)
-        return mean(ops.softplus(-real), real_weight) + mean(ops.softplus(fake), fake_weight)
+        real, fake = self.margins(real_logits, fake_logits, weights)
+        return weights.mean_real(ops.softplus(-real)) + weights.mean_fake(ops.softplus(fake))
 
-    def generator(
-        self,
-        real_logits: Tensor,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
-    ) -> Tensor:
+    def generator(self, real_logits: Tensor, fake_logits: Tensor, weights: Weights = _EQUAL) -> Tensor:
         """Return the discriminator's loss with real and fake exchanged."""
-        return self.discriminator(fake_logits, real_logits, fake_weight, real_weight)
+        return self.discriminator(fake_logits, real_logits, weights.swapped())
 
     def decisions(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the probabilities that each side looks more real than the other."""
+        """Return the probability that each side looks more real than the other."""
         return tuple(ops.sigmoid(margin) for margin in self.margins(real_logits, fake_logits))
 
 
 @_register
 class RelativisticAverage(_Relativistic):
-    """Real examples should look more real than the average fake, and the reverse.
+    """Real examples look more real than the average fake, and vice versa.
 
-    E[softplus(−(C(x) − E C(G(z))))] + E[softplus(C(G(z)) − E C(x))], and exchanged for the generator:
-    Jolicoeur-Martineau, 2018, arXiv 1807.00734, equations 4 to 6 (RaSGAN). The averages run over the
-    batch and over a patch discriminator's grid.
+    E[softplus(−(C(x) − E C(G(z))))] + E[softplus(C(G(z)) − E C(x))], with the roles exchanged for the
+    generator: Jolicoeur-Martineau, 2018, arXiv 1807.00734, equations 4 to 6 (RaSGAN). The averages run
+    over the batch and over the grid of a patch discriminator.
 
     Example:
 
@@ -453,24 +446,20 @@ class RelativisticAverage(_Relativistic):
     """
 
     def margins(
-        self,
-        real_logits: Tensor,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> tuple[Tensor, Tensor]:
-        """Return both sides' logits less the other side's mean."""
-        fake_mean = backend.replica_mean(mean(fake_logits, fake_weight))
-        real_mean = backend.replica_mean(mean(real_logits, real_weight))
+        """Return the logits of each side minus the mean of the other side."""
+        fake_mean = backend.replica_mean(weights.mean_fake(fake_logits))
+        real_mean = backend.replica_mean(weights.mean_real(real_logits))
         return real_logits - fake_mean, fake_logits - real_mean
 
 
 @_register
 class RelativisticPaired(_Relativistic):
-    """Each real example should look more real than the fake of its row.
+    """Each real example looks more real than the fake in the same row.
 
-    E[softplus(−(C(x) − C(G(z))))], and exchanged for the generator: Jolicoeur-Martineau, 2018,
-    arXiv 1807.00734, section 3.2 (RSGAN).
+    E[softplus(−(C(x) − C(G(z))))], with the roles exchanged for the generator: Jolicoeur-Martineau,
+    2018, arXiv 1807.00734, section 3.2 (RSGAN).
 
     Example:
 
@@ -480,24 +469,16 @@ class RelativisticPaired(_Relativistic):
     """
 
     def margins(
-        self,
-        real_logits: Tensor,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> tuple[Tensor, Tensor]:
         """Return the difference of the logits, row by row, and its negative."""
         return real_logits - fake_logits, fake_logits - real_logits
 
     def discriminator(
-        self,
-        real_logits: Tensor,
-        fake_logits: Tensor,
-        real_weight: Tensor | None = None,
-        fake_weight: Tensor | None = None,
+        self, real_logits: Tensor, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> Tensor:
-        """Return E[softplus(C(G(z)) − C(x))], each pair with the weight of the one that has one."""
-        weight = fake_weight if real_weight is None else real_weight
+        """Return E[softplus(C(G(z)) − C(x))], weighted by the real rows, or else by the fakes."""
+        weight = weights.fake if weights.real is None else weights.real
         return mean(ops.softplus(fake_logits - real_logits), weight)
 
 
@@ -514,7 +495,7 @@ LOSSES = {
 
 
 def get(identifier: str | Config | Loss) -> Loss:
-    """Return a loss by name, by configuration or as it is.
+    """Return a loss from its name, its configuration, or an instance.
 
     Args:
         identifier: one of the names in `LOSSES`, a serialized loss, or a `Loss`.
@@ -523,8 +504,8 @@ def get(identifier: str | Config | Loss) -> Loss:
         A `Loss`.
 
     Raises:
-        ValueError: unknown name; the message gives the nearest one.
-        TypeError: neither name, nor configuration, nor loss.
+        ValueError: the name is unknown; the message suggests the nearest one.
+        TypeError: `identifier` is none of these.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Optimizers and schedules that the papers use and Keras lacks."""
+"""Optimizers and schedules of the papers that Keras does not provide."""
 
 import math
 from collections.abc import Sequence
@@ -9,26 +9,36 @@ from keras import ops
 from keras.optimizers import schedules
 
 from keras_gan.utils.typing import Config, Tensor
+from keras_gan.utils.validation import check_integer, check_number
 
+__all__ = ["EpochRamp", "GeometricDecay", "MomentumSGD"]
+
+
+def __dir__():
+    return __all__
+
+
+_SCHEDULE = "A schedule of `keras.optimizers.schedules` may replace the number."
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 
 @_register
 class GeometricDecay(schedules.LearningRateSchedule):
-    """Divide by the same factor after every step, down to a minimum.
+    """Divide by a constant factor after every step, down to a minimum.
 
-    `max(initial / factor**step, minimum)`, computed through the logarithm of the factor: a factor
-    as near to 1 as 1.000004 would lose most of its digits in float32.
+    `max(initial / factor**step, minimum)`, computed from the logarithm of the factor, since a factor
+    as close to 1 as 1.000004 would lose most of its digits in float32.
 
-    Goodfellow et al. 2014, arXiv 1406.2661, train with `GeometricDecay(0.1, 1.000004, 1e-6)`.
+    Goodfellow et al. 2014, arXiv 1406.2661, train with `GeometricDecay(0.1, 1.000004, minimum=1e-6)`.
 
     Args:
-        initial: value at step 0.
-        factor: what the value is divided by after each step, greater than 1.
-        minimum: the value never falls below it.
+        initial: value at step 0, at least 0.
+        factor: divisor after each step, greater than 1.
+        minimum: lower bound of the value, at least 0.
 
     Raises:
-        ValueError: `factor` is not greater than 1.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
@@ -37,15 +47,12 @@ class GeometricDecay(schedules.LearningRateSchedule):
     [0.1, 0.060653, 1e-06]
     """
 
-    def __init__(self, initial: float, factor: float, minimum: float = 0.0) -> None:
-        if not factor > 1:
-            raise ValueError(
-                "`factor` divides the value after every step, so it must be greater than 1. "
-                f"Received: factor={factor!r}"
-            )
-        self.initial = initial
-        self.factor = factor
-        self.minimum = minimum
+    def __init__(self, initial: float, factor: float, *, minimum: float = 0.0) -> None:
+        self.initial = check_number("initial", initial, minimum=0)
+        self.factor = check_number(
+            "factor", factor, above=1, hint="It divides the value after each step."
+        )
+        self.minimum = check_number("minimum", minimum, minimum=0)
 
     def __call__(self, step: int | Tensor) -> Tensor:
         """Return the value at `step`."""
@@ -59,47 +66,52 @@ class GeometricDecay(schedules.LearningRateSchedule):
 
 @_register
 class EpochRamp(schedules.LearningRateSchedule):
-    """Go linearly from one value to another between two epochs; constant within an epoch.
+    """Interpolate linearly between two values over a range of epochs; constant within an epoch.
 
     The momentum of Goodfellow et al. 2014, arXiv 1406.2661, is
     `EpochRamp(0.5, 0.7, first_epoch=1, last_epoch=250, steps_per_epoch=500)`.
 
     Args:
-        initial: value up to the end of `first_epoch`.
+        initial: value until the end of `first_epoch`.
         final: value from `last_epoch` on.
-        first_epoch: epoch after which the value begins to change; epochs count from 1.
-        last_epoch: epoch that reaches `final`, after `first_epoch`.
-        steps_per_epoch: number of the optimizer's steps in an epoch, a positive integer.
+        first_epoch: epoch after which the value starts to change; epochs count from 1.
+        last_epoch: epoch that reaches `final`, greater than `first_epoch`.
+        steps_per_epoch: number of optimizer steps in an epoch, a positive integer.
 
     Raises:
-        ValueError: epochs in the wrong order, or `steps_per_epoch` is not a positive integer.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
-    >>> momentum = kg.optimizers.EpochRamp(0.5, 0.7, 1, 250, steps_per_epoch=500)
+    >>> momentum = kg.optimizers.EpochRamp(
+    ...     0.5, 0.7, first_epoch=1, last_epoch=250, steps_per_epoch=500
+    ... )
     >>> [round(float(momentum(500 * epoch)), 4) for epoch in (0, 1, 249, 1000)]
     [0.5, 0.5008, 0.7, 0.7]
     """
 
     def __init__(
-        self, initial: float, final: float, first_epoch: float, last_epoch: float, steps_per_epoch: int
+        self,
+        initial: float,
+        final: float,
+        *,
+        first_epoch: float,
+        last_epoch: float,
+        steps_per_epoch: int,
     ) -> None:
-        if not first_epoch < last_epoch:
-            raise ValueError(
-                "`last_epoch` must come after `first_epoch`. "
-                f"Received: first_epoch={first_epoch!r}, last_epoch={last_epoch!r}"
-            )
-        if not isinstance(steps_per_epoch, int) or steps_per_epoch < 1:
-            raise ValueError(
-                "`steps_per_epoch` must be a positive integer: the number of steps that the "
-                "optimizer makes in an epoch (examples // batch size). "
-                f"Received: steps_per_epoch={steps_per_epoch!r}"
-            )
-        self.initial = initial
-        self.final = final
-        self.first_epoch = first_epoch
-        self.last_epoch = last_epoch
-        self.steps_per_epoch = steps_per_epoch
+        self.initial = check_number("initial", initial)
+        self.final = check_number("final", final)
+        self.first_epoch = check_number("first_epoch", first_epoch)
+        self.last_epoch = check_number(
+            "last_epoch", last_epoch, above=self.first_epoch, hint="It must come after `first_epoch`."
+        )
+        self.steps_per_epoch = check_integer(
+            "steps_per_epoch",
+            steps_per_epoch,
+            minimum=1,
+            hint="It is the number of optimizer steps in an epoch (examples // batch size).",
+        )
 
     def __call__(self, step: int | Tensor) -> Tensor:
         """Return the value at `step`."""
@@ -120,23 +132,24 @@ class EpochRamp(schedules.LearningRateSchedule):
 
 @_register
 class MomentumSGD(keras.optimizers.Optimizer):
-    """Gradient descent with a classical momentum that may follow a schedule.
+    """Gradient descent with classical momentum, which may follow a schedule.
 
-    `velocity = momentum * velocity - learning_rate * gradient`, then `weight += velocity`, as
-    `keras.optimizers.SGD(momentum=...)`, whose momentum is fixed when the step is compiled. Here it
-    may be a schedule of the optimizer's own iterations, like the learning rate.
+    `velocity = momentum * velocity - learning_rate * gradient`, then `weight += velocity`, as in
+    `keras.optimizers.SGD(momentum=...)`, whose momentum is a constant. Here it may be a schedule of the
+    optimizer's iterations, like the learning rate.
 
     Sutskever, Martens, Dahl, Hinton 2013, "On the importance of initialization and momentum in
     deep learning", equations 1 and 2.
 
     Args:
         learning_rate: a number, or a schedule from `keras.optimizers.schedules`.
-        momentum: a number in [0, 1), or a schedule that gives such numbers.
+        momentum: a number in [0, 1), or a schedule of such numbers.
         name: name of the optimizer, or None.
-        **kwargs: what every Keras optimizer takes: `clipnorm`, `weight_decay`, `use_ema`, ...
+        **kwargs: further arguments of Keras optimizers: `clipnorm`, `weight_decay`, `use_ema`, ...
 
     Raises:
-        ValueError: `momentum` is a number outside [0, 1).
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
@@ -152,26 +165,26 @@ class MomentumSGD(keras.optimizers.Optimizer):
         self,
         learning_rate: float | schedules.LearningRateSchedule = 0.01,
         momentum: float | schedules.LearningRateSchedule = 0.9,
+        *,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if not callable(learning_rate):
+            learning_rate = check_number("learning_rate", learning_rate, minimum=0, hint=_SCHEDULE)
+        if not isinstance(momentum, schedules.LearningRateSchedule):
+            momentum = check_number("momentum", momentum, minimum=0, below=1, hint=_SCHEDULE)
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
-        if not isinstance(momentum, schedules.LearningRateSchedule) and not 0 <= momentum < 1:
-            raise ValueError(
-                "`momentum` must be a number in [0, 1) or a schedule of such numbers. "
-                f"Received: momentum={momentum!r}"
-            )
         self.momentum = momentum
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Make a velocity for each variable."""
+        """Create a velocity for each variable."""
         if self.built:
             return
         super().build(variables)
         self._velocities = self.add_optimizer_variables(variables, "velocity")
 
     def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
-        """Move one variable."""
+        """Update one variable."""
         velocity = self._velocities[self._get_variable_index(variable)]
         momentum = self.momentum
         if isinstance(momentum, schedules.LearningRateSchedule):
@@ -191,7 +204,7 @@ class MomentumSGD(keras.optimizers.Optimizer):
 
     @classmethod
     def from_config(cls, config: Config, custom_objects: dict[str, Any] | None = None) -> Self:
-        """Make the optimizer from what `get_config` returned."""
+        """Create the optimizer from the output of `get_config`."""
         config = dict(config)
         if isinstance(config["momentum"], dict):
             config["momentum"] = schedules.deserialize(config["momentum"], custom_objects)

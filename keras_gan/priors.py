@@ -1,22 +1,40 @@
-"""Priors: where latents come from.
+"""Priors: distributions of the latents.
 
-A prior draws float32 latents of shape `(n, *shape)`. The shape is usually left out and taken from
-the generator's input. The same seed gives the same latents, with and without XLA (uniform and
-categorical ones to the bit, normal and spherical ones to 1e-5).
+A prior draws float32 latents of shape `(n, *shape)`. The shape is usually omitted and taken from the
+generator's input. The same seed gives the same latents, with and without XLA (uniform and categorical
+ones bit for bit, normal and spherical ones to 1e-5).
 """
 
 import copy
 import math
-import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn, Self
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_gan import backend
 from keras_gan.utils import registry
 from keras_gan.utils.typing import Config, Tensor
+from keras_gan.utils.validation import check_integer, check_number, check_shape
+
+__all__ = [
+    "PRIORS",
+    "Categorical",
+    "Distribution",
+    "Joint",
+    "Normal",
+    "Prior",
+    "Spherical",
+    "Uniform",
+    "get",
+]
+
+
+def __dir__():
+    return __all__
+
 
 _OF_TENSORFLOW = "tensorflow_probability.python."
 _ROOT_3 = math.sqrt(3.0)
@@ -24,34 +42,25 @@ _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 
 def _shape(shape):
-    """Check a latent's shape: None, an integer, or a tuple of integers."""
-    if shape is None:
-        return None
-    shape = (shape,) if isinstance(shape, numbers.Integral) else tuple(shape)
-    if any(not isinstance(size, numbers.Integral) or size < 1 for size in shape):
-        raise ValueError(
-            "The shape of a prior is that of one latent: positive integers, without the batch. "
-            f"Received: {shape}"
-        )
-    return tuple(int(size) for size in shape)
+    return check_shape("shape", shape, hint="It is the shape of one latent, without the batch.")
 
 
 def _key(seed):
-    """Turn an integer or a `SeedGenerator` into the two integers that one draw needs."""
+    """Turn an integer or a `SeedGenerator` into the pair of integers of one draw."""
     if isinstance(seed, keras.random.SeedGenerator):
         return seed.next()
-    if isinstance(seed, numbers.Integral):
-        return backend.seed_tensor(int(seed))
-    return seed
+    if len(getattr(seed, "shape", ())) == 1:
+        return seed
+    return backend.seed_tensor(check_integer("seed", seed, minimum=0, maximum=2**63 - 1))
 
 
 def _symmetric(shape, seed):
-    """Draw from U(−1, 1), neither end included, symmetric about 0."""
+    """Draw from U(−1, 1), excluding both ends, symmetric about 0."""
     return (backend.random_bits(shape, seed) + 0.5) * 2.0**-22 - 1.0
 
 
 class Prior:
-    """Base class of priors, whose members write `draw(shape, key)`.
+    """Base class for priors, whose subclasses implement `draw(shape, key)`.
 
     Args:
         shape: shape of one latent, an integer or a tuple; None takes it from the generator.
@@ -66,7 +75,7 @@ class Prior:
     """
 
     def __init__(self, shape: int | Sequence[int] | None = None) -> None:
-        self.shape = _shape(shape)
+        self.shape: Any = None if shape is None else _shape(shape)
 
     def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """Return latents of the full `shape` (batch included) from the seed tensor `key`."""
@@ -76,19 +85,22 @@ class Prior:
         """Draw latents.
 
         Args:
-            n: how many, an integer or a scalar tensor.
-            seed: an integer, or a `keras.random.SeedGenerator` that each draw advances.
+            n: number of latents, an integer or a scalar tensor.
+            seed: an integer, or a `keras.random.SeedGenerator`, which each draw advances.
 
         Returns:
             Float32 tensor of shape `(n, *shape)`.
 
         Raises:
-            ValueError: the prior has no shape yet.
+            TypeError: an argument has the wrong type.
+            ValueError: the prior has no shape; an argument is out of range.
         """
+        if not ops.is_tensor(n):
+            n = check_integer("n", n, minimum=0)
         if self.shape is None:
             raise ValueError(
-                f"The prior {type(self).__name__} has no shape. Pass `shape=` to it, or hand it to a "
-                "`GAN`, which takes the shape from its generator's input."
+                f"The prior {type(self).__name__} has no shape. Pass `shape=` to it, or pass it to a "
+                "`GAN`, which takes the shape from the generator's input."
             )
         return self.draw((n, *self.shape), _key(seed))
 
@@ -96,7 +108,7 @@ class Prior:
         """Return this prior with latents of `shape`.
 
         Raises:
-            ValueError: it has another shape already.
+            ValueError: the prior already has another shape.
         """
         shape = _shape(shape)
         if self.shape is None:
@@ -106,8 +118,8 @@ class Prior:
         if self.shape != shape:
             raise ValueError(
                 f"The prior {type(self).__name__} draws latents of shape {self.shape}, but the "
-                f"generator takes latents of shape {shape}. Leave `shape` out of the prior, or make "
-                "the generator's first input fit."
+                f"generator takes latents of shape {shape}. Omit `shape` from the prior, or change the "
+                "generator's first input."
             )
         return self
 
@@ -117,7 +129,7 @@ class Prior:
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
-        """Make the prior from what `get_config` returned."""
+        """Create the prior from the output of `get_config`."""
         return cls(**config)
 
 
@@ -125,11 +137,11 @@ class Prior:
 class Uniform(Prior):
     """Independent uniform entries; by default U(−√3, √3), which has unit variance.
 
-    The prior of the MNIST nets of Goodfellow et al. (2014).
+    The prior of the MNIST networks of Goodfellow et al. (2014).
 
     Args:
         low: lower end.
-        high: upper end, greater than `low`. Neither end is ever drawn.
+        high: upper end, greater than `low`. Neither end is ever sampled.
         shape: shape of one latent; None takes it from the generator.
 
     Example:
@@ -140,17 +152,16 @@ class Uniform(Prior):
     """
 
     def __init__(
-        self, low: float = -_ROOT_3, high: float = _ROOT_3, shape: int | Sequence[int] | None = None
+        self, low: float = -_ROOT_3, high: float = _ROOT_3, *, shape: int | Sequence[int] | None = None
     ) -> None:
         super().__init__(shape)
-        if not low < high:
-            raise ValueError(f"`low` must be less than `high`. Received: low={low}, high={high}")
-        self.low, self.high = float(low), float(high)
+        self.low = check_number("low", low)
+        self.high = check_number("high", high, above=self.low, hint="It must be greater than `low`.")
 
     def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
-        centre, radius = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
-        return centre + radius * _symmetric(shape, key)
+        center, radius = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
+        return center + radius * _symmetric(shape, key)
 
     def get_config(self) -> Config:
         """Return the constructor's arguments."""
@@ -173,12 +184,11 @@ class Normal(Prior):
     """
 
     def __init__(
-        self, mean: float = 0.0, stddev: float = 1.0, shape: int | Sequence[int] | None = None
+        self, mean: float = 0.0, stddev: float = 1.0, *, shape: int | Sequence[int] | None = None
     ) -> None:
         super().__init__(shape)
-        if not stddev > 0:
-            raise ValueError(f"`stddev` must be positive. Received: {stddev}")
-        self.mean, self.stddev = float(mean), float(stddev)
+        self.mean = check_number("mean", mean)
+        self.stddev = check_number("stddev", stddev, above=0)
 
     def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
@@ -211,6 +221,20 @@ class Spherical(Prior):
         return directions / ops.sqrt(ops.sum(ops.square(directions), axis=axes, keepdims=True))
 
 
+def _probabilities(values, num_classes):
+    """Check a probability for each class."""
+    values = list(values) if isinstance(values, list | tuple) else np.asarray(values).tolist()
+    if not isinstance(values, list) or len(values) != num_classes:
+        raise ValueError(
+            f"`probabilities` must be a list of one number per class ({num_classes}). "
+            f"Received: {values!r}"
+        )
+    values = [check_number("probabilities", value, minimum=0) for value in values]
+    if abs(sum(values) - 1.0) > 1e-6:
+        raise ValueError(f"`probabilities` must sum to 1. Received: {values}")
+    return values
+
+
 @_register
 class Categorical(Prior):
     """One-hot vectors of a random class, such as the discrete code of InfoGAN.
@@ -218,6 +242,10 @@ class Categorical(Prior):
     Args:
         num_classes: number of classes, at least 2; latents have shape `(num_classes,)`.
         probabilities: probability of each class, summing to 1; equal by default.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
@@ -227,24 +255,11 @@ class Categorical(Prior):
     """
 
     def __init__(self, num_classes: int, probabilities: Sequence[float] | None = None) -> None:
-        if not isinstance(num_classes, int) or num_classes < 2:
-            raise ValueError(
-                f"`num_classes` must be an integer of at least 2. Received: {num_classes!r}"
-            )
-        super().__init__(num_classes)
+        self.num_classes = check_integer("num_classes", num_classes, minimum=2)
+        super().__init__(self.num_classes)
         if probabilities is None:
-            probabilities = [1.0 / num_classes] * num_classes
-        probabilities = [float(probability) for probability in probabilities]
-        if (
-            len(probabilities) != num_classes
-            or min(probabilities) < 0
-            or abs(sum(probabilities) - 1.0) > 1e-6
-        ):
-            raise ValueError(
-                f"`probabilities` must be {num_classes} non-negative numbers that sum to 1. "
-                f"Received: {probabilities}"
-            )
-        self.num_classes, self.probabilities = num_classes, probabilities
+            probabilities = [1.0 / self.num_classes] * self.num_classes
+        self.probabilities = _probabilities(probabilities, self.num_classes)
 
     def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
@@ -260,37 +275,39 @@ class Categorical(Prior):
 
 @_register
 class Joint(Prior):
-    """Several priors side by side: their vectors are concatenated.
+    """Concatenate the vectors of several priors.
 
     The latents of InfoGAN (Chen et al., 2016, arXiv 1606.03657) are noise, a class and two numbers.
 
     Args:
-        priors: list of priors (names, instances or distributions) of vectors. At most one may leave
-            its shape out: it fills what the generator's input leaves over.
+        priors: list of priors (names, instances or distributions) of vectors. At most one may
+            have no shape: it fills the remaining entries of the generator's input.
 
     Example:
 
-    >>> prior = kg.priors.Joint(["normal", kg.priors.Categorical(10), kg.priors.Uniform(-1, 1, 2)])
+    >>> prior = kg.priors.Joint(["normal", kg.priors.Categorical(10), kg.priors.Uniform(-1, 1, shape=2)])
     >>> tuple(prior.with_shape(74).sample(5, seed=0).shape)
     (5, 74)
     """
 
-    def __init__(self, priors: Iterable[str | Prior | Any]) -> None:
+    def __init__(self, priors: Sequence[str | Prior | Any]) -> None:
+        if not isinstance(priors, list | tuple):
+            raise TypeError(f"`priors` must be a list of priors. Received: {priors!r}")
         members = [get(prior) for prior in priors]
-        # One list, so that no two parts at different depths draw from the same seed.
+        # Flatten, so that no two parts at different depths draw from the same seed.
         nested = [p.priors if isinstance(p, Joint) else [p] for p in members]
         self.priors: list[Prior] = [prior for parts in nested for prior in parts]
         shapes = [prior.shape for prior in self.priors]
         if not shapes or shapes.count(None) > 1 or any(len(s) != 1 for s in shapes if s):
             raise ValueError(
-                "`Joint` takes priors of vectors, of which at most one has no shape yet. "
+                "`priors` must be priors of vectors, at most one of them without a shape. "
                 f"Received shapes: {shapes}"
             )
         super().__init__(None if None in shapes else sum(size for (size,) in shapes))
 
     def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
-        # Every part draws from a seed of its own, a fixed distance from the others.
+        # Each part draws from its own seed, at a fixed distance from the others.
         keys = [ops.add(key, [40_503 * part, 0]) for part in range(len(self.priors))]
         parts = zip(self.priors, keys, strict=True)
         return ops.concatenate([p.draw((shape[0], *p.shape), k) for p, k in parts], axis=-1)
@@ -303,8 +320,9 @@ class Joint(Prior):
             return Joint([p if p.shape else p.with_shape(latent[0] - known) for p in self.priors])
         if self.shape is None:
             raise ValueError(
-                f"The priors joined here take {known} entries and one of them fills the rest, but "
-                f"the generator takes latents of shape {latent}."
+                f"The joint priors have {known} entries, and one of them fills the rest, but the "
+                f"generator takes latents of shape {latent}. Change a prior, or the generator's "
+                "first input."
             )
         return super().with_shape(latent)
 
@@ -315,18 +333,18 @@ class Joint(Prior):
 
 @_register
 class Distribution(Prior):
-    """Any distribution of TensorFlow Probability as a prior (`pip install keras-gan[tfp]`).
+    """A distribution of TensorFlow Probability as a prior (extra `tfp`).
 
-    `GAN(..., prior=distribution)` wraps it by itself.
+    `GAN(..., prior=distribution)` wraps it automatically.
 
     Args:
         distribution: object with `sample(sample_shape, seed=)`, `event_shape` and `batch_shape`. A
-            distribution of scalars is drawn independently for every entry of a latent. On JAX it is
+            distribution of scalars is sampled independently for every entry of a latent. On JAX it is
             one of `tensorflow_probability.substrates.jax` (whose version 0.25 does not import with
-            JAX 0.10), or an object of the same kind that takes a key of JAX as seed.
+            JAX 0.10), or a similar object that takes a JAX key as seed.
 
     Raises:
-        ValueError: the backend is torch, or JAX and the distribution is one of TensorFlow.
+        ValueError: the backend is torch; or it is JAX and the distribution belongs to TensorFlow.
 
     Example:
 
@@ -340,13 +358,18 @@ class Distribution(Prior):
         if backend.DISTRIBUTION_SEED is None:
             raise ValueError(
                 "TensorFlow Probability has no distributions for the backend "
-                f"{keras.backend.backend()!r}. Expected a `kg.priors.Prior`, of which subclasses are "
-                f"easily written. Received: {distribution!r}"
+                f"{keras.backend.backend()!r}. Use a subclass of `kg.priors.Prior` instead. Received: "
+                f"{distribution!r}"
             )
         if keras.backend.backend() == "jax" and type(distribution).__module__.startswith(_OF_TENSORFLOW):
             raise ValueError(
-                "On JAX latents are drawn by JAX. Expected a distribution of "
+                "On JAX, latents are drawn by JAX. Expected a distribution of "
                 f"`tensorflow_probability.substrates.jax`. Received: {distribution!r}"
+            )
+        if not all(hasattr(distribution, name) for name in ("sample", "event_shape", "batch_shape")):
+            raise TypeError(
+                "`distribution` must be a distribution of TensorFlow Probability, with `sample`, "
+                f"`event_shape` and `batch_shape`. Received: {distribution!r}"
             )
         self.distribution = distribution
         own = (*distribution.batch_shape, *distribution.event_shape)
@@ -360,10 +383,10 @@ class Distribution(Prior):
         return ops.cast(latents, "float32")
 
     def get_config(self) -> NoReturn:
-        """Refuse: a distribution does not say how to make it again."""
+        """Raise an error, since a distribution cannot be serialized."""
         raise ValueError(
-            f"The prior {self.distribution!r} of TensorFlow Probability cannot be written to a "
-            "file. Save weights only (`save_weights`) and build the GAN again in code."
+            f"The prior {self.distribution!r} of TensorFlow Probability cannot be serialized. Save "
+            "the weights only (`save_weights`), and create the GAN in code again."
         )
 
 
@@ -371,7 +394,7 @@ PRIORS = {"uniform": Uniform, "normal": Normal, "spherical": Spherical}
 
 
 def get(identifier: str | Config | Prior | Any) -> Prior:
-    """Return a prior by name, by configuration, as it is, or around a distribution.
+    """Return a prior from its name, its configuration, an instance, or a distribution.
 
     Args:
         identifier: one of the names in `PRIORS`, a serialized prior, a `Prior`, or a distribution
@@ -381,8 +404,8 @@ def get(identifier: str | Config | Prior | Any) -> Prior:
         A `Prior`.
 
     Raises:
-        ValueError: unknown name; the message gives the nearest one.
-        TypeError: none of these.
+        ValueError: the name is unknown; the message suggests the nearest one.
+        TypeError: `identifier` is none of these.
 
     Example:
 

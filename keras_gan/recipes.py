@@ -1,4 +1,4 @@
-"""Training settings of papers, each by name, ready for `GAN.compile`."""
+"""Recipes: the training settings of papers, as arguments of `GAN.compile`."""
 
 from typing import Any
 
@@ -6,37 +6,46 @@ import keras
 
 from keras_gan.optimizers import EpochRamp, GeometricDecay, MomentumSGD
 from keras_gan.terms import R1
+from keras_gan.utils.validation import check_integer, check_number
 
 __all__ = ["adam_r1_ema", "goodfellow2014"]
 
 
+def __dir__():
+    return __all__
+
+
 def goodfellow2014(
-    steps_per_epoch: int, learning_rate: float = 0.1, discriminator_steps: int = 1
+    steps_per_epoch: int, *, learning_rate: float = 0.1, discriminator_steps: int = 1
 ) -> dict[str, Any]:
     """Return the training settings of the 2014 adversarial nets as arguments of `GAN.compile`.
 
-    Gradient descent with a momentum that grows from .5 to .7 between epochs 1 and 250, a learning
-    rate divided by 1.000004 after every step and never below 1e-6, both players moving at the same
-    time from the same minibatch (k = 1, 100 examples; 128 for the convolutional CIFAR-10 nets),
-    and one joint pass of the discriminator over real and fake.
+    Gradient descent with a momentum that grows from .5 to .7 between epochs 1 and 250, and a learning
+    rate divided by 1.000004 after every step, at least 1e-6. Both players move simultaneously from the
+    same minibatch (k = 1, 100 examples; 128 for the convolutional CIFAR-10 networks), after a single
+    pass of the discriminator over real and generated examples.
 
     Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio 2014, arXiv
-    1406.2661, and the authors' code. That code minimises half the sum of the discriminator's
-    losses on real and on fake examples, while the losses of this package have no factor ½. Gradient
+    1406.2661, and the authors' code. That code minimizes half the sum of the discriminator's
+    losses on real and generated examples, while the losses of this package have no factor ½. Gradient
     descent on the whole sum takes the same steps with half the learning rate, so the discriminator's
-    (and its minimum) is half the generator's.
+    learning rate (and its minimum) is half the generator's.
 
     Args:
         steps_per_epoch: number of training steps in an epoch, a positive integer: 500 for the 50,000
             digits of the paper.
-        learning_rate: the generator's at the first step: .1 for MNIST (default), .05 for the Toronto
-            Faces, .025 for CIFAR-10 with dense nets and .004 with convolutional ones.
-        discriminator_steps: k. The discriminator's momentum grows with its own steps, k in each
-            training step.
+        learning_rate: the generator's initial learning rate, positive: .1 for MNIST (default), .05 for
+            the Toronto Faces, .025 for CIFAR-10 with dense networks and .004 with convolutional ones.
+        discriminator_steps: k, a positive integer. The discriminator's momentum follows its own steps,
+            k in each training step.
 
     Returns:
         A dict of the keyword arguments `d_optimizer`, `g_optimizer`, `loss`, `update`, `single_pass` and
-        `discriminator_steps`. The optimizers are new ones at each call.
+        `discriminator_steps`, with new optimizers in each call.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
@@ -48,6 +57,9 @@ def goodfellow2014(
     >>> round(float(recipe["d_optimizer"].learning_rate), 6)
     0.05
     """
+    steps_per_epoch = check_integer("steps_per_epoch", steps_per_epoch, minimum=1)
+    learning_rate = check_number("learning_rate", learning_rate, above=0)
+    discriminator_steps = check_integer("discriminator_steps", discriminator_steps, minimum=1)
 
     def optimizer(scale, steps):
         return MomentumSGD(
@@ -66,27 +78,31 @@ def goodfellow2014(
 
 
 def adam_r1_ema(
-    learning_rate: float = 2e-4, r1: float = 1.0, ema_decay: float = 0.9999
+    learning_rate: float = 2e-4, *, r1: float = 1.0, ema_decay: float = 0.9999
 ) -> dict[str, Any]:
-    """Return settings that train the nets of 2014 quickly and steadily, as arguments of `GAN.compile`.
+    """Return settings that train the networks of 2014 fast and stably, as arguments of `GAN.compile`.
 
-    What was found after 2014, on the same game: Adam with β₁ = ½ (Radford, Metz and Chintala, 2015,
-    arXiv 1511.06434); the R1 penalty, which lets the game converge near its equilibrium (Mescheder,
-    Geiger and Nowozin, 2018, arXiv 1801.04406), computed in every fourth step only (lazily, as by
-    Karras et al., 2020, arXiv 1912.04958, who need it in every 16th); and an average of the
-    generator's weights over training (Yazıcı et al., 2018, arXiv 1806.04498). The players take turns,
-    as in Algorithm 1 of the paper.
+    Combines advances since 2014: Adam with β₁ = ½ (Radford, Metz and Chintala, 2015, arXiv 1511.06434);
+    the R1 penalty, which makes the game converge near its equilibrium (Mescheder, Geiger and Nowozin,
+    2018, arXiv 1801.04406), evaluated in every fourth step (lazily, as in Karras et al., 2020,
+    arXiv 1912.04958, who evaluate it in every 16th); and an exponential moving average (EMA) of the
+    generator's weights (Yazıcı et al., 2018, arXiv 1806.04498). The players alternate, as in
+    Algorithm 1 of Goodfellow et al. (2014).
 
-    The samples are those of the average: `gan.generate(n, use_ema=True)`.
+    Draw samples with the EMA weights: `gan.generate(n, use_ema=True)`.
 
     Args:
-        learning_rate: of both players.
-        r1: weight γ of the R1 penalty, for pixels in [0, 1]. A weaker one lets the discriminator win at
-            first, a stronger one blurs.
-        ema_decay: decay of the average, which is over about 1 / (1 − decay) steps.
+        learning_rate: learning rate of both players, positive.
+        r1: weight γ of the R1 penalty, positive, for pixels in [0, 1]. With a smaller weight the
+            discriminator wins at first; a larger one blurs the samples.
+        ema_decay: decay of the EMA, which averages over about 1 / (1 − decay) steps; in (0, 1).
 
     Returns:
-        A dict of keyword arguments of `GAN.compile`. The optimizers are new ones at each call.
+        A dict of keyword arguments of `GAN.compile`, with new optimizers in each call.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
@@ -94,6 +110,7 @@ def adam_r1_ema(
     >>> recipe["terms"][0].interval, recipe["ema_decay"]
     (4, 0.9999)
     """
+    learning_rate = check_number("learning_rate", learning_rate, above=0)
     return {
         "d_optimizer": keras.optimizers.Adam(learning_rate, beta_1=0.5),
         "g_optimizer": keras.optimizers.Adam(learning_rate, beta_1=0.5),
@@ -101,6 +118,6 @@ def adam_r1_ema(
         "update": "alternating",
         "single_pass": True,
         "discriminator_steps": 1,
-        "terms": [R1(weight=r1, interval=4)],
-        "ema_decay": ema_decay,
+        "terms": [R1(check_number("r1", r1, above=0), interval=4)],
+        "ema_decay": check_number("ema_decay", ema_decay, above=0, below=1),
     }

@@ -1,4 +1,4 @@
-"""Whether a network's gradient can be differentiated again, as penalties and consensus need."""
+"""Checks that networks are twice differentiable, as penalties and consensus optimization require."""
 
 import warnings
 from collections.abc import Callable
@@ -11,21 +11,27 @@ from keras_gan import backend
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Critic, Structure, Tensor
 
+__all__ = ["check", "twice_differentiable"]
+
+
+def __dir__():
+    return __all__
+
 
 def twice_differentiable(function: Callable[[Structure], Structure], inputs: Structure) -> bool:
-    """Whether the gradient of `function` with respect to `inputs` can itself be differentiated.
+    """Return whether the gradient of `function` with respect to `inputs` can be differentiated.
 
-    ∇(u·f) is linear in the multiplier u of f, so that u times its derivative for u gives it back. The
-    backward operations of some layers have no gradient, and TensorFlow then drops their share without
-    a word: the identity fails by that share.
+    ∇(u·f) is linear in the multiplier u of f, so it equals u times its derivative with respect to u.
+    The backward operations of some layers have no gradient, and TensorFlow then drops their
+    contribution silently: the identity fails by that contribution.
 
     Args:
-        function: function from a tensor to a tensor, or from a structure to another, such as a layer or
-            a network.
-        inputs: float tensor, or structure of tensors, the point at which it is tried.
+        function: function from a tensor or structure of tensors to another, such as a layer or a
+            network.
+        inputs: float tensor, or structure of tensors, at which the gradient is taken.
 
     Returns:
-        bool.
+        A bool.
 
     Example:
 
@@ -42,7 +48,7 @@ def twice_differentiable(function: Callable[[Structure], Structure], inputs: Str
         return [ops.cast(leaf, "float32") for leaf in found]
 
     whole = gradient(outputs, inputs)
-    # Of length 1, so that float16 layers do not overflow.
+    # A direction of length 1, so that float16 layers do not overflow.
     length = ops.sqrt(sum(ops.sum(ops.square(g)) for g in whole) + 1e-12)
     direction = [g / length for g in whole]
     expected = sum(ops.sum(d * g) for d, g in zip(direction, whole, strict=True))
@@ -72,7 +78,7 @@ def _name(layers):
 
 
 def _culprits(network):
-    """Name the layers of a network whose gradients cannot be differentiated again."""
+    """Name the layers of a network that are not twice differentiable."""
     found = []
     for layer in _leaves(network):
         if layer._inbound_nodes and not isinstance(layer, keras.layers.InputLayer):
@@ -83,7 +89,7 @@ def _culprits(network):
                 continue
             if not twice_differentiable(_of_tensors(layer, called, tensors), _random(tensors)):
                 found.append(layer)
-    return _name(found) or "not found: the network's layers cannot be looked at one by one"
+    return _name(found) or "unknown layers (the network's layers cannot be checked one by one)"
 
 
 def _of_tensors(layer, called, tensors):
@@ -112,15 +118,15 @@ def _random(tensors):
 def check(
     user: str, network: keras.Model, probe: Callable[[Callable[[Critic, Tensor], bool]], bool]
 ) -> None:
-    """Refuse a network whose gradient cannot be differentiated again; warn where it is only rough.
+    """Check that a network is twice differentiable; warn if its second derivatives are approximate.
 
     Args:
-        user: what needs it, for the message.
+        user: subject of the message: the name of what requires it.
         network: `keras.Model`.
         probe: function that calls its argument with `(function, inputs)` of that network.
 
     Raises:
-        ValueError: it cannot; the message names the layers.
+        ValueError: the network is not; the message names the layers.
 
     Example:
 
@@ -129,9 +135,9 @@ def check(
     """
     if not probe(twice_differentiable):
         raise ValueError(
-            f"{user} needs the gradient of a gradient of {network.name!r}, which the backend "
-            f"{keras.backend.backend()!r} does not have for: {_culprits(network)}. It would train "
-            "nothing. Expected layers that can be differentiated twice, such as Conv2DTranspose or "
+            f"{user} requires the second derivatives of {network.name!r}, which the backend "
+            f"{keras.backend.backend()!r} does not provide for: {_culprits(network)}. Without them it "
+            "would have no effect. Use twice differentiable layers, such as Conv2DTranspose or "
             "UpSampling2D(interpolation='nearest') instead of bilinear or bicubic resizing."
         )
     inexact = _name(
@@ -139,8 +145,8 @@ def check(
     )
     if inexact:
         warnings.warn(
-            f"{user} differentiates through {inexact}, whose second derivatives the backend "
-            f"{keras.backend.backend()!r} computes wrongly: values are right, gradients approximate. "
-            "Networks without normalization have exact ones.",
+            f"{user} differentiates {inexact} twice, and the second derivatives of the backend "
+            f"{keras.backend.backend()!r} are approximate there: values are exact, gradients are not. "
+            "Networks without normalization have exact gradients.",
             stacklevel=4,
         )

@@ -1,6 +1,6 @@
-"""Update rules: how the two players' gradients become steps.
+"""Update rules: how the gradients of the two players become steps.
 
-v = (∇_D L_D, ∇_G L_G) is the gradient of both players' losses, each for its own weights w.
+v = (∇_D L_D, ∇_G L_G) is the gradient of each player's loss with respect to its own weights w.
 """
 
 import functools
@@ -13,12 +13,30 @@ from keras import ops
 from keras_gan import backend, second_order
 from keras_gan.utils import batches, networks, registry
 from keras_gan.utils.typing import Config, Game, Logs, Objective, Player
+from keras_gan.utils.validation import check_flag, check_number
+
+__all__ = [
+    "UPDATES",
+    "Alternating",
+    "Consensus",
+    "Extragradient",
+    "Optimistic",
+    "Simultaneous",
+    "UpdateRule",
+    "descend",
+    "get",
+]
+
+
+def __dir__():
+    return __all__
+
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 
 class UpdateRule:
-    """Base class of update rules, whose members write `step`, or `play`.
+    """Base class for update rules, whose subclasses implement `step` or override `play`.
 
     Example:
 
@@ -30,7 +48,7 @@ class UpdateRule:
         """Prepare for the networks of a `GAN`, once, when it is compiled.
 
         Returns:
-            List of `keras.Variable` that the rule keeps between steps; they are saved with the
+            List of the `keras.Variable`s that the rule keeps between steps; they are saved with the
             optimizers.
         """
         return []
@@ -43,7 +61,7 @@ class UpdateRule:
         """
 
     def play(self, gan: Game, batch: batches.Batch) -> Iterator[Logs]:
-        """Play one training step: here k − 1 steps of the discriminator, and one of both players.
+        """Perform one training step: here k − 1 discriminator steps, and one step of both players.
 
         Args:
             gan: `kg.GAN`.
@@ -59,11 +77,11 @@ class UpdateRule:
         yield self.step(objective, gan.players)
 
     def step(self, objective: Objective, players: Sequence[Player]) -> Logs:
-        """Move both players.
+        """Update both players.
 
         Args:
-            objective: function without arguments that returns `(losses, logs)`, one loss a player.
-            players: list of `kg.models.Player`, the discriminator and the generator.
+            objective: function without arguments that returns `(losses, logs)`, one loss per player.
+            players: list of `kg.models.Player`s, the discriminator and the generator.
 
         Returns:
             The `logs` of `objective`, evaluated before the step.
@@ -76,19 +94,19 @@ class UpdateRule:
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
-        """Make the rule from what `get_config` returned."""
+        """Create the rule from the output of `get_config`."""
         return cls(**config)
 
 
 def descend(objective: Objective, players: Sequence[Player]) -> Logs:
-    """Let every player take a step along the gradient of its loss, all from the same point.
+    """Take one gradient step for each player, all from the same point.
 
     Args:
-        objective: function without arguments that returns `(losses, logs)`, one loss a player.
+        objective: function without arguments that returns `(losses, logs)`, one loss per player.
         players: list of `kg.models.Player`.
 
     Returns:
-        The logs, with the norms of the gradients of those players that name them.
+        The logs, including the gradient norms of players with a name for them.
 
     Example:
 
@@ -113,15 +131,15 @@ def descend(objective: Objective, players: Sequence[Player]) -> Logs:
 
 
 def _norm(optimizer, grads):
-    """Return the norm of a gradient that a loss scale multiplies, or 0 of one that it leaves out."""
+    """Return the norm of a gradient without its loss scale, or 0 if the loss scale skips the step."""
     whole = backend.unscaled_gradients(optimizer, [g for g in grads if g is not None])
     whole = [ops.cast(g, "float32") for g in whole]
-    # Squares of the entries themselves would overflow long before the norm does.
+    # The squares of the entries would overflow long before their norm does.
     largest = ops.max(ops.stack([ops.max(ops.abs(g)) for g in whole])) if whole else 0.0
     unit = ops.where(ops.equal(largest, 0.0), 1.0, largest)
     norm = largest * ops.sqrt(sum(ops.sum(ops.square(g / unit)) for g in whole) + 0.0)
-    leaves_out = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    return ops.where(ops.isfinite(norm), norm, 0.0) if leaves_out else norm
+    skips = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return ops.where(ops.isfinite(norm), norm, 0.0) if skips else norm
 
 
 def _both(players):
@@ -132,32 +150,45 @@ def _both(players):
 class Alternating(UpdateRule):
     """Algorithm 1 of the paper: k steps of the discriminator, then one of the generator.
 
-    The generator's step sees the discriminator that the k steps have left, and fresh latents, or, with
-    `compile(share_fakes=True)`, the fakes of the k-th step. Goodfellow et al., 2014, arXiv 1406.2661.
+    The generator's step sees the discriminator after its k steps. Goodfellow et al., 2014,
+    arXiv 1406.2661.
+
+    Args:
+        share_fakes: let the generator's step see the fakes of the discriminator's k-th step instead of
+            drawing new latents, which saves a pass through the generator.
 
     Example:
 
-    >>> type(kg.updates.get("alternating")).__name__
-    'Alternating'
+    >>> kg.updates.get("alternating").get_config()
+    {'share_fakes': False}
     """
+
+    def __init__(self, share_fakes: bool = False) -> None:
+        self.share_fakes = check_flag("share_fakes", share_fakes)
 
     def play(self, gan: Game, batch: batches.Batch) -> Iterator[Logs]:
         """See base class."""
-        steps = batch.k - 1 if gan.share_fakes else batch.k
+        steps = batch.k - 1 if self.share_fakes else batch.k
         for play in gan.plays(batch.part(0, steps)):  # for k steps: m examples, m fakes of new latents
-            yield gan.discriminator_step(play)  # D descends −E log D(x) − E log(1 − D(G(z))), or so
-        if gan.share_fakes:
+            yield gan.discriminator_step(
+                play
+            )  # D descends its loss, e.g. −E log D(x) − E log(1 − D(G(z)))
+        if self.share_fakes:
             yield gan.shared_step(batch.last)  # D's k-th step, and G's on the same fakes
         else:
             yield gan.generator_step(batch.last)  # m new latents: G descends its loss
+
+    def get_config(self) -> Config:
+        """Return the constructor's arguments."""
+        return {"share_fakes": self.share_fakes}
 
 
 @_register
 class Simultaneous(UpdateRule):
     """Both players step from the same point: w ← w − ηv(w).
 
-    One pass through both networks serves both gradients: the same fakes, the same dropout masks. It
-    is what the code of Goodfellow et al. (2014) does, and diverges on V(x, y) = xy.
+    One pass through both networks serves both gradients, with the same fakes and dropout masks, as in
+    the code of Goodfellow et al. (2014). Diverges on V(x, y) = xy.
 
     Example:
 
@@ -172,12 +203,12 @@ class Simultaneous(UpdateRule):
 
 @_register
 class Extragradient(UpdateRule):
-    """Look ahead, then step from here with the gradient found there: w ← w − ηv(w − ηv(w)).
+    """Step with the gradient at a look-ahead point: w ← w − ηv(w − ηv(w)).
 
     Korpelevich, 1976; for GANs: Gidel, Berard, Vignoud, Vincent, Lacoste-Julien, 2018,
-    arXiv 1802.10551. Both moves go through the optimizers, whose moments see both gradients: with Adam
-    this is their algorithm 4 (ExtraAdam). So a step counts as two iterations of each optimizer.
-    Examples and latents are the same in both moves.
+    arXiv 1802.10551. Both moves use the optimizers, whose moments see both gradients: with Adam this
+    is their algorithm 4 (ExtraAdam), and a step counts as two iterations of each optimizer. Examples
+    and latents are the same in both moves.
 
     Example:
 
@@ -204,7 +235,7 @@ class Extragradient(UpdateRule):
         """See base class."""
         variables = _both(players)
         here = [ops.copy(variable) for variable in variables]
-        # The networks' own statistics move with the second look alone.
+        # Only the second evaluation updates the networks' own statistics.
         with networks.frozen_statistics(*[network for player in players for network in player.networks]):
             logs = descend(objective, players)
         grads, _, _ = backend.gradients(
@@ -219,7 +250,7 @@ class Extragradient(UpdateRule):
 
 @_register
 class Optimistic(UpdateRule):
-    """Take each step twice and take the previous one back: w ← w − 2ηv(w_t) + ηv(w_{t−1}).
+    """Take each step twice and undo the previous one: w ← w − 2ηv(w_t) + ηv(w_{t−1}).
 
     Daskalakis, Ilyas, Syrgkanis, Zeng, 2017, arXiv 1711.00141, equation 8. The steps are those of the
     optimizer: with Adam this is their Optimistic Adam (algorithm 1).
@@ -262,7 +293,7 @@ class Optimistic(UpdateRule):
             moved = ops.greater(player.optimizer.iterations, iterations)
             for variable, start, last in zip(player.variables, starts, lasts, strict=True):
                 step = ops.subtract(variable, start)
-                # There is no previous step to take back at first: v(w_{−1}) = v(w_0).
+                # There is no previous step to undo at first: v(w_{−1}) = v(w_0).
                 previous = ops.where(started.value, last.value, step)
                 new = ops.add(variable, ops.subtract(step, previous))
                 new = variable.constraint(new) if variable.constraint else new
@@ -274,10 +305,10 @@ class Optimistic(UpdateRule):
 
 @_register
 class Consensus(UpdateRule):
-    """Descend along v + γ∇½‖v‖²: both players also seek a point where the gradients vanish.
+    """Descend along v + γ∇½‖v‖², which draws both players to points where the gradients vanish.
 
-    Mescheder, Nowozin, Geiger, 2017, arXiv 1705.10461, algorithm 2. Needs networks whose gradients
-    can be differentiated again.
+    Mescheder, Nowozin, Geiger, 2017, arXiv 1705.10461, algorithm 2. Requires twice
+    differentiable networks.
 
     Args:
         gamma: weight γ of ½‖v‖², positive.
@@ -289,15 +320,13 @@ class Consensus(UpdateRule):
     """
 
     def __init__(self, gamma: float = 10.0) -> None:
-        if not gamma > 0:
-            raise ValueError(f"`gamma` must be positive. Received: {gamma}")
-        self.gamma = float(gamma)
+        self.gamma = check_number("gamma", gamma, above=0)
 
     def build(self, gan: Game) -> list[keras.Variable]:
-        """Check that the gradients of both networks can be differentiated again.
+        """Check that both networks are twice differentiable.
 
         Raises:
-            ValueError: they cannot; the message names the layers.
+            ValueError: a network is not; the message names the layers.
         """
         second_order.check("The consensus update", gan.discriminator, gan.call_on_random_samples)
         second_order.check("The consensus update", gan.generator, gan.probe_generator)
@@ -331,7 +360,7 @@ UPDATES = {
 
 
 def get(identifier: str | Config | UpdateRule) -> UpdateRule:
-    """Return an update rule by name, by configuration or as it is.
+    """Return an update rule from its name, its configuration, or an instance.
 
     Args:
         identifier: one of the names in `UPDATES`, a serialized rule, or an `UpdateRule`.
@@ -340,8 +369,8 @@ def get(identifier: str | Config | UpdateRule) -> UpdateRule:
         An `UpdateRule`.
 
     Raises:
-        ValueError: unknown name; the message gives the nearest one.
-        TypeError: neither name, nor configuration, nor rule.
+        ValueError: the name is unknown; the message suggests the nearest one.
+        TypeError: `identifier` is none of these.
 
     Example:
 

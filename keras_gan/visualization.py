@@ -9,8 +9,26 @@ import numpy as np
 from keras import ops
 
 from keras_gan.utils.files import write_bytes
+from keras_gan.utils.images import to_channels_last
 from keras_gan.utils.optional import require
 from keras_gan.utils.typing import Array, PathLike, ValueRange
+
+__all__ = [
+    "PANELS",
+    "check_png",
+    "check_value_range",
+    "encode_png",
+    "image_grid",
+    "save_gif",
+    "save_png",
+    "to_uint8",
+    "training_curves",
+]
+
+
+def __dir__():
+    return __all__
+
 
 SEPARATOR = 2
 SMALLEST_SIDE = 56
@@ -82,9 +100,9 @@ def image_grid(images: Array, rows: int, columns: int) -> np.ndarray:
     Images smaller than 56 pixels are enlarged by a whole factor, each pixel becoming a square.
 
     Args:
-        images: uint8 array `(rows * columns, height, width, channels)`. One channel is grey,
-            three are RGB, four RGBA; with any other number the channels of an image are laid side
-            by side in grey.
+        images: uint8 array `(rows * columns, height, width, channels)`, or with the channels first
+            where `keras.config.image_data_format()` says so. One channel is gray, three are RGB,
+            four RGBA; with any other number the channels of an image are laid side by side in gray.
         rows: int, images from top to bottom.
         columns: int, images from left to right.
 
@@ -101,26 +119,27 @@ def image_grid(images: Array, rows: int, columns: int) -> np.ndarray:
     >>> image_grid(np.zeros((6, 28, 28, 3), "uint8"), rows=2, columns=3).shape
     (118, 176, 3)
     """
-    images = np.asarray(images)
-    if images.ndim != 4 or len(images) != rows * columns or 0 in images.shape:
+    levels = np.asarray(images)
+    if levels.ndim != 4 or len(levels) != rows * columns or 0 in levels.shape:
         raise ValueError(
             f"A picture of {rows} rows and {columns} columns is made of images of shape "
-            f"({rows * columns}, height, width, channels). Received shape: {images.shape}"
+            f"({rows * columns}, height, width, channels). Received shape: {levels.shape}"
         )
-    if images.dtype != np.uint8:
+    if levels.dtype != np.uint8:
         raise ValueError(
-            f"A picture is made of images of dtype uint8. Received: {images.dtype}. "
+            f"A picture is made of images of dtype uint8. Received: {levels.dtype}. "
             "Convert them with `keras_gan.visualization.to_uint8(images, value_range)`."
         )
-    _, height, width, channels = images.shape
+    levels = to_channels_last(levels)
+    _, height, width, channels = levels.shape
     factor = -(-SMALLEST_SIDE // max(height, width))
     if channels not in (1, 3, 4):
-        images = images.transpose(0, 1, 3, 2).reshape(len(images), height, channels * width, 1)
-    images = images.repeat(factor, axis=1).repeat(factor, axis=2)
+        levels = levels.transpose(0, 1, 3, 2).reshape(len(levels), height, channels * width, 1)
+    levels = levels.repeat(factor, axis=1).repeat(factor, axis=2)
     line = (SEPARATOR, 0)
-    images = np.pad(images, ((0, 0), line, line, (0, 0)), constant_values=WHITE)
-    _, height, width, channels = images.shape
-    cells = images.reshape(rows, columns, height, width, channels)
+    levels = np.pad(levels, ((0, 0), line, line, (0, 0)), constant_values=WHITE)
+    _, height, width, channels = levels.shape
+    cells = levels.reshape(rows, columns, height, width, channels)
     picture = cells.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
     line = (0, SEPARATOR)
     picture = np.pad(picture, (line, line, (0, 0)), constant_values=WHITE)

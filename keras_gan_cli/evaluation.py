@@ -22,11 +22,11 @@ def scores(features, real, samples, split):
 def _pixels(weights, shape, value_range):
     if weights:
         raise ValueError("--weights are those of inception or digits, but --features is pixels.")
-    return metrics.Pixels(shape, value_range)
+    return metrics.Pixels(shape, value_range=value_range)
 
 
 def _inception(weights, shape, value_range):
-    return metrics.InceptionV3(str(weights or "imagenet"), value_range)
+    return metrics.InceptionV3(str(weights or "imagenet"), value_range=value_range)
 
 
 def _digits(weights, shape, value_range):
@@ -35,7 +35,7 @@ def _digits(weights, shape, value_range):
             "--features digits needs the file of the classifier. In a clone: --weights "
             "saved_models/digit_classifier.keras"
         )
-    return metrics.DigitClassifier(weights, value_range, resizer="bilinear")
+    return metrics.DigitClassifier(weights, value_range=value_range, resizer="bilinear")
 
 
 EXTRACTORS = {"pixels": _pixels, "inception": _inception, "digits": _digits}

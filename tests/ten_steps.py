@@ -60,7 +60,11 @@ GAMES = {
         {"batch_norm": True},
     ),
     "shared": lambda: (
-        {"share_fakes": True, "discriminator_steps": 2, "terms": [kg.terms.FeatureMatching("d_hidden")]},
+        {
+            "update": kg.updates.Alternating(share_fakes=True),
+            "discriminator_steps": 2,
+            "terms": [kg.terms.FeatureMatching("d_hidden")],
+        },
         {"batch_norm": True},
     ),
     "wasserstein": lambda: ({"terms": [HalfWay()], "loss": "wasserstein"}, {}),

@@ -142,7 +142,7 @@ def test_output_bias_is_the_logit_of_the_pixel_means():
 @pytest.mark.parametrize(
     ("means", "message"),
     [
-        (np.zeros((28, 27)), r"\(28, 28, 1\) or 784 numbers.*shape \(28, 27\).*mean\(axis=0\)"),
+        (np.zeros((28, 27)), r"\(28, 28, 1\), or 784 numbers.*mean\(axis=0\).*shape \(28, 27\)"),
         (np.full(784, -0.1), r"must lie in \[0, 1\].*from -0.1 to -0.1.*value_range=\(0, 1\)"),
         (np.full(784, 127.0), r"must lie in \[0, 1\].*from 127.0 to 127.0"),
         (np.full(784, np.nan), r"must lie in \[0, 1\].*from nan to nan"),
@@ -427,15 +427,69 @@ def test_dcgan_compiles_with_xla(num_classes):
 
 @pytest.mark.parametrize(
     ("image_size", "nearest"),
-    [(28, "16 and 32"), (33, "32 and 64"), (48, "32 and 64"), (4, "8"), (7, "8"), (0, "8")],
+    [(28, "16 or 32"), (33, "32 or 64"), (np.int64(48), "32 or 64")],
 )
 @pytest.mark.parametrize("make", [architectures.dcgan_generator, architectures.dcgan_discriminator])
 def test_dcgan_refuses_other_sizes(make, image_size, nearest):
-    message = rf"power of two and at least 8.*image_size={image_size}; the nearest: {nearest}\. Res"
+    message = (
+        rf"must be a power of two.*Received: {image_size}\. Resize or pad the images to {nearest}\."
+    )
     with pytest.raises(ValueError, match=message):
         make(image_size, 1)
 
 
 def test_dcgan_refuses_other_activations():
-    with pytest.raises(ValueError, match=r"Unknown activation 'tahn'. Did you mean 'tanh'\?"):
+    with pytest.raises(
+        ValueError, match="`activation` must be one of 'tanh', 'sigmoid'. Received: 'tahn'"
+    ):
         architectures.dcgan_generator(32, 1, activation="tahn")
+
+
+@pytest.mark.parametrize("means", ["grey", {"a": 1}, [[0.5], [0.5, 0.5]], [True] * 784, ["0.5"] * 784])
+def test_pixel_means_that_are_not_numbers(means):
+    with pytest.raises(TypeError, match=r"`pixel_means` must be an array of shape \(28, 28, 1\)"):
+        architectures.mnist_generator(means)
+
+
+def test_stacks_on_other_than_a_generator_of_vectors():
+    with pytest.raises(TypeError, match="pretrained must be a `keras.Model`. Received: 'first'"):
+        architectures.tfd_stacked_generator("first")
+    for network in (
+        keras.Sequential([keras.layers.Dense(2)]),
+        keras.Sequential([keras.Input((4, 4, 1))]),
+    ):
+        with pytest.raises(ValueError, match=r"`pretrained` must have one input of shape \(batch, n\)"):
+            architectures.tfd_stacked_generator(network)
+
+
+CONVOLUTIONAL = {
+    "dcgan_generator": {"image_size": 16, "channels": 3, "num_classes": 2, "width": 4},
+    "dcgan_discriminator": {"image_size": 16, "channels": 3, "num_classes": 2, "width": 4},
+    "mnist_generator": {},
+    "mnist_discriminator": {},
+    "cifar10_generator": {"units": 100},
+    "cifar10_conv_generator": {"units": 100},
+    "cifar10_conv_discriminator": {},
+    "digit_classifier": {},
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_channels_come_first_where_keras_says_so(name, policy, request):
+    """The same weights make the same images, transposed."""
+    keras.config.set_dtype_policy(policy)
+    make = getattr(architectures, name)
+    last = make(**CONVOLUTIONAL[name], seed=0)
+    request.getfixturevalue("channels_first")
+    first = make(**CONVOLUTIONAL[name], seed=0)
+    for ours, theirs in zip(first.weights, last.weights, strict=True):
+        np.testing.assert_array_equal(array(ours), array(theirs))
+    makes_images = name.endswith("generator")
+    x = random(2, *last.inputs[0].shape[1:])
+    labels = [np.array([0, 1])] if len(last.inputs) > 1 else []
+    expected = array(last([x, *labels] if labels else x))
+    given = x if makes_images else x.transpose(0, 3, 1, 2)
+    found = array(first([given, *labels] if labels else given))
+    assert first.output.dtype == last.output.dtype
+    np.testing.assert_allclose(found, expected.transpose(0, 3, 1, 2) if makes_images else expected)

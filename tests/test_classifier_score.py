@@ -29,7 +29,7 @@ def test_equals_the_definition(splits, dtype):
     for count in (300, 305):
         rows = probabilities(count, 7).astype(dtype)
         expected, rel = definition(rows, splits), 1e-6 if splits > 1 else 1e-12
-        assert inception_score(rows, splits) == pytest.approx(expected, rel=rel)
+        assert inception_score(rows, splits=splits) == pytest.approx(expected, rel=rel)
 
 
 @pytest.mark.parametrize("classes", [2, 10, 1000])
@@ -65,18 +65,22 @@ GOOD = probabilities(12, 3)
     ("rows", "splits", "message"),
     [
         (GOOD[:0], 1, "`probabilities` is empty"),
-        (GOOD[0], 1, r"of shape \(n, d\)\. Received shape: \(3,\)"),
-        (GOOD * np.nan, 1, "`probabilities` must be finite numbers"),
-        (np.log(GOOD), 1, r"0 or more that sum to 1\. .* Turn logits into probabilities with a softmax"),
+        (GOOD[0], 1, r"`probabilities` must be an array of shape.* Received shape: \(3,\)"),
+        (GOOD * np.nan, 1, "`probabilities` must hold finite numbers"),
+        (
+            np.log(GOOD),
+            1,
+            r"numbers >= 0 that sum to 1\. .* Convert logits to probabilities with a softmax",
+        ),
         (np.add(GOOD, [0.1, 0, 0]), 1, r"sums from 1\.1 to 1\.1"),
         (np.add(GOOD, [0.9, -0.9, 0]), 1, "Received: numbers from -0"),
-        (GOOD, 13, "12 rows cannot be cut into 13 parts. Give more samples, or fewer `splits`"),
-        (GOOD, 0, "`splits` is a whole number of 1 or more. Received: 0"),
+        (GOOD, 13, "Cannot cut 12 rows into 13 parts. Give more samples, or fewer `splits`"),
+        (GOOD, 0, "`splits` must be an integer >= 1. Received: 0"),
     ],
 )
 def test_refusals(rows, splits, message):
     with pytest.raises(ValueError, match=message):
-        inception_score(rows, splits)
+        inception_score(rows, splits=splits)
 
 
 class Halves:
@@ -106,7 +110,7 @@ def test_score_of_images_says_how_it_was_made():
     assert score.settings == {"splits": 4}
     assert (score.num_real, score.num_fake, score.split) == (70, 60, "test")
     assert (score.extractor, score.weights, score.resizer) == ("halves", Halves.weights, "none")
-    assert metric.reference(real).summary == 70
+    assert metric.prepare(real).state == 70
     assert metric(None, fake).num_real == 0
     assert metric(None, fake).values == score.values
 
@@ -120,15 +124,17 @@ def test_refusals_of_the_metric():
 
     with pytest.raises(TypeError, match="InceptionScore needs a classifier.*named 'features'"):
         InceptionScore(Features())
-    with pytest.raises(ValueError, match="`splits` is a whole number of 1 or more. Received: 0"):
+    with pytest.raises(ValueError, match="`splits` must be an integer >= 1. Received: 0"):
         InceptionScore(Halves(), splits=0)
     sums = type("Sums", (Halves,), {"probabilities": lambda self, images: np.ones((len(images), 2))})
-    with pytest.raises(ValueError, match="row of `probabilities of halves` holds numbers .* sum to 1"):
+    with pytest.raises(
+        ValueError, match="row of `probabilities of halves` must hold numbers .* sum to 1"
+    ):
         InceptionScore(sums())(None, images(20))
     few = type("Few", (Halves,), {"probabilities": lambda self, images: np.ones((1, 1))})
-    with pytest.raises(ValueError, match=r"'halves' should return one row .*\(20, num_classes\)"):
+    with pytest.raises(ValueError, match=r"'halves' must return one row .*\(20, num_classes\)"):
         InceptionScore(few())(None, images(20))
-    with pytest.raises(ValueError, match="`fake` holds no images"):
+    with pytest.raises(ValueError, match="`fake` is empty"):
         InceptionScore(Halves())(None, [])
-    with pytest.raises(ValueError, match="`real` are images of shape"):
-        InceptionScore(Halves())(np.ones((3, 4)), images(20))
+    with pytest.raises(ValueError, match="`real` must be an array of shape"):
+        InceptionScore(Halves())(np.ones(3), images(20))

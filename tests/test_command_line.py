@@ -259,7 +259,7 @@ def test_scores_are_those_of_the_metrics(run_folder, photos, program):
     gan = keras.models.load_model(run_folder / "gan.keras")
     real = kg.datasets.load_arrays(f"folder:{photos}", image_size=8, channels=3, value_range=(-1, 1))
     samples = gan.generate(18, seed=1, condition=np.arange(18) % 2, use_ema=True)
-    pixels = kg.metrics.Pixels((8, 8, 3), (-1, 1))
+    pixels = kg.metrics.Pixels((8, 8, 3), value_range=(-1, 1))
     expected = kg.metrics.DensityCoverage(pixels)(real=real, fake=samples).values
     values = {name: value for score in found for name, value in score["values"].items()}
     assert {"fid", "kid", "precision", "recall", "density", "coverage"} == set(values)
@@ -534,7 +534,7 @@ def test_without_its_packages_the_way_to_them_is_given(monkeypatch, program):
     code, _, err = program("train", "mnist5k")
     assert (code, err) == (
         2,
-        "keras-gan: the program needs packages of its own: pip install keras-gan[cli]\n",
+        "keras-gan: some packages are missing: pip install click rich matplotlib pillow mlxtend\n",
     )
 
 

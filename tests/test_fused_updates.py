@@ -15,7 +15,9 @@ OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True),
     "adam": lambda: keras.optimizers.Adam(DECAY, epsilon=1e-3, clipnorm=0.5),
     "adamw": lambda: keras.optimizers.AdamW(0.01, epsilon=1e-3, use_ema=True, ema_overwrite_frequency=2),
-    "momentum": lambda: kg.optimizers.MomentumSGD(DECAY, kg.optimizers.EpochRamp(0.5, 0.7, 1, 3, 2)),
+    "momentum": lambda: kg.optimizers.MomentumSGD(
+        DECAY, kg.optimizers.EpochRamp(0.5, 0.7, first_epoch=1, last_epoch=3, steps_per_epoch=2)
+    ),
 }
 
 

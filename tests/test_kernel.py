@@ -25,6 +25,11 @@ def definition(real, fake):
     return mean_of_pairs(real) + mean_of_pairs(fake) - 2 * between
 
 
+def whole_distance(real, fake):
+    """The distance of all rows at once."""
+    return kernel_distance(real, fake, subset_size=len(real), num_subsets=1)[0]
+
+
 @pytest.mark.parametrize("size", [1, 3, 17])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_equals_the_definition(size, dtype):
@@ -47,32 +52,34 @@ def test_two_numbers_by_hand():
 def test_the_kernel_divides_by_the_number_of_features():
     # A copy of each feature leaves x·y/d as it is.
     real, fake = normal(20, 3), normal(20, 3, seed=1) + 1
-    once = kernel_distance(real, fake, 20, 1)[0]
-    twice = kernel_distance(np.hstack([real, real]), np.hstack([fake, fake]), 20, 1)[0]
+    once = kernel_distance(real, fake, subset_size=20, num_subsets=1)[0]
+    twice = kernel_distance(
+        np.hstack([real, real]), np.hstack([fake, fake]), subset_size=20, num_subsets=1
+    )[0]
     assert twice == pytest.approx(once, rel=1e-12)
 
 
 def test_one_distribution_is_at_distance_0_and_a_moved_one_is_not():
     # Disjoint subsets of fresh rows are independent: the mean of 40 is normal about 0.
-    values = [
-        kernel_distance(normal(60, 8, seed=i), normal(60, 8, seed=1000 + i), 60, 1)[0] for i in range(40)
-    ]
+    values = [whole_distance(normal(60, 8, seed=i), normal(60, 8, seed=1000 + i)) for i in range(40)]
     standard_error = np.std(values, ddof=1) / np.sqrt(40)
     assert abs(np.mean(values)) < 2 * standard_error
     assert min(values) < 0 < max(values)
-    moved = kernel_distance(normal(60, 8), normal(60, 8, seed=1) + 0.5, 60, 1)[0]
+    moved = whole_distance(normal(60, 8), normal(60, 8, seed=1) + 0.5)
     assert moved > 20 * standard_error
 
 
 def test_subsets_are_drawn_from_all_rows():
     real, fake = normal(400, 4), normal(300, 4, seed=1) + 0.5
-    whole = kernel_distance(real[:300], fake, 300, 1)[0]
+    whole = whole_distance(real[:300], fake)
     value, deviation = kernel_distance(real, fake, subset_size=50, num_subsets=200)
     # The expectation of the estimate does not depend on the size of the subsets, its spread does.
     assert value == pytest.approx(whole, abs=4 * deviation / np.sqrt(200) + 0.1 * whole)
     assert deviation > 1.5 * kernel_distance(real, fake, subset_size=150, num_subsets=200)[1]
     # Rows sorted by value do not spoil it, as they would if subsets were heads of the arrays.
-    ordered = kernel_distance(np.sort(real, axis=0), np.sort(real, axis=0), 50, 200)
+    ordered = kernel_distance(
+        np.sort(real, axis=0), np.sort(real, axis=0), subset_size=50, num_subsets=200
+    )
     assert abs(ordered[0]) < 4 * ordered[1] / np.sqrt(200)
 
 
@@ -86,40 +93,51 @@ def test_a_subset_holds_no_row_twice():
 
 def test_the_seed_decides():
     real, fake = normal(100, 3), normal(100, 3, seed=1)
-    first, again, other = (kernel_distance(real, fake, 20, 5, seed=seed) for seed in (0, 0, 1))
+    options = {"subset_size": 20, "num_subsets": 5}
+    first, again, other = (kernel_distance(real, fake, **options, seed=seed) for seed in (0, 0, 1))
     assert first == again != other
-    assert kernel_distance(real, fake, 20, 5) == first
+    assert kernel_distance(real, fake, **options) == first
 
 
 GOOD = normal(9, 3)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("real", "fake", "options", "message"),
     [
-        ((GOOD[:0], GOOD, 2), "`real` is empty"),
-        ((GOOD, GOOD[0], 2), r"`fake` are features, .* Received shape: \(3,\)"),
-        ((GOOD.reshape(9, 3, 1, 1), GOOD, 2), "Make features of images with an extractor"),
-        ((GOOD, GOOD + np.inf, 2), "`fake` must be finite numbers, but holds 27 that are not"),
-        ((GOOD, GOOD[:, :2], 2), "`real` has 3 columns and `fake` 2"),
-        (
-            (GOOD, GOOD[:4], 5),
-            "of 5 rows cannot be drawn from the 4 of `fake`.*pass `subset_size=2`: the",
-        ),
-        (
-            (GOOD[:7], GOOD),
-            "of 1000 rows cannot be drawn from the 7 of `real`.*pass `subset_size=3`: the",
-        ),
-        ((GOOD, GOOD[:3], 4), "from the 3 of `fake`. Give more samples.$"),
-        ((GOOD, GOOD, 1), "`subset_size` is a whole number of 2 or more. Received: 1"),
-        ((GOOD, GOOD, 2.5), "`subset_size` is a whole number of 2 or more. Received: 2.5"),
-        ((GOOD, GOOD, 2, 0), "`num_subsets` is a whole number of 1 or more. Received: 0"),
-        ((GOOD, GOOD, 2, 1, -1), "`seed` is a whole number of 0 or more. Received: -1"),
+        (GOOD[:0], GOOD, {}, "`real` is empty"),
+        (GOOD, GOOD[0], {}, r"`fake` must be an array .* Received shape: \(3,\)"),
+        (GOOD, GOOD + np.inf, {}, "`fake` must hold finite numbers.*27 of 27 are not"),
+        (GOOD, GOOD[:, :2], {}, r"of `real` have shape \(3,\) and those of `fake` \(2,\)"),
+        (GOOD, GOOD[:4], {"subset_size": 5}, "5 rows from the 4 of `fake`.*pass `subset_size=2`, which"),
+        (GOOD[:7], GOOD, {"subset_size": 99}, "99 rows from the 7 of `real`.*pass `subset_size=3`, wh"),
+        (GOOD, GOOD[:3], {"subset_size": 4}, "from the 3 of `fake`. Give more samples.$"),
+        (GOOD, GOOD, {"subset_size": 1}, "`subset_size` must be an integer >= 2. Received: 1"),
+        (GOOD, GOOD, {"num_subsets": 0}, "`num_subsets` must be an integer >= 1 and <= 100000"),
+        (GOOD, GOOD, {"num_subsets": 10**12}, "`num_subsets` must be an .* Received: 1000000000000"),
+        (GOOD, GOOD, {"seed": -1}, "`seed` must be an integer >= 0. Received: -1"),
     ],
 )
-def test_refusals(arguments, message):
+def test_refusals(real, fake, options, message):
     with pytest.raises(ValueError, match=message):
-        kernel_distance(*arguments)
+        kernel_distance(real, fake, **{"subset_size": 2} | options)
+
+
+@pytest.mark.parametrize("name", ["subset_size", "num_subsets", "seed"])
+def test_counts_are_integers(name):
+    for call in (lambda value: kernel_distance(GOOD, GOOD, **{name: value}), refused_by_kid(name)):
+        with pytest.raises(TypeError, match=f"`{name}` must be an integer.*Received: 2.5"):
+            call(2.5)
+
+
+def refused_by_kid(name):
+    return lambda value: KID(Rows(), **{name: value})
+
+
+def test_features_of_any_shape_are_flattened():
+    real, fake = normal(30, 4, 3), normal(30, 4, 3, seed=1)
+    expected = whole_distance(real.reshape(30, 12), fake.reshape(30, 12))
+    assert whole_distance(real, fake) == expected
 
 
 class Rows:
@@ -133,21 +151,22 @@ def test_kid_is_the_distance_of_features_and_says_how_it_was_made():
     real, fake = np.float32(normal(100, 2, 2, 1)), np.float32(normal(90, 2, 2, 1, seed=1)) + 1
     metric = KID(Rows(), subset_size=40, num_subsets=7, seed=3, split="test")
     score = metric([real[:50], real[50:]], fake)
-    value, deviation = kernel_distance(real.reshape(100, 4), fake.reshape(90, 4), 40, 7, 3)
+    value, deviation = kernel_distance(real, fake, subset_size=40, num_subsets=7, seed=3)
     assert score.values == {"kid": value}
     assert score.errors == {"kid": deviation}
     assert score.settings == {"subset_size": 40, "num_subsets": 7, "seed": 3}
     assert (score.num_real, score.num_fake, score.split) == (100, 90, "test")
     assert (score.extractor, score.weights, score.resizer) == ("rows", Rows.weights, "none")
-    assert metric.compare(metric.reference(real), fake) == score
+    assert metric.evaluate(metric.prepare(real), fake) == score
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"subset_size": 1}, "`subset_size` is a whole number of 2 or more"),
-        ({"num_subsets": 0}, "`num_subsets` is a whole number of 1 or more"),
-        ({"seed": None}, "`seed` is a whole number of 0 or more. Received: None"),
+        ({"subset_size": 1}, "`subset_size` must be an integer >= 2"),
+        ({"num_subsets": 0}, "`num_subsets` must be an integer >= 1"),
+        ({"num_subsets": 10**12}, "`num_subsets` must be an integer >= 1 and <= 100000"),
+        ({"seed": -1}, "`seed` must be an integer >= 0. Received: -1"),
     ],
 )
 def test_kid_checks_its_arguments_at_once(options, message):

@@ -71,7 +71,7 @@ def test_float16_recovers_from_a_loss_scale_that_is_far_too_large(share_fakes):
         for scale in (2.0**30, 2.0**10)
     ]
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), prior="normal", seed=0)
-    gan.compile(*scaled, terms=["r1"], share_fakes=share_fakes)
+    gan.compile(*scaled, terms=["r1"], update=kg.updates.Alternating(share_fakes))
     before = [keras.ops.convert_to_numpy(v) for v in gan.discriminator.trainable_variables]
     history = gan.fit(data()[:640], batch_size=BATCH, verbose=0, shuffle=False).history
     scales = [float(keras.ops.convert_to_numpy(o.dynamic_scale)) for o in scaled]

@@ -1,8 +1,11 @@
 """The package as an installed thing: what it imports, and what it says of itself."""
 
 import importlib.metadata
+import inspect
 import os
 import pathlib
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -11,6 +14,8 @@ import keras
 import pytest
 
 import keras_gan as kg
+import keras_gan_cli
+from keras_gan.utils.optional import PACKAGES
 
 ROOT = pathlib.Path(__file__).parents[1]
 SCRIPT = """
@@ -66,9 +71,35 @@ def test_requirements_are_loose_for_users_and_exact_for_developers():
     assert set(extras) == {"cli", "tfp", "datasets", "tuner", "plot", "demo", "serving", "jax", "torch"}
 
 
+def test_what_errors_tell_to_install_is_in_the_extras():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    names = {extra: [re.split("[<>=]", line)[0] for line in lines] for extra, lines in extras.items()}
+    told = {name for line in PACKAGES.values() for name in shlex.split(line)}
+    assert told <= {name for extra in names.values() for name in extra}
+    command = re.search('pip install (.*)"', inspect.getsource(keras_gan_cli.main))[1]
+    assert command.split() == names["cli"]
+
+
 def test_public_names_exist():
     for name in kg.__all__:
         assert hasattr(kg, name)
+
+
+@pytest.mark.parametrize("name", [name for name in dir(kg) if inspect.ismodule(getattr(kg, name))])
+def test_completion_shows_only_public_names(name):
+    module = getattr(kg, name)
+    assert sorted(dir(module)) == sorted(module.__all__)
+    own = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    }
+    assert own <= set(module.__all__), "public, but not in `__all__`"
+    assert all(hasattr(module, name) and not name.startswith("_") for name in module.__all__)
+
+
+def test_completion_of_the_package():
+    assert sorted(dir(kg)) == sorted({*kg.__all__, "tuner"})
 
 
 def test_imports_point_down():

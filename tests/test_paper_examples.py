@@ -158,7 +158,7 @@ def test_gan_tfd_plays_two_stages(example, tmp_path, capsys):
     out = tmp_path / "out"
     cut = ["--epochs", "1", "--stacked-epochs", "1", "--units", "100", "--samples", "50"]
     data = ["--data", str(tmp_path / "TFD_48x48.mat"), "--output", str(out)]
-    example("gan_tfd").main([*data, *cut, "--recipe", "use_ema"])
+    example("gan_tfd").main([*data, *cut, "--recipe", "ema"])
     stage = ["curves.png", "history.json", "samples/epoch-0001.png"]
     stages = [f"stage_{number}/{name}" for number in (1, 2) for name in stage]
     assert files(out) == ["gan.keras", *stages]
@@ -254,7 +254,7 @@ def test_gan_cifar10_leaves_samples_curves_history_and_a_model(
     example, cifar10, tmp_path, capsys, network
 ):
     out = tmp_path / "out"
-    cut = ["--epochs", "1", "--units", "100", "--recipe", "use_ema", "--output", str(out)]
+    cut = ["--epochs", "1", "--units", "100", "--recipe", "ema", "--output", str(out)]
     module = example("gan_cifar10")
     module.main(["--network", network, "--split", "train[:8]", *cut])
     assert files(out) == ["curves.png", "gan.keras", "history.json", "samples/epoch-0001.png"]

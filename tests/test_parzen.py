@@ -32,7 +32,7 @@ def uniform(*shape, seed=0):
 
 
 def digits_like(count, size, seed=0):
-    """Mostly dark, some bright: far from centred, as digits are."""
+    """Mostly dark, some bright: far from centerd, as digits are."""
     return uniform(count, size, seed=seed) ** 6
 
 
@@ -53,7 +53,7 @@ def test_blocks_do_not_change_the_result(block_size):
     # Sorted by distance from the queries, each block of samples brings the nearest one so far.
     samples = np.sort(uniform(97, 1), axis=0)[::-1]
     queries = uniform(30, 1, seed=1) * 0.1
-    result = parzen_log_likelihood(samples, queries, 0.01, block_size, dtype="float64")
+    result = parzen_log_likelihood(samples, queries, 0.01, block_size=block_size, dtype="float64")
     np.testing.assert_allclose(result, brute_force(samples, queries, 0.01), rtol=1e-11, atol=1e-9)
 
 
@@ -140,10 +140,10 @@ def test_protocol_of_2014():
 def test_one_protocol_measures_many_models():
     validation, test = digits_like(30, 12, seed=1), digits_like(50, 12, seed=2)
     measure = ParzenWindow(validation, dtype="float64")
-    reference = measure.reference(test)
+    reference = measure.prepare(test)
     for seed in (3, 4):
         samples = digits_like(40, 12, seed=seed)
-        assert measure.compare(reference, samples) == measure(test, samples)
+        assert measure.evaluate(reference, samples) == measure(test, samples)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -153,9 +153,9 @@ def test_memory_is_two_arrays_of_the_square_of_a_block(dtype, monkeypatch):
     samples, queries = (np.asarray(uniform(4000, 2, seed=seed), dtype) for seed in (0, 1))
     measure = ParzenWindow(queries, dtype=dtype, block_size=1000)
     for call in (
-        lambda: parzen_log_likelihood(samples, queries, parzen.BANDWIDTHS, 1000, dtype),
+        lambda: parzen_log_likelihood(samples, queries, parzen.BANDWIDTHS, dtype=dtype),
         lambda: select_bandwidth(samples, queries, dtype=dtype, block_size=1000),
-        lambda: measure.compare(queries, samples),
+        lambda: measure.evaluate(queries, samples),
     ):
         tracemalloc.start()
         call()
@@ -200,29 +200,88 @@ IMAGES = np.full((2, 3, 4, 4), 0.5)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((GOOD * 4, GOOD, 0.2), r"pixels in \[0, 1\], but `samples` reaches from 2 to 2"),
-        ((GOOD, GOOD - 1, 0.2), r"`queries` reaches from -0.5 to -0.5\. .*`\(x \+ 1\) / 2`"),
-        ((GOOD * np.nan, GOOD, 0.2), "`samples` must be finite .* holds 12 that are not finite"),
-        ((GOOD, GOOD * np.inf, 0.2), "`queries` must be finite numbers"),
-        ((GOOD[:0], GOOD, 0.2), r"`samples` is empty: received an array of shape \(0, 4\)"),
-        ((GOOD, GOOD[:, :3], 0.2), "a sample has 4 numbers and a query 3"),
-        ((GOOD, GOOD, 0), "finite and greater than 0. Received: 0"),
-        ((GOOD, GOOD, [0.1, -0.2]), r"greater than 0. Received: \[0.1, -0.2\]"),
-        ((GOOD, GOOD, np.nan), "finite and greater than 0. Received: nan"),
-        ((GOOD, GOOD, []), r"a number or a 1-D array of one or more. Received shape: \(0,\)"),
-        ((GOOD, GOOD, [[0.1]]), r"1-D array of one or more. Received shape: \(1, 1\)"),
-        ((GOOD, GOOD, 0.2, 0), "`block_size` is a whole number of 1 or more. Received: 0"),
-        ((GOOD, GOOD, 0.2, 1.5), "`block_size` is a whole number of 1 or more. Received: 1.5"),
-        ((GOOD[0], GOOD, 0.2), r"`samples` is an array of shape \(n, ...\).*Received shape: \(4,\)"),
-        ((GOOD, 0.5 * np.ones(()), 0.2), r"`queries` is an array of shape.*Received shape: \(\)"),
-        ((GOOD, [[0.1], [0.2, 0.3]], 0.2), "`queries` is an array, whose rows all have one shape"),
+        ((GOOD * 4, GOOD, 0.2), r"`samples` must lie in \[0, 1\].* Received numbers from 2 to 2"),
+        ((GOOD, GOOD - 1, 0.2), r"`queries` must .* from -0.5 to -0.5\. .*`\(x \+ 1\) / 2`"),
+        ((GOOD * np.nan, GOOD, 0.2), "`samples` must hold finite numbers.* 12 of 12 are not"),
+        ((GOOD, GOOD * np.inf, 0.2), "`queries` must hold finite numbers"),
+        ((GOOD[:0], GOOD, 0.2), r"`samples` is empty. Received shape: \(0, 4\)"),
+        ((GOOD, GOOD[:, :3], 0.2), r"of `samples` have shape \(4,\) and those of `queries` \(3,\)"),
+        ((GOOD, GOOD, 0), "`bandwidth` must be > 0 .* as a standard deviation. Received: 0"),
+        ((GOOD, GOOD, [0.1, -0.2]), r"`bandwidth` must be > 0 .* Received: \[0.1, -0.2\]"),
+        ((GOOD, GOOD, np.nan), "`bandwidth` must be > 0 .* Received: nan"),
+        ((GOOD, GOOD, 1e-200), "`bandwidth` must be > 0 .from 1e-15 to 1e.15.*Received: 1e-200"),
+        ((GOOD, GOOD, []), r"`bandwidth` must be a number, or a 1-D array of .* shape: \(0,\)"),
+        ((GOOD, GOOD, [[0.1]]), r"`bandwidth` must be a number, or a 1-D .* shape: \(1, 1\)"),
+        ((GOOD, GOOD, [[0.1], [0.1, 0.2]]), "`bandwidth` must be a number or a 1-D array. "),
+        ((GOOD[0], GOOD, 0.2), r"`samples` must be an array of shape \(n, ...\).* shape: \(4,\)"),
+        ((GOOD, 0.5 * np.ones(()), 0.2), r"`queries` must be an array of shape.*Received shape: \(\)"),
+        ((GOOD, [[0.1], [0.2, 0.3]], 0.2), "`queries` must be an array whose rows all have the same"),
         ((IMAGES, np.moveaxis(IMAGES, 1, 3), 0.2), r"have shape \(3, 4, 4\) and those of .*\(4, 4, 3\)"),
-        ((GOOD, GOOD, 0.2, 9, "float16"), "'float32' or 'float64'. Received: 'float16'"),
     ],
 )
 def test_refusals(arguments, message):
     with pytest.raises(ValueError, match=message):
         parzen_log_likelihood(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (
+            {"block_size": 0},
+            ValueError,
+            "`block_size` must be an integer >= 1 and <= 20000. Received: 0",
+        ),
+        ({"block_size": 10**12}, ValueError, "`block_size` must be .* Received: 1000000000000"),
+        ({"block_size": 1.5}, TypeError, "`block_size` must be an integer >= 1.* Received: 1.5"),
+        ({"dtype": "float16"}, ValueError, "`dtype` must be one of 'float32', 'float64'. Received"),
+        ({"value_range": (1, 0)}, ValueError, "`value_range` must be two finite numbers"),
+        ({"value_range": 1}, TypeError, "`value_range` must be two finite numbers"),
+    ],
+)
+def test_refusals_of_options(options, error, message):
+    calls = [
+        lambda: parzen_log_likelihood(GOOD, GOOD, 0.2, **options),
+        lambda: select_bandwidth(GOOD, GOOD, **options),
+        lambda: ParzenWindow(GOOD, **options),
+    ]
+    for call in calls:
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_bandwidths_are_numbers():
+    for call in (select_bandwidth, parzen_log_likelihood):
+        with pytest.raises(TypeError, match="must hold real numbers. Received: 'wide'"):
+            call(GOOD, GOOD, "wide")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tables_may_lie_in_any_range(dtype):
+    """Series and rows of a table in their own units, against the definition."""
+    rng = np.random.default_rng(0)
+    samples, validation, test = (100 + 30 * rng.normal(size=(n, 5, 2)) for n in (80, 30, 50))
+    measure = ParzenWindow(validation, grid=[5.0, 10.0, 20.0], dtype=dtype, value_range=None)
+    result = measure(real=test, fake=samples)
+    flat = [part.reshape(len(part), 10) for part in (samples, validation, test)]
+    means = {s: brute_force(flat[0], flat[1], s).mean() for s in (5.0, 10.0, 20.0)}
+    assert result.bandwidth == max(means, key=means.get)
+    expected = brute_force(flat[0], flat[2], result.bandwidth)
+    assert result.log_likelihood == pytest.approx(expected.mean(), abs=1e-3)
+    assert result.value_range is None
+    assert "; values in any range" in str(result)
+    with pytest.raises(
+        ValueError, match=r"must lie in \[0, 1\].*`value_range=None` for data that are not"
+    ):
+        ParzenWindow(validation, dtype=dtype)
+    if dtype == "float32":
+        with pytest.raises(ValueError, match=r"`validation` must lie within ±1e.15 in float32"):
+            ParzenWindow(1e20 * validation, value_range=None)
+
+
+def test_far_samples_underflow_without_a_warning():
+    found = parzen_log_likelihood([[0.0], [1.0]], [[0.0]], 1e-15)
+    assert found == pytest.approx(-np.log(2) - np.log(1e-15 * np.sqrt(2 * np.pi)))
 
 
 def test_tensors_are_arrays_also_those_with_gradients():
@@ -234,18 +293,16 @@ def test_tensors_are_arrays_also_those_with_gradients():
 
 @pytest.mark.parametrize("data", [(row for row in GOOD), 0.5, {0.5}])
 def test_what_is_no_array_is_refused(data):
-    with pytest.raises(TypeError, match=r"`queries` is an array .*Received: \w+\. Gather what comes in"):
+    with pytest.raises(TypeError, match=r"`queries` must be an array .*Received: \w+\. Concatenate"):
         parzen_log_likelihood(GOOD, data, 0.2)
 
 
 def test_words_are_refused():
-    with pytest.raises(TypeError, match="`samples` are numbers. Received: dtype <U1"):
+    with pytest.raises(TypeError, match="`samples` must hold real numbers. Received: dtype <U1"):
         parzen_log_likelihood([["a"]], GOOD, 0.2)
 
 
 def test_refusals_of_the_protocol():
-    with pytest.raises(ValueError, match="`block_size` is a whole number of 1 or more. Received: 0"):
-        ParzenWindow(GOOD, block_size=0)
     with pytest.raises(ValueError, match=r"of `real` have shape \(4, 4, 3\) and those of `validation`"):
         ParzenWindow(IMAGES)(np.moveaxis(IMAGES, 1, 3), IMAGES)
     flat = IMAGES.reshape(2, -1)

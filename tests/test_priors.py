@@ -69,7 +69,7 @@ def test_categorical_can_give_a_class_no_probability():
 
 
 def test_joint_parts_are_independent_and_fill_the_generator_input():
-    prior = kg.priors.Joint(["uniform", kg.priors.Uniform(-1, 1, 2), kg.priors.Categorical(4)])
+    prior = kg.priors.Joint(["uniform", kg.priors.Uniform(-1, 1, shape=2), kg.priors.Categorical(4)])
     z = draw(prior.with_shape(10), 5000)
     assert z.shape == (5000, 10)
     assert abs(z[:, 4:6]).max() < 1
@@ -145,7 +145,7 @@ def test_any_distribution_of_tensorflow_probability():
     scalar = kg.priors.get(tfd.Gamma(2.0, 1.0)).with_shape((3, 4))
     assert draw(scalar, 5).shape == (5, 3, 4)
     assert stats.kstest(draw(scalar, 500).ravel(), stats.gamma(2.0).cdf).pvalue > 0.01
-    with pytest.raises(ValueError, match="cannot be written to a file"):
+    with pytest.raises(ValueError, match="cannot be serialized"):
         keras.saving.serialize_keras_object(kg.priors.get(mixture))
 
 
@@ -183,26 +183,20 @@ def test_a_distribution_of_tensorflow_is_refused_on_jax():
 
 @pytest.mark.torch
 def test_a_distribution_is_refused_on_torch():
-    with pytest.raises(ValueError, match="no distributions for the backend 'torch'. Expected a `kg.pr"):
+    with pytest.raises(ValueError, match="no distributions for the backend 'torch'. Use a subclass"):
         kg.priors.get(Exponential())
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: kg.priors.Uniform(1, 1), "`low` must be less than `high`. Received: low=1, high=1"),
-        (lambda: kg.priors.Normal(stddev=0), "`stddev` must be positive. Received: 0"),
-        (lambda: kg.priors.Normal(shape=(3, 0)), r"positive integers.*Received: \(3, 0\)"),
-        (lambda: kg.priors.Categorical(1), "integer of at least 2. Received: 1"),
-        (lambda: kg.priors.Categorical(2, [0.5, 0.6]), "sum to 1. Received"),
-        (lambda: kg.priors.Categorical(2, [1.0]), "must be 2 non-negative numbers"),
-        (lambda: kg.priors.Joint(["normal", "normal"]), "at most one has no shape"),
-        (lambda: kg.priors.Joint([]), "at most one has no shape"),
+        (lambda: kg.priors.Joint(["normal", "normal"]), "at most one of them without a shape"),
+        (lambda: kg.priors.Joint([]), "at most one of them without a shape"),
         (lambda: kg.priors.Uniform().sample(3, 0), "has no shape. Pass `shape=`"),
         (lambda: kg.priors.Uniform(shape=3).with_shape(4), r"shape \(3,\), but the generator takes"),
         (
             lambda: kg.priors.Joint(["normal", kg.priors.Categorical(10)]).with_shape(10),
-            "take 10 entries and one of them fills the rest",
+            "joint priors have 10 entries, and one of them fills the rest",
         ),
         (lambda: kg.priors.get("gaussian"), "Unknown prior 'gaussian'"),
         (lambda: kg.priors.get("sperical"), "Did you mean 'spherical'"),

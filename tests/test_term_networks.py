@@ -16,8 +16,8 @@ _register = keras.saving.register_keras_serializable(package="term_networks")
 class Recovery(kg.terms.Term):
     """The mean square of what networks make of fakes."""
 
-    def __init__(self, networks, weight=1.0, interval=1, name=None, players=("generator",)):
-        super().__init__(weight, interval, name)
+    def __init__(self, networks, weight=1.0, *, interval=1, name=None, players=("generator",)):
+        super().__init__(weight, interval=interval, name=name)
         self.networks, self.players = list(networks), tuple(players)
 
     def call(self, play):
@@ -32,8 +32,8 @@ class Recovery(kg.terms.Term):
 class Builder(Recovery):
     """Makes its network when it is compiled."""
 
-    def __init__(self, weight=1.0, interval=1, name=None):
-        super().__init__([], weight, interval, name)
+    def __init__(self, weight=1.0, *, interval=1, name=None):
+        super().__init__([], weight, interval=interval, name=name)
 
     def build(self, gan):
         self.networks = [mlp(2, 3)]
@@ -139,8 +139,8 @@ class WithOthers(kg.GAN):
 
 @_register
 class Named(kg.GAN):
-    def __init__(self, generator, discriminator, average, prior="normal", seed=None, name=None):
-        super().__init__(generator, discriminator, prior, seed, name, average=average)
+    def __init__(self, generator, discriminator, ema, prior="normal", seed=None, name=None):
+        super().__init__(generator, discriminator, prior, seed, name, ema=ema)
 
 
 def test_arguments_of_variants_that_would_be_lost():
@@ -149,7 +149,7 @@ def test_arguments_of_variants_that_would_be_lost():
     frozen = mlp(2, 4)
     frozen.trainable = False
     assert WithOthers(mlp(4, 2), mlp(2, 1), frozen).encoder is frozen
-    with pytest.raises(TypeError, match="has an attribute 'average' itself"):
+    with pytest.raises(TypeError, match="has an attribute 'ema' itself"):
         Named(mlp(4, 2), mlp(2, 1), mlp(2, 4))
 
 

@@ -42,7 +42,7 @@ def gan_with(discriminator, *terms, shape=None):
 
 def play(gan, real, fake):
     real, fake = (None if x is None else ops.convert_to_tensor(x) for x in (real, fake))
-    return kg.models.Play("discriminator", real, fake, critic=gan and gan.judge)
+    return kg.models.Play("discriminator", real, fake, critic=gan and gan.discriminate)
 
 
 def value(gan, term, real, fake):
@@ -209,7 +209,7 @@ def penalty_alone(gan, play):
 
 @pytest.mark.parametrize("term", PENALTIES)
 def test_a_layer_without_second_derivative_is_reported_and_named(term):
-    message = rf"the backend '{BACKEND}' does not have for: once \(Once\)"
+    message = rf"the backend '{BACKEND}' does not provide for: once \(Once\)"
     with pytest.raises(ValueError, match=message):
         gan_with(resizing_critic(Once(name="once")), term())
 
@@ -218,7 +218,7 @@ def test_a_layer_without_second_derivative_is_reported_and_named(term):
 @pytest.mark.parametrize("layer", RESIZING)
 @pytest.mark.parametrize("term", PENALTIES)
 def test_missing_second_order_gradient_is_reported_and_named(layer, term):
-    with pytest.raises(ValueError, match=r"the backend 'tensorflow' does not have for: smooth \("):
+    with pytest.raises(ValueError, match=r"the backend 'tensorflow' does not provide for: smooth \("):
         gan_with(resizing_critic(RESIZING[layer]), term())
 
 
@@ -231,7 +231,7 @@ def test_an_operation_that_torch_refuses_to_differentiate_twice_is_named():
             return torch.cdist(x, 2.0 * x, p=1.5)
 
     critic = keras.Sequential([keras.Input((3, 2)), Distances(), layers.Flatten(), layers.Dense(1)])
-    with pytest.raises(ValueError, match=r"'torch' does not have for: distances \(Distances\)"):
+    with pytest.raises(ValueError, match=r"'torch' does not provide for: distances \(Distances\)"):
         gan_with(critic, kg.terms.R1())
 
 
@@ -240,7 +240,7 @@ def test_missing_second_order_gradient_beside_a_path_that_has_one():
     x = keras.Input((4,))
     h = layers.Dense(3)(x)
     y = layers.Dense(1)(layers.Add()([Once(name="once")(h), h]))
-    with pytest.raises(ValueError, match=r"does not have for: once \(Once\)"):
+    with pytest.raises(ValueError, match=r"does not provide for: once \(Once\)"):
         gan_with(keras.Model(x, y), kg.terms.R1())
 
 
@@ -266,7 +266,9 @@ def test_layers_that_can_be_differentiated_twice_pass(layer):
     "layer", [layers.LayerNormalization(name="norm"), layers.GroupNormalization(1, name="norm")]
 )
 def test_layers_whose_second_derivative_is_wrong_are_named(layer):
-    with pytest.warns(UserWarning, match="'r1' differentiates through norm .*gradients approximate"):
+    with pytest.warns(
+        UserWarning, match="'r1' differentiates norm .* twice, .*values are exact, gradients are not"
+    ):
         gan_with(resizing_critic(layer), kg.terms.R1())
 
 
@@ -435,13 +437,6 @@ def test_the_papers_toy_in_float64_has_the_published_radii():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: kg.terms.R1(weight=0), "`weight` must be positive. Received: 0"),
-        (lambda: kg.terms.R1(interval=0), "`interval` must be an integer of at least 1. Received: 0"),
-        (lambda: kg.terms.GradientPenalty(target=-1), "`target` must not be negative. Received: -1"),
-        (
-            lambda: kg.terms.HistoricalAveraging("critic"),
-            "'discriminator' or 'generator'. Received: 'critic'",
-        ),
         (lambda: kg.terms.get("gradient_penality"), "Did you mean 'gradient_penalty'"),
     ],
 )
@@ -460,9 +455,9 @@ def test_what_members_must_define():
 @pytest.mark.parametrize(
     "term",
     [
-        kg.terms.GradientPenalty(2.0, 0.5, True, 4, "gp"),
+        kg.terms.GradientPenalty(2.0, target=0.5, one_sided=True, interval=4, name="gp"),
         kg.terms.DRAGAN(one_sided=True),
-        kg.terms.R1(1.0, 16),
+        kg.terms.R1(1.0, interval=16),
         kg.terms.R2(),
         kg.terms.FeatureMatching("dense", 0.5),
         kg.terms.HistoricalAveraging("generator", 0.1),

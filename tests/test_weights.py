@@ -74,17 +74,17 @@ def test_losses_of_weighted_rows(name, conditional, rng):
     real, fake = logits(rng)
     weight = rng.uniform(0.1, 2.0, size=6).astype("float32")
     relative = ops.convert_to_tensor(weight / weight.mean())
-    weights = (relative, relative if conditional else None)
+    weights = kg.losses.Weights(relative, relative if conditional else None)
     expected_weights = (np.float64(weight), np.float64(weight) if conditional else None)
     for player, formula in zip(("discriminator", "generator"), FORMULAS[name], strict=True):
         loss = kg.losses.get(name)
         given = [ops.convert_to_tensor(side) for side in (real, fake)]
-        value = number(loss(player, *given, *weights))
+        value = number(loss(player, *given, weights))
         expected = formula(np.float64(real), np.float64(fake), *expected_weights)
         assert value == pytest.approx(expected, rel=1e-5, abs=1e-6), player
         # Of several tensors of logits the losses are added.
         both = [{"a": side, "b": side} for side in given]
-        assert number(loss(player, *both, *weights)) == pytest.approx(2 * expected, rel=1e-5, abs=1e-6)
+        assert number(loss(player, *both, weights)) == pytest.approx(2 * expected, rel=1e-5, abs=1e-6)
 
 
 def critic_of(w, *conditions):

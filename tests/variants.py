@@ -36,9 +36,7 @@ class Inferring(kg.GAN):
         return (x, codes), (self.generate_batch(latents, condition, training), latents)
 
     def generator_loss(self, play):
-        return self.loss(
-            "discriminator", play.fake_output, play.real_output, play.fake_weight, play.real_weight
-        )
+        return self.loss("discriminator", play.fake_output, play.real_output, play.weights.swapped())
 
 
 @_register
@@ -103,8 +101,8 @@ class LatentRegression(kg.terms.Term):
 
     players = ("generator",)
 
-    def __init__(self, recogniser, weight=1.0, interval=1, name=None):
-        super().__init__(weight, interval, name)
+    def __init__(self, recogniser, weight=1.0, *, interval=1, name=None):
+        super().__init__(weight, interval=interval, name=name)
         self.recogniser, self.networks = recogniser, [recogniser]
 
     def call(self, play):
@@ -235,7 +233,7 @@ GAMES = {
     ),
     "named": (
         named,
-        lambda: {"share_fakes": True, "discriminator_steps": 2},
+        lambda: {"update": kg.updates.Alternating(share_fakes=True), "discriminator_steps": 2},
         lambda d: {"x": {key: d[key] for key in ("image", "label", "angle")}},
     ),
     "pairs": (

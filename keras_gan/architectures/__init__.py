@@ -1,4 +1,4 @@
-"""Functions that return networks: plain Keras models."""
+"""Architectures: functions that return plain Keras models."""
 
 from keras_gan.architectures.classifier import digit_classifier
 from keras_gan.architectures.dcgan import dcgan_discriminator, dcgan_generator
@@ -28,3 +28,7 @@ __all__ = [
     "tfd_generator",
     "tfd_stacked_generator",
 ]
+
+
+def __dir__():
+    return __all__

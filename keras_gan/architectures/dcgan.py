@@ -1,10 +1,10 @@
-"""Deep convolutional nets for images of any power-of-two size.
+"""Deep convolutional networks for images whose size is a power of two.
 
 Radford, Metz, Chintala 2015, "Unsupervised representation learning with deep convolutional
 generative adversarial networks", arXiv 1511.06434. Strided convolutions with 5×5 kernels instead of
-pooling, batch normalisation except at the generator's output and the discriminator's input, weights
-from N(0, .02). The paper trains them with latents from U(−1, 1), Adam with learning rate .0002 and
-β1 = .5, and minibatches of 128.
+pooling, batch normalization except at the generator's output and the discriminator's input, and
+weights from N(0, .02). The paper trains them with latents from U(−1, 1), Adam with learning rate .0002
+and β1 = .5, and minibatches of 128.
 """
 
 import math
@@ -12,34 +12,32 @@ import math
 import keras
 from keras import ops
 
-from keras_gan.architectures import seeds
-from keras_gan.utils import registry
+from keras_gan.architectures import image_layers, seeds
+from keras_gan.utils.validation import check_choice, check_integer
 
 _OUTPUT_ACTIVATIONS = ("tanh", "sigmoid")
 _SMALLEST = 4
 
 
 def doublings_to(image_size: int) -> int:
-    """Return how many doublings lead from 4×4 to `image_size`."""
-    exponent = math.log2(max(image_size, 1))
-    if image_size < 8 or not exponent.is_integer():
-        below = 2 ** int(exponent)
-        nearest = "8" if image_size < 8 else f"{below} and {2 * below}"
+    """Return the number of doublings from 4×4 to `image_size`, a power of two of at least 8."""
+    image_size = check_integer("image_size", image_size, minimum=8, hint="It must be a power of two.")
+    below = 2 ** (image_size.bit_length() - 1)
+    if image_size != below:
         raise ValueError(
-            "`image_size` must be a power of two and at least 8, because every layer doubles or "
-            f"halves it. Received: image_size={image_size!r}; the nearest: {nearest}. Resize or "
-            "pad the images to one of these."
+            "`image_size` must be a power of two, because every layer doubles or halves it. Received: "
+            f"{image_size}. Resize or pad the images to {below} or {2 * below}."
         )
-    return int(exponent) - int(math.log2(_SMALLEST))
+    return below.bit_length() - _SMALLEST.bit_length()
 
 
 class _Net:
-    """Makes the layers of one network from its seeds, and joins the condition to their inputs.
+    """Creates the layers of a network from its seeds, and concatenates the condition to their inputs.
 
     Args:
         name: name of the network.
         seed: seed of the network, or None.
-        num_classes: number of labels, or None without a condition.
+        num_classes: number of classes, or None without a condition.
     """
 
     def __init__(self, name, seed, num_classes):
@@ -47,11 +45,12 @@ class _Net:
         self.seeds = seeds.derive(seed, name)
         self.conditions = []
         if num_classes is not None:
+            num_classes = check_integer("num_classes", num_classes, minimum=1)
             condition = keras.Input((), dtype="int32", name="condition")
             self.conditions = [condition]
             self.label = ops.one_hot(condition, num_classes)
 
-    def join(self, features):
+    def concat_condition(self, features):
         """Concatenate the one-hot label to a vector, or to every position of feature maps."""
         if not self.conditions:
             return features
@@ -63,9 +62,9 @@ class _Net:
     def normal(self, mean=0.0):
         return keras.initializers.RandomNormal(mean, 0.02, seed=next(self.seeds))
 
-    def normalise(self, features):
-        # Keras' momentum of .99 would need hundreds of steps before samples (drawn with moving
-        # statistics) look like what the discriminator sees in training.
+    def normalize(self, features):
+        # With Keras' momentum of .99, it would take hundreds of steps until samples, which use moving
+        # statistics, look like the discriminator's inputs in training.
         layer = keras.layers.BatchNormalization(
             momentum=0.9, epsilon=1e-5, gamma_initializer=self.normal(mean=1.0)
         )
@@ -73,19 +72,22 @@ class _Net:
 
     def dense(self, features, units, **kwargs):
         layer = keras.layers.Dense(units, kernel_initializer=self.normal(), **kwargs)
-        return layer(self.join(features))
+        return layer(self.concat_condition(features))
 
-    def halve(self, maps, filters, **kwargs):
-        layer = keras.layers.Conv2D(
-            filters, 5, 2, padding="same", kernel_initializer=self.normal(), **kwargs
-        )
-        return layer(self.join(maps))
+    def downsample(self, maps, filters, **kwargs):
+        layer = keras.layers.Conv2D(filters, 5, 2, **self._convolution(), **kwargs)
+        return layer(self.concat_condition(maps))
 
-    def double(self, maps, filters, **kwargs):
-        layer = keras.layers.Conv2DTranspose(
-            filters, 5, 2, padding="same", kernel_initializer=self.normal(), **kwargs
-        )
-        return layer(self.join(maps))
+    def upsample(self, maps, filters, **kwargs):
+        layer = keras.layers.Conv2DTranspose(filters, 5, 2, **self._convolution(), **kwargs)
+        return layer(self.concat_condition(maps))
+
+    def _convolution(self):
+        return {
+            "padding": "same",
+            "data_format": "channels_last",
+            "kernel_initializer": self.normal(),
+        }
 
     def model(self, inputs, outputs):
         inputs = [inputs, *self.conditions] if self.conditions else inputs
@@ -95,6 +97,7 @@ class _Net:
 def dcgan_generator(
     image_size: int,
     channels: int,
+    *,
     latent_dim: int = 100,
     activation: str = "tanh",
     num_classes: int | None = None,
@@ -103,28 +106,32 @@ def dcgan_generator(
 ) -> keras.Model:
     """Return a deep convolutional generator.
 
-    Latents are projected to 4×4 feature maps, and transposed convolutions double the size up to
-    `image_size` while the number of maps halves, down to `width` before the output. `width=128` at
-    64×64 is the network of the paper's Figure 1 (1024 maps of 4×4).
+    Latents are projected to 4×4 feature maps; each transposed convolution doubles their size and halves
+    their number, down to `width` maps before the output. `width=128` at 64×64 is the network of the
+    paper's Figure 1 (1024 maps of 4×4).
 
-    Radford, Metz, Chintala 2015, arXiv 1511.06434. With `num_classes` the one-hot label joins the
-    input of every layer, as in the authors' MNIST code.
+    Radford, Metz, Chintala 2015, arXiv 1511.06434. With `num_classes`, the one-hot label is
+    concatenated to the input of every layer, as in the authors' MNIST code.
 
     Args:
         image_size: height and width of the images, a power of two, at least 8.
-        channels: number of channels of the images.
-        latent_dim: number of latents.
+        channels: number of channels of the images, positive.
+        latent_dim: number of latents, positive.
         activation: `"tanh"` for images in [−1, 1], `"sigmoid"` for images in [0, 1].
-        num_classes: number of labels of a conditional generator; None makes it unconditional.
-        width: number of feature maps before the output.
-        seed: a non-negative integer makes the initial weights reproducible.
+        num_classes: number of classes of a conditional generator, positive; None makes it
+            unconditional.
+        width: number of feature maps before the output, positive.
+        seed: non-negative integer for reproducible initial weights.
 
     Returns:
         A Keras model from latents `(batch, latent_dim)`, or `[latents, condition]` with integer
-        labels `(batch,)`, to images `(batch, image_size, image_size, channels)`.
+        labels `(batch,)`, to images `(batch, image_size, image_size, channels)`, or `(batch,
+        channels, image_size, image_size)` where `keras.config.image_data_format()` is
+        `"channels_first"`.
 
     Raises:
-        ValueError: `image_size` is no power of two of at least 8; unknown `activation`.
+        TypeError: an argument has the wrong type.
+        ValueError: `image_size` is not a power of two of at least 8; another argument is out of range.
 
     Example:
 
@@ -132,55 +139,62 @@ def dcgan_generator(
     >>> tuple(generator([ops.zeros((2, 100)), ops.array([3, 7])]).shape)
     (2, 32, 32, 1)
     """
-    if activation not in _OUTPUT_ACTIVATIONS:
-        raise ValueError(registry.unknown("activation", str(activation), _OUTPUT_ACTIVATIONS))
+    activation = check_choice("activation", activation, _OUTPUT_ACTIVATIONS)
     doublings = doublings_to(image_size)
+    channels = check_integer("channels", channels, minimum=1)
+    latent_dim = check_integer("latent_dim", latent_dim, minimum=1)
+    width = check_integer("width", width, minimum=1)
     net = _Net("dcgan_generator", seed, num_classes)
     latents = keras.Input((latent_dim,), name="latents")
 
     filters = width * 2 ** (doublings - 1)
     x = net.dense(latents, _SMALLEST * _SMALLEST * filters, use_bias=False)
-    x = keras.layers.ReLU()(net.normalise(x))
+    x = keras.layers.ReLU()(net.normalize(x))
     x = keras.layers.Reshape((_SMALLEST, _SMALLEST, filters))(x)
     for _ in range(doublings - 1):
         filters //= 2
-        x = net.double(x, filters, use_bias=False)
-        x = keras.layers.ReLU()(net.normalise(x))
-    return net.model(latents, net.double(x, channels, activation=activation, dtype="float32"))
+        x = net.upsample(x, filters, use_bias=False)
+        x = keras.layers.ReLU()(net.normalize(x))
+    x = net.upsample(x, channels, activation=activation, dtype="float32")
+    return net.model(latents, image_layers.from_channels_last(x))
 
 
 def dcgan_discriminator(
     image_size: int,
     channels: int,
+    *,
     num_classes: int | None = None,
     width: int = 64,
     seed: int | None = None,
 ) -> keras.Model:
     """Return a deep convolutional discriminator.
 
-    Strided convolutions halve the size down to 4×4 while the number of feature maps doubles from
-    `width` on, with leaky rectified linear units of slope .2; one linear layer gives the logit.
+    Strided convolutions halve the size of the feature maps down to 4×4 and double their number, starting
+    from `width`, with leaky rectified linear units of slope .2; a linear layer returns the logit.
 
-    Its batch normalisation makes a logit depend on the other images of the batch, and TensorFlow
-    differentiates batch statistics only once exactly (its variance takes the mean for a constant):
-    a gradient penalty wants a discriminator without batch normalisation.
+    Batch normalization makes a logit depend on the other images of the batch, and TensorFlow's second
+    derivatives of batch statistics are approximate (they treat the mean of the variance as a constant):
+    use a discriminator without batch normalization for gradient penalties.
 
-    Radford, Metz, Chintala 2015, arXiv 1511.06434. With `num_classes` the one-hot label joins the
-    input of every layer, as in the authors' MNIST code.
+    Radford, Metz, Chintala 2015, arXiv 1511.06434. With `num_classes`, the one-hot label is
+    concatenated to the input of every layer, as in the authors' MNIST code.
 
     Args:
         image_size: height and width of the images, a power of two, at least 8.
-        channels: number of channels of the images.
-        num_classes: number of labels of a conditional discriminator; None makes it unconditional.
-        width: number of feature maps of the first layer.
-        seed: a non-negative integer makes the initial weights reproducible.
+        channels: number of channels of the images, positive.
+        num_classes: number of classes of a conditional discriminator, positive; None makes it
+            unconditional.
+        width: number of feature maps of the first layer, positive.
+        seed: non-negative integer for reproducible initial weights.
 
     Returns:
-        A Keras model from images `(batch, image_size, image_size, channels)`, or
-        `[images, condition]` with integer labels `(batch,)`, to logits `(batch, 1)`.
+        A Keras model from images `(batch, image_size, image_size, channels)`, in the order of
+        `keras.config.image_data_format()`, or `[images, condition]` with integer labels `(batch,)`,
+        to logits `(batch, 1)`.
 
     Raises:
-        ValueError: `image_size` is no power of two of at least 8.
+        TypeError: an argument has the wrong type.
+        ValueError: `image_size` is not a power of two of at least 8; another argument is out of range.
 
     Example:
 
@@ -189,12 +203,15 @@ def dcgan_discriminator(
     (2, 1)
     """
     doublings = doublings_to(image_size)
+    channels = check_integer("channels", channels, minimum=1)
+    width = check_integer("width", width, minimum=1)
     net = _Net("dcgan_discriminator", seed, num_classes)
-    images = keras.Input((image_size, image_size, channels), name="images")
+    images = image_layers.image_input(image_size, image_size, channels)
 
-    x = keras.layers.LeakyReLU(0.2)(net.halve(images, width))
+    x = net.downsample(image_layers.to_channels_last(images), width)
+    x = keras.layers.LeakyReLU(0.2)(x)
     for doubling in range(1, doublings):
-        x = net.halve(x, width * 2**doubling, use_bias=False)
-        x = keras.layers.LeakyReLU(0.2)(net.normalise(x))
-    x = keras.layers.Flatten()(x)
+        x = net.downsample(x, width * 2**doubling, use_bias=False)
+        x = keras.layers.LeakyReLU(0.2)(net.normalize(x))
+    x = keras.layers.Flatten("channels_last")(x)
     return net.model(images, net.dense(x, 1, dtype="float32"))

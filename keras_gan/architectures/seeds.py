@@ -1,20 +1,26 @@
-"""One seed for a network, many for its layers."""
+"""Derives the seeds of layers from the seed of a network."""
 
 import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
+from keras_gan.utils.validation import check_seed
+
 
 def derive(seed: int | None, name: str) -> Iterator[int | None]:
-    """Yield seeds without end, one for each layer of the network called `name`.
+    """Return an endless stream of seeds for the layers of the network `name`.
 
-    Layers that shared a seed would start with correlated weights, and so would a generator and a
-    discriminator made from the same seed: the name tells them apart.
+    Layers with the same seed would start with correlated weights. So would a generator and a
+    discriminator with the same seed: the name distinguishes them.
 
     Args:
-        seed: a non-negative integer; None yields None, with which Keras draws its own seeds.
+        seed: a non-negative integer; None gives None, for which Keras draws random seeds.
         name: name of the network.
+
+    Raises:
+        TypeError: the seed is not an integer.
+        ValueError: the seed is out of range.
 
     Example:
 
@@ -23,8 +29,8 @@ def derive(seed: int | None, name: str) -> Iterator[int | None]:
     >>> len({next(seeds) for _ in range(1000)})
     1000
     """
+    seed = check_seed("seed", seed)
     if seed is None:
-        yield from itertools.repeat(None)
+        return itertools.repeat(None)
     stream = np.random.default_rng([seed, *name.encode()])
-    while True:
-        yield int(stream.integers(2**31))
+    return (int(stream.integers(2**31)) for _ in itertools.count())

@@ -10,7 +10,10 @@ import numpy as np
 
 from keras_gan import backend
 from keras_gan.metrics.metric import check_whole
+from keras_gan.models.objectives import Objectives
+from keras_gan.models.ranges import sample_range
 from keras_gan.utils import structures
+from keras_gan.utils.images import channels_first
 from keras_gan.utils.optional import require, tensorflow
 from keras_gan.utils.typing import Data, Logs, PathLike, ValueRange
 from keras_gan.visualization import check_value_range, encode_png, save_gif, save_png
@@ -127,7 +130,8 @@ class ImageCallback(DrawingCallback):
         self._earlier, self._drawn = None, []
         samples = self._images()
         if self.value_range is None:
-            self._shown_range = (-1, 1) if (samples < 0).any() else (0, 1)
+            known = sample_range(self.model) if isinstance(self.model, Objectives) else None
+            self._shown_range = known or ((-1, 1) if (samples < 0).any() else (0, 1))
         if self.tensorboard is not None and self._writes():
             self._writer = tensorflow().summary.create_file_writer(str(self.tensorboard))
 
@@ -158,7 +162,8 @@ class ImageCallback(DrawingCallback):
             samples = structures.leaves(samples)
             # Images of several domains stand side by side.
             together = all(leaf.ndim == 4 for leaf in samples)
-            samples = np.concatenate(samples, axis=2) if together else samples[0]
+            width = 3 if channels_first() else 2
+            samples = np.concatenate(samples, axis=width) if together else samples[0]
         if samples.ndim != 4:
             raise ValueError(
                 f"{type(self).__name__} draws images, of shape (n, height, width, channels), but the "

@@ -167,7 +167,7 @@ class CollapseMonitor(EvaluateSamples):
     def _check(self, samples):
         # Levels of 8 bits are whole numbers, which samples in [-1, 1] are far from.
         (measure,) = self._measures
-        *_, levels = measure.reference
+        *_, levels = measure.state
         if levels > 20 and np.abs(samples).max() <= 1:
             raise ValueError(
                 f"The real images hold whole numbers up to {levels:g}, but the generator's samples "
@@ -242,16 +242,16 @@ class _Diversity(Metric):
 
     names = ("diversity", "duplicates")
 
-    def reference(self, real):
+    def prepare(self, real):
         if len(real) < 2 or (real == real[:1]).all():
             raise ValueError("two different images are the least that distances can be measured on.")
         distances, nearest = _distances(real)
         levels = real.max() if (real == np.rint(real)).all() else 0
         return len(real), distances.mean(), np.median(nearest), levels
 
-    def compare(self, reference, fake):
+    def evaluate(self, state, fake):
         # Among more samples the nearest is nearer.
-        num_real, spread, spacing, _ = reference
+        num_real, spread, spacing, _ = state
         distances, nearest = _distances(fake[:num_real])
         values = {
             "diversity": distances.mean() / spread,

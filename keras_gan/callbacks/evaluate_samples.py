@@ -41,7 +41,7 @@ class EvaluateSamples(EpochCallback):
 
     Args:
         metrics: a metric, a list of them, or a dict from names to them. A metric is a
-            `kg.metrics.Metric`, whose reference is computed once, when training begins, and whose
+            `kg.metrics.Metric`, whose `prepare` is called once, when training begins, and whose
             values keep their names; or a function `(real, fake)` that returns a number, which goes
             by the function's name. In a dict, the name takes the place of theirs, and precedes them
             if a metric has several values.
@@ -206,7 +206,7 @@ class EvaluateSamples(EpochCallback):
 
     def _measure(self, measure, fake, number):
         try:
-            self.results[measure.name], values = measure.compare(fake)
+            self.results[measure.name], values = measure.evaluate(fake)
         except Exception as error:
             kind = type(error).__name__
             self._report(
@@ -235,16 +235,16 @@ class _Measure:
                 f"returns a number. Received: {metric!r}"
             )
         self.name, self.metric, self.renames = name, metric, renames
-        self.reference = None
+        self.state = None
         self.keys = list(self._renamed(dict.fromkeys(getattr(metric, "names", ()) or [name])))
 
     def prepare(self, real):
-        self.reference = self.metric.reference(real) if isinstance(self.metric, Metric) else real
+        self.state = self.metric.prepare(real) if isinstance(self.metric, Metric) else real
 
-    def compare(self, fake):
+    def evaluate(self, fake):
         """Return the metric's result, and its values by the names that are logged."""
-        compare = self.metric.compare if isinstance(self.metric, Metric) else self.metric
-        result = compare(self.reference, fake)
+        evaluate = self.metric.evaluate if isinstance(self.metric, Metric) else self.metric
+        result = evaluate(self.state, fake)
         values = getattr(result, "values", None)
         values = values if isinstance(values, dict) else {self.name: result}
         values = {key: float(value) for key, value in self._renamed(values).items()}

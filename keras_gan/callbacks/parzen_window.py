@@ -66,8 +66,8 @@ class ParzenWindow(EvaluateSamples):
     """
 
     _way_out = (
-        "A second measure in one run, as of the averaged generator, needs a name of its own: "
-        '`EvaluateSamples({"use_ema": kg.metrics.ParzenWindow(validation)}, test, use_ema=True)`, '
+        "A second measure in one run, such as one of the EMA, needs a name of its own: "
+        '`EvaluateSamples({"ema": kg.metrics.ParzenWindow(validation)}, test, use_ema=True)`, '
         "with images in [0, 1]."
     )
 
@@ -116,7 +116,7 @@ class _ParzenWindow(Metric):
     def __init__(self, test, value_range, grid):
         self.test, self.value_range, self.grid = test, value_range, grid
 
-    def reference(self, real):
+    def prepare(self, real):
         validation, test = (real[::2], real[1::2]) if self.test is None else (real, gather(self.test))
         if len(test) == 0 or test.shape[1:] != real.shape[1:]:
             raise ValueError(
@@ -125,11 +125,11 @@ class _ParzenWindow(Metric):
                 f"{validation.shape} and {test.shape}"
             )
         measure = metrics.ParzenWindow(self._scaled("Validation images", validation), self.grid)
-        return measure, measure.reference(self._scaled("Test images", test))
+        return measure, measure.prepare(self._scaled("Test images", test))
 
-    def compare(self, reference, fake):
-        measure, test = reference
-        return measure.compare(test, self._scaled("Samples", fake))
+    def evaluate(self, state, fake):
+        measure, test = state
+        return measure.evaluate(test, self._scaled("Samples", fake))
 
     def _scaled(self, name, images):
         low, high = self.value_range

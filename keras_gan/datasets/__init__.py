@@ -5,5 +5,10 @@ bytes), and an epoch is a permutation of them that depends on the seed and the e
 """
 
 from keras_gan.datasets.loading import load, load_arrays
+from keras_gan.datasets.toy import GaussianMixture, stack_digits
 
-__all__ = ["load", "load_arrays"]
+__all__ = ["GaussianMixture", "load", "load_arrays", "stack_digits"]
+
+
+def __dir__():
+    return __all__

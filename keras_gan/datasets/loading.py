@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from keras_gan.datasets.options import Options, check_integer
@@ -11,7 +12,7 @@ from keras_gan.utils.typing import Array, PathLike, ValueRange
 
 
 def load(
-    source: Array | tuple[Array, Array],
+    source: Array | tuple[Any, Any] | dict[str, Any],
     split: str | tuple[str, ...] | list[str] = "train",
     batch_size: int = 64,
     *,
@@ -25,8 +26,10 @@ def load(
     fold: int = 0,
     download: bool = False,
     shard: tuple[int, int] = (0, 1),
+    drop_remainder: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Any:
-    """Return a `tf.data.Dataset` of batches of images, in a fresh order each epoch.
+    """Return a `tf.data.Dataset` of batches of examples, in a fresh order each epoch.
 
     The order of an epoch is a function of `seed` and of the number of the epoch. The returned
     dataset counts its passes in `dataset.epoch`, a `tf.Variable` that a pass reads and advances
@@ -48,16 +51,26 @@ def load(
     - the name of an image dataset of TensorFlow Datasets (`"mnist"`, `"fashion_mnist"`,
       `"cifar10"`, ...), with the splits and in the order that TensorFlow Datasets gives it.
     - `"folder:PATH"`: the images (PNG, JPEG, GIF, BMP, ...) below a folder, cut to the central
-      square and resized to `image_size` (default 64). Subfolders, sorted by name, are the
-      classes. The split is `"train"`, in a random order that is fixed for a number of images.
-      A file that cannot be read is named in a warning and left out.
+      square and resized to `image_size` (default 64). Whatever Pillow reads is used: images are
+      turned upright, transparent pixels are laid on white, 16 bits a channel become 8, and grays of
+      more bits or floats are scaled from their lowest to their highest value. Subfolders, sorted by
+      name, are the classes. The split is `"train"`, in a random order that is fixed for a number of
+      images. A file that cannot be read, and a link to a folder around this one, are named in a
+      warning and left out.
     - `"tfd"` or `"tfd:PATH"`: the Toronto Face Database (Susskind, Anderson and Hinton, 2010),
       48 × 48 and grey, from the file `TFD_48x48.mat`, which is not public: PATH, or `data_dir`, is
       the file or its folder. Splits `"unlabeled"`, `"train"`, `"valid"` and `"test"` of a `fold`;
       labels are the expressions, 0 to 6, and −1 where there is none.
-    - arrays: `images` or `(images, labels)`, where `images` is (n, height, width) or
-      (n, height, width, channels). Integers are bytes, 0 to 255, and are scaled to `value_range`;
-      floats must lie in it already and pass unchanged. The split is `"train"`, in the given order.
+    - arrays: `features` or `(features, labels)`, in the given order; the split is `"train"`. Images
+      are (n, height, width, channels), or (n, height, width) if they are integers: those are bytes,
+      0 to 255, and are scaled to `value_range`; floats must lie in it already and pass unchanged.
+      Features of any other shape, such as the rows (n, columns) of a table or series (n, steps,
+      columns), are floats in the range of the generator and pass unchanged. Labels are integers or
+      floats (n, ...): the condition. Both may be structures of arrays: dicts, or tuples within the
+      pair.
+
+    Images have the axes that `keras.config.image_data_format()` says: where it is
+    `"channels_first"`, (n, channels, height, width), as arrays and in batches.
 
     Args:
         source: a name or arrays, as above.
@@ -82,15 +95,20 @@ def load(
         shard: pair (number, count): this process' part of every batch, where `count` processes train
             together and each must bring its own rows, as on JAX. Strategies of TensorFlow take
             their parts themselves. Defaults to `(0, 1)`: all of it.
+        drop_remainder: whether a last batch of fewer than `batch_size` examples is left out, such as
+            one with fewer rows than the discriminator takes steps. Defaults to `False`.
+        progress: function of (files read, files in all), called while a folder is read. Defaults to
+            `None`.
 
     Returns:
         A `tf.data.Dataset` of float32 images of shape (rows, height, width, channels) in
-        `value_range`, with int32 labels of shape (rows,) if `labels`.
+        `value_range`, or of float32 features of any shape, with labels if `labels`: those of classes
+        are int32 of shape (rows,).
 
     Raises:
         ValueError: unknown source or split, an empty split, data that are not there, images that
             are unfit or out of range, labels that are missing or do not match.
-        TypeError: arrays that are neither integers nor floats.
+        TypeError: arrays that are neither integers nor floats, or integers that are not images.
         ConnectionError: `download=True` without a network.
         ImportError: an optional package is missing; the message says how to install it.
 
@@ -108,16 +126,16 @@ def load(
     check_integer("batch_size", batch_size, 1)
     check_integer("seed", seed, 0)
     _check_shard(shard, batch_size)
-    options = Options(value_range, image_size, channels, data_dir, fold, download)
+    options = Options(value_range, image_size, channels, data_dir, fold, download, progress)
     datasets = tuple(
-        _pipeline(selection, batch_size, value_range, shuffle, seed, shard)
+        _pipeline(selection, batch_size, value_range, shuffle, seed, shard, drop_remainder)
         for selection in _select(source, split, labels, options)
     )
     return datasets if isinstance(split, (tuple, list)) else datasets[0]
 
 
 def load_arrays(
-    source: Array | tuple[Array, Array],
+    source: Array | tuple[Any, Any] | dict[str, Any],
     split: str | tuple[str, ...] | list[str] = "train",
     *,
     value_range: ValueRange = (0.0, 1.0),
@@ -127,6 +145,7 @@ def load_arrays(
     data_dir: PathLike | None = None,
     fold: int = 0,
     download: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Any:
     """Return the examples that `load` would give, in the source's order, as NumPy arrays.
 
@@ -142,10 +161,11 @@ def load_arrays(
         data_dir: where the data lie.
         fold: which fold of `"tfd"`.
         download: whether to download what is not prepared.
+        progress: function of (files read, files in all), called while a folder is read.
 
     Returns:
-        float32 images of shape (rows, height, width, channels) in `value_range`, or a tuple of
-        them and int32 labels of shape (rows,).
+        float32 images of shape (rows, height, width, channels) in `value_range`, or features of
+        another shape; with labels a tuple of them and labels, int32 of shape (rows,) for classes.
 
     Raises:
         ValueError: as `load`, and TypeError, ConnectionError and ImportError likewise.
@@ -156,7 +176,7 @@ def load_arrays(
     >>> images.shape, float(images.min()), float(images.max())
     ((100, 28, 28, 1), 0.0, 1.0)
     """
-    options = Options(value_range, image_size, channels, data_dir, fold, download)
+    options = Options(value_range, image_size, channels, data_dir, fold, download, progress)
     arrays = tuple(
         _scaled_arrays(selection, value_range) for selection in _select(source, split, labels, options)
     )
@@ -166,7 +186,7 @@ def load_arrays(
 _SPLIT = re.compile(r"([^\[\]]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
 
 
-def _rows(split, sizes):
+def _parse_split(split, sizes):
     """Return what `"train[10%:20%]"` stands for: `("train", start, stop)`."""
     match = _SPLIT.fullmatch(split) if isinstance(split, str) else None
     if match is None or match[1] not in sizes:
@@ -176,8 +196,8 @@ def _rows(split, sizes):
         )
     name, first, last = match.groups()
     size = sizes[name]
-    start = _row(first or "0", size)
-    stop = _row(last or str(size), size)
+    start = _parse_bound(first or "0", size)
+    stop = _parse_bound(last or str(size), size)
     if not (0 <= start <= size and 0 <= stop <= size):
         raise ValueError(
             f"The split {split!r} reaches beyond the {size} examples of {name!r}. "
@@ -191,7 +211,7 @@ def _rows(split, sizes):
     return name, start, stop
 
 
-def _row(bound, size):
+def _parse_bound(bound, size):
     number = int(bound.rstrip("%"))
     row = round(number * size / 100) if bound.endswith("%") else number
     return row + size if row < 0 else row
@@ -202,19 +222,21 @@ def _select(source, split, labels, options):
     splits = split if isinstance(split, (tuple, list)) else [split]
     opened = open_source(source, options)
     selections = []
-    for rows in [_rows(name, opened.sizes) for name in splits]:
-        images, targets = opened.read(*rows)
+    for rows in [_parse_split(name, opened.sizes) for name in splits]:
+        examples, targets = opened.read(*rows)
         if labels and targets is None:
             raise ValueError(
-                "`labels=True`, but these data have no labels. Use `labels=False`, or give them: "
-                "`(images, labels)` for arrays, every image in a subfolder for a folder."
+                "These data have no labels, which `labels=True` (to `keras-gan`, --conditional) asks "
+                f"for. {opened.unlabeled}"
             )
-        selections.append(((images, targets) if labels else images, opened.class_names))
+        # A tuple of samples alone would be taken for samples and labels.
+        several = (examples,) if isinstance(examples, tuple) else examples
+        selections.append(((examples, targets) if labels else several, opened.class_names))
     return selections
 
 
 def _scaled(tensor, value_range):
-    """Bytes become float32 in `value_range`; what is no bytes is a label or lies in it already."""
+    """Scale uint8 images to `value_range`; pass labels and float features through."""
     tf = tensorflow()
 
     if tensor.dtype != tf.uint8:
@@ -245,36 +267,87 @@ def _check_shard(shard, batch_size):
         )
 
 
-def _pipeline(selection, batch_size, value_range, shuffle, seed, shard):
+def _pipeline(selection, batch_size, value_range, shuffle, seed, shard, drop_remainder):
+    tensors, class_names = selection
+    dataset = batches_by_epoch(
+        tensors,
+        batch_size,
+        shuffle,
+        seed,
+        shard=shard,
+        drop_remainder=drop_remainder,
+        prepare=lambda tensor: _scaled(tensor, value_range),
+    )
+    dataset.class_names = class_names
+    return dataset
+
+
+def batches_by_epoch(
+    tensors: Any,
+    batch_size: int,
+    shuffle: bool,
+    seed: int,
+    *,
+    shard: tuple[int, int] = (0, 1),
+    drop_remainder: bool = False,
+    prepare: Callable[[Any], Any] = lambda tensor: tensor,
+) -> Any:
+    """Return a `tf.data.Dataset` of batches whose order is a function of the seed and the epoch.
+
+    Args:
+        tensors: a tensor or a structure of tensors, or of arrays, of n rows.
+        batch_size: rows of a batch; the last may have fewer.
+        shuffle: whether each epoch has an order of its own.
+        seed: integer.
+        shard: pair (number, count): the part of each batch that this process reads.
+        drop_remainder: whether to leave out a last batch with fewer rows.
+        prepare: function that each tensor of a batch passes through.
+
+    Returns:
+        The dataset, with its counter as `epoch` and n as `num_examples`.
+
+    Example:
+
+    >>> from keras_gan.datasets.loading import batches_by_epoch
+    >>> dataset = batches_by_epoch(np.arange(4), batch_size=2, shuffle=False, seed=0)
+    >>> [batch.numpy().tolist() for batch in dataset]
+    [[0, 1], [2, 3]]
+    """
     tf = tensorflow()
 
-    tensors, class_names = selection
     with tf.device("CPU"):
         tensors = tf.nest.map_structure(tf.constant, tensors)
         epoch = tf.Variable(0, trainable=False, dtype="int64")
     rows = len(tf.nest.flatten(tensors)[0])
+    batches = rows // batch_size if drop_remainder else math.ceil(rows / batch_size)
+    if not batches:
+        raise ValueError(
+            f"`drop_remainder=True` leaves no batch: {rows} examples are fewer than `batch_size`. "
+            f"Received: batch_size={batch_size}"
+        )
 
-    def one_pass(_):
-        number = epoch.assign_add(1) - 1
+    def next_epoch(_):
+        return epoch.assign_add(1) - 1
+
+    def one_pass(number):
         order = tf.range(rows, dtype="int64")
         if shuffle:
             order = tf.random.experimental.stateless_shuffle(order, [seed, number], alg="philox")
-        starts = tf.data.Dataset.range(0, rows, batch_size)
+        starts = tf.data.Dataset.range(0, batches * batch_size, batch_size)
         return starts.map(lambda start: order[start : start + batch_size])
 
     def batch(indices):
         number, count = shard
         rows = tf.shape(indices)[0] // count
         indices = indices[number * rows : (number + 1) * rows]
-        return tf.nest.map_structure(
-            lambda tensor: _scaled(tf.gather(tensor, indices), value_range), tensors
-        )
+        return tf.nest.map_structure(lambda tensor: prepare(tf.gather(tensor, indices)), tensors)
 
     # The pass begins inside the pipeline, when the first batch is drawn: an iterator that merely
-    # exists has not read the counter, so an epoch's number can be assigned until then.
-    dataset = tf.data.Dataset.range(1).flat_map(one_pass)
+    # exists has not read the counter, so an epoch's number can be assigned until then. The number is
+    # an element of its own: an iterator that is restored has it, and does not count again.
+    dataset = tf.data.Dataset.range(1).map(next_epoch).flat_map(one_pass)
     dataset = dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(math.ceil(rows / batch_size)))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     # Everything is in memory: there is nothing to tune, and whoever left an epoch before its end would
@@ -282,6 +355,6 @@ def _pipeline(selection, batch_size, value_range, shuffle, seed, shard):
     options.autotune.enabled = False
     dataset = dataset.with_options(options).prefetch(2)
     dataset.epoch = epoch
-    dataset.class_names = class_names
     dataset.num_examples = rows
+    dataset.batch_size = batch_size
     return dataset

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import numbers
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ class Options:
     data_dir: PathLike | None
     fold: int
     download: bool
+    progress: Callable[[int, int], None] | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -36,7 +38,7 @@ class Options:
             check_integer("image_size", self.image_size, 1)
         if self.channels not in (None, 1, 3):
             raise ValueError(
-                "`channels` is 1 (grey), 3 (colour) or None (as the source has them). "
+                "`channels` is 1 (gray), 3 (color) or None (as the source has them). "
                 f"Received: {self.channels!r}"
             )
         if self.fold not in range(5):

@@ -8,86 +8,140 @@ import os
 import pathlib
 import re
 import urllib.parse
-import warnings
 
 import numpy as np
 
+from keras_gan.datasets import image_files
 from keras_gan.datasets.options import Options, fitted, resized
-from keras_gan.utils import registry
+from keras_gan.utils import registry, structures
+from keras_gan.utils.images import from_channels_last, to_channels_last
 from keras_gan.utils.optional import require, tensorflow
 from keras_gan.utils.typing import Array
 
-# Formats of measurements, which Pillow knows by name only.
-_NO_PICTURES = ("BUFR", "GRIB", "HDF5")
-# Files named in a warning.
-_TOLD = 5
-
 # The sources. Each has `sizes` (split -> number of examples), `class_names`, and
-# `read(split, start, stop)`, which returns (images, labels or None): bytes, or float32 in range.
+# `read(split, start, stop)`, which returns (features, labels or None): bytes, or float32 in range.
+
+_UNLABELED = "Give them: `(features, labels)` for arrays, every image in a subfolder for a folder."
 
 
 class _Arrays:
-    """Splits that lie in memory, as a dict from their names to (images, labels or None)."""
+    """Splits in memory: a dict from their names to (features, labels or None).
 
-    def __init__(self, splits, options, class_names=None):
+    Args:
+        splits: the dict; features and labels are arrays or structures of arrays.
+        options: `Options`.
+        class_names: names of the labels 0, 1, ..., or None.
+        unlabeled: why there are no labels, and what to do about it.
+    """
+
+    def __init__(self, splits, options, class_names=None, unlabeled=_UNLABELED):
         self.splits = splits
         self.options = options
         self.class_names = class_names
-        self.sizes = {name: len(images) for name, (images, _) in splits.items()}
+        self.unlabeled = unlabeled
+        self.sizes = {name: len(structures.leaves(x)[0]) for name, (x, _) in splits.items()}
 
     def read(self, split, start, stop):
-        images, labels = self.splits[split]
-        images = _checked(images[start:stop], self.options.value_range)
-        return resized(images, self.options), None if labels is None else labels[start:stop]
+        features, labels = (structures.cut(part, start, stop) for part in self.splits[split])
+        return structures.mapped(lambda array: _read_array(array, self.options), features), labels
 
 
-def _given(source, options):
-    """Arrays that the user has: `images` or `(images, labels)`."""
+def _from_arrays(source, options):
+    """Arrays in memory: `features` or `(features, labels)`."""
     if isinstance(source, tuple) and len(source) != 2:
-        raise ValueError(f"Arrays are `images` or `(images, labels)`. Received {len(source)} arrays.")
-    images, labels = source if isinstance(source, tuple) else (source, None)
-    images = np.asarray(images)
-    if images.dtype.kind not in "iuf":
+        raise ValueError(
+            f"Arrays are `features` or `(features, labels)`. Received a tuple of {len(source)}."
+        )
+    features, labels = source if isinstance(source, tuple) else (source, None)
+    features = structures.mapped(lambda array: _features(array, options), _arrays(features))
+    rows = {len(array) for array in structures.leaves(features)}
+    if len(rows) != 1:
+        raise ValueError(
+            "All arrays of `features` must have the same number of rows. Received: "
+            f"{sorted(rows) or 'no array'}"
+        )
+    labels = structures.mapped(lambda array: _labels(array, *rows), _arrays(labels))
+    return _Arrays({"train": (features, labels)}, options)
+
+
+def _arrays(value):
+    return None if value is None else structures.arrays(value)
+
+
+def _features(array, options):
+    """Return an array as it was given, or images as (n, height, width, channels)."""
+    kind = array.dtype.kind
+    if kind not in "iuf":
         raise TypeError(
-            "A source is the name of a dataset or arrays: `images` or `(images, labels)`, with "
-            "images as integers (bytes, 0 to 255) or floats. "
-            f"Received: {type(source).__name__} of dtype {images.dtype}"
+            "A source is the name of a dataset or arrays: `features` or `(features, labels)`, with "
+            "features as floats, or images as integers from 0 to 255. "
+            f"Received dtype: {array.dtype}"
         )
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
-    if images.ndim != 4 or 0 in images.shape[1:]:
+    if array.ndim < 2 or 0 in array.shape[1:]:
         raise ValueError(
-            "Images have the shape (n, height, width) or (n, height, width, channels), with no "
-            f"axis of length 0 but n. Received: {images.shape}"
+            "Features have the shape (n, ...), such as (n, height, width, channels) for images or "
+            f"(n, columns) for a table, with no axis of length 0 but the first. Received: {array.shape}"
         )
-    return _Arrays({"train": (images, _checked_labels(labels, len(images)))}, options)
+    resized = options.image_size is not None or options.channels is not None
+    if array.ndim == 3 and (kind in "iu" or resized):
+        return array[..., np.newaxis]
+    if array.ndim == 4:
+        return to_channels_last(array)
+    if resized:
+        raise ValueError(
+            "`image_size` and `channels` are for images, of shape (n, height, width) or "
+            f"(n, height, width, channels). Received: {array.shape}"
+        )
+    if kind in "iu" and array.dtype != np.uint8:
+        raise TypeError(
+            "Integers are read as the bytes of images, (n, height, width) or (n, height, width, "
+            f"channels). Received integers of shape {array.shape}: pass features as floats, for "
+            "instance by `features.astype('float32')`, and scale them to the range of the generator."
+        )
+    return array
 
 
-def _checked_labels(labels, rows):
-    if labels is None:
-        return None
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"Labels are integers. Received: dtype {labels.dtype}")
-    if labels.shape not in ((rows,), (rows, 1)):
+def _read_array(array, options):
+    """Return images in the size, channels and data format asked for, and other features as float32."""
+    if array.ndim != 4:
+        return array if array.dtype == np.uint8 else _finite(array)
+    return from_channels_last(resized(_checked(array, options.value_range), options))
+
+
+def _labels(labels, rows):
+    kind = labels.dtype.kind
+    if kind not in "iuf":
+        raise TypeError(f"Labels are integers or floats. Received: dtype {labels.dtype}")
+    if labels.shape[:1] != (rows,):
         raise ValueError(
-            f"Labels have the shape ({rows},), one for each image. Received: {labels.shape}"
+            f"Labels have one row for each of the {rows} rows of features. Received shape: "
+            f"{labels.shape}"
         )
-    return labels.reshape(rows).astype("int32")
+    if kind == "f":
+        return _finite(labels)
+    limits = np.iinfo("int32")
+    if rows and not limits.min <= labels.min() <= labels.max() <= limits.max:
+        raise ValueError(f"Labels must fit into int32. Received: {labels.min()} to {labels.max()}")
+    return (labels[:, 0] if labels.shape == (rows, 1) else labels).astype("int32")
+
+
+def _finite(array):
+    array = array.astype("float32", copy=False)
+    unfit = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+    if len(unfit):
+        raise ValueError(
+            f"{len(unfit)} of {len(array)} rows hold NaN or infinite values, the first of them row "
+            f"{unfit[0]} of the split. Repair them or leave them out."
+        )
+    return array
 
 
 def _checked(images, value_range):
-    """Return integers as bytes and floats as float32, or say why they are no images."""
+    """Return integers as bytes and floats as float32, or say why they are not images."""
     if images.dtype.kind in "iu":
         _check_inside(images, (0, 255))
         return images.astype("uint8", copy=False)
-    images = images.astype("float32", copy=False)
-    unfit = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
-    if len(unfit):
-        raise ValueError(
-            f"{len(unfit)} of {len(images)} images hold NaN or infinite values, the first of them "
-            f"at row {unfit[0]} of the split. Repair them or leave them out."
-        )
+    images = _finite(images)
     _check_inside(images, value_range)
     return images
 
@@ -130,72 +184,32 @@ def _folder(path, options):
     options = dataclasses.replace(
         options, image_size=options.image_size or 64, channels=options.channels or 3
     )
-    files = _image_files(root)
-    readable = _readable(files, options)
-    if not readable:
+    files = image_files.find(root)
+    pairs = image_files.read(files, options)
+    if not pairs:
         raise ValueError(
-            f"The folder {path!r} holds no image that can be read. Files that end as images do (.png, "
-            f".jpg, ...): {len(files)}"
+            f"The folder {path!r} holds no image that can be read. Files with the suffix of an image "
+            f"(.png, .jpg, ...): {len(files)}"
         )
-    order = _fixed_order(len(readable))
-    images = np.stack([image for _, image in readable])[order]
-    if any(file.parent == root for file in files):
-        return _Arrays({"train": (images, None)}, options)
+    order = _fixed_order(len(pairs))
+    images = np.stack([image for _, image in pairs])[order]
+    stray = [file.name for file, _ in pairs if file.parent == root]
+    if stray:
+        return _Arrays({"train": (images, None)}, options, unlabeled=_stray_images(stray, len(pairs)))
     classes = sorted({file.relative_to(root).parts[0] for file in files})
-    labels = [classes.index(file.relative_to(root).parts[0]) for file, _ in readable]
+    labels = [classes.index(file.relative_to(root).parts[0]) for file, _ in pairs]
     labels = np.array(labels, "int32")[order]
     return _Arrays({"train": (images, labels)}, options, classes)
 
 
-def _image_files(root):
-    image = require("PIL.Image")
-    kinds = image.registered_extensions().items()
-    endings = {ending for ending, kind in kinds if kind in image.OPEN and kind not in _NO_PICTURES}
-    files = [file for file in _files_below(root) if file.suffix.lower() in endings and file.is_file()]
-    return sorted(files, key=lambda file: file.relative_to(root).parts)
-
-
-def _files_below(root):
-    """Yield all files that are not hidden, also of folders that are links."""
-    seen = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        # A link may lead back to a folder above it. Sorted: of two ways to a folder always the same.
-        folders[:] = [] if real in seen else sorted(name for name in folders if name[0] != ".")
-        yield from [pathlib.Path(folder, name) for name in files if name[0] != "." and real not in seen]
-        seen.add(real)
-
-
-def _readable(files, options):
-    """Return pairs of the files that can be read and their pixels, and tell of the others."""
-    readable, broken = [], []
-    for file in files:
-        try:
-            readable.append((file, _decoded(file, options)))
-        except MemoryError:
-            raise
-        # A broken file leads its decoder into any kind of error.
-        except Exception as error:
-            broken.append(f"{file} ({str(error).replace(str(file), file.name)})")
-    if broken:
-        more = f", and {len(broken) - _TOLD} more" if len(broken) > _TOLD else ""
-        warnings.warn(
-            f"Left out, of {len(files)} files: {', '.join(broken[:_TOLD])}{more}. They cannot be read.",
-            stacklevel=6,
-        )
-    return readable
-
-
-def _decoded(file, options):
-    """Return the pixels of one file as a square, upright, of the size and channels asked for."""
-    with require("PIL.Image").open(file) as image:
-        image = require("PIL.ImageOps").exif_transpose(image)
-        if image.mode.startswith("I;16"):
-            image = require("PIL.Image").fromarray((np.asarray(image) >> 8).astype("uint8"))
-        # Pillow would clip these to white.
-        if image.mode in ("I", "F"):
-            raise ValueError(f"it has more than 16 bits a channel (mode {image.mode})")
-        return fitted(np.asarray(image.convert("RGB")), options).numpy()
+def _stray_images(names, count):
+    if len(names) == count:
+        return "The subfolders of a folder are its classes, and this one has no images in subfolders."
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return (
+        f"{names[0]!r}{more}, of {count} images, are outside the subfolders, which are the classes. "
+        "Move them into one, or out of the folder."
+    )
 
 
 def _tfd(path, options):
@@ -226,6 +240,8 @@ def _tfd(path, options):
 
 class _TensorFlowDataset:
     """A prepared image dataset of TensorFlow Datasets; only the rows asked for are read."""
+
+    unlabeled = "It has no feature 'label' of classes."
 
     def __init__(self, name, options):
         tensorflow()  # before TensorFlow Datasets uses it
@@ -261,7 +277,7 @@ class _TensorFlowDataset:
             )
         )
         images, labels = map(np.concatenate, zip(*self.tfds.as_numpy(rows.batch(1024)), strict=True))
-        return images, labels.astype("int32") if self.class_names else None
+        return from_channels_last(images), labels.astype("int32") if self.class_names else None
 
 
 # "name", "name/configuration", "name:1.2.3". Other names with a colon are of community datasets,
@@ -339,7 +355,7 @@ _SOURCES = {"mnist5k": _mnist5k, "folder": _folder, "tfd": _tfd}
 def open_source(source: Array | tuple[Array, Array], options: Options) -> _Arrays | _TensorFlowDataset:
     """Return the source that a name, or arrays, stand for."""
     if not isinstance(source, str):
-        return _given(source, options)
+        return _from_arrays(source, options)
     kind, _, path = source.partition(":")
     if kind in _SOURCES:
         return _SOURCES[kind](path, options)

@@ -1,6 +1,10 @@
-"""Layers that adversarial nets need and Keras lacks."""
+"""Layers for adversarial networks that Keras does not provide."""
 
 from keras_gan.layers.maxout import Maxout, MaxoutConv2D
 from keras_gan.layers.untied_bias import UntiedBias
 
 __all__ = ["Maxout", "MaxoutConv2D", "UntiedBias"]
+
+
+def __dir__():
+    return __all__

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_gan.utils.typing import Config, Identifier, Shape, Tensor
+from keras_gan.utils.validation import check_choice, check_integer, check_shape
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -21,25 +22,18 @@ def _same_length(size, kernel, stride):
 _OUTPUT_LENGTHS = {"valid": _valid_length, "same": _same_length}
 
 
-def _count(name, value):
-    """Check a number of things: a positive integer."""
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
-    return value
-
-
 def _pair(name, value):
     """Check an integer, or a height and a width, and return the pair."""
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2:
-        raise ValueError(
-            f"`{name}` must be an integer or a pair (height, width). Received: {name}={value!r}"
-        )
-    return tuple(_count(name, entry) for entry in pair)
+    sizes = check_shape(name, value, hint="Pass one integer, or a pair (height, width).")
+    if len(sizes) == 1:
+        return sizes * 2
+    if len(sizes) != 2:
+        raise ValueError(f"`{name}` must be an integer or a pair (height, width). Received: {value!r}")
+    return sizes
 
 
 class _MaxoutBase(keras.layers.Layer):
-    """The weights of `pieces` affine maps a unit, and the maximum over them."""
+    """Base class with the weights of `pieces` affine maps per unit, and the maximum over them."""
 
     def __init__(
         self,
@@ -51,14 +45,14 @@ class _MaxoutBase(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.pieces = _count("pieces", pieces)
+        self.pieces = check_integer("pieces", pieces, minimum=1)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
 
     def _add_weights(self, incoming, units):
-        """Add a kernel with one column for each piece of each unit, and a bias for each column."""
+        """Add a kernel with a column for each piece of each unit, and a bias for each column."""
         columns = self.pieces * units
         self.kernel = self.add_weight(
             name="kernel",
@@ -70,10 +64,10 @@ class _MaxoutBase(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(columns,), initializer=self.bias_initializer)
 
     def _maximum(self, products, units):
-        # Pieces outside, units inside: the reduction then runs over contiguous vectors, which is
-        # about twice as fast on a CPU as the other order.
+        # With units as the inner axis, the reduction runs over contiguous vectors, which is about
+        # twice as fast on a CPU as the other order.
         shape = (*ops.shape(products)[:-1], self.pieces, units)
-        # `ops.add` knows a bias, whose gradient is then one pass over the outputs'; `+` does not.
+        # `ops.add`, unlike `+`, recognizes a bias, whose gradient then takes one pass.
         return ops.max(ops.reshape(ops.add(products, self.bias), shape), axis=-2)
 
     def get_config(self) -> Config:
@@ -92,8 +86,8 @@ class _MaxoutBase(keras.layers.Layer):
 class Maxout(_MaxoutBase):
     """Dense layer whose units are each the maximum of several affine maps of the inputs.
 
-    It learns a convex activation instead of fixing one, and goes well with dropout. The
-    discriminators of Goodfellow et al. (2014) are made of it.
+    It learns a convex activation function, and works well with dropout. The discriminators of
+    Goodfellow et al. (2014) consist of it.
 
     Goodfellow, Warde-Farley, Mirza, Courville, Bengio 2013, arXiv 1302.4389, section 3:
     `h_i = max_j (x · W_ij + b_ij)` with j over the pieces.
@@ -104,19 +98,20 @@ class Maxout(_MaxoutBase):
 
     Args:
         units: number of outputs, a positive integer.
-        pieces: number of affine maps that each output is the maximum of, a positive integer.
+        pieces: number of affine maps per output, a positive integer.
         kernel_initializer: initializer of the kernel.
         bias_initializer: initializer of the bias, of shape `(pieces * units,)`.
         kernel_regularizer: regularizer of the kernel, or None.
         kernel_constraint: constraint of the kernel, or None.
-        **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
+        **kwargs: `name`, `dtype`, `trainable`, as in every Keras layer.
 
     Shapes:
-        inputs `(batch, ..., features)` with any number of axes between; outputs
+        inputs `(batch, ..., features)` with any number of axes in between; outputs
         `(batch, ..., units)`.
 
     Raises:
-        ValueError: `units` or `pieces` is not a positive integer.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
@@ -131,6 +126,7 @@ class Maxout(_MaxoutBase):
         self,
         units: int,
         pieces: int,
+        *,
         kernel_initializer: Identifier = "glorot_uniform",
         bias_initializer: Identifier = "zeros",
         kernel_regularizer: Identifier | None = None,
@@ -145,11 +141,11 @@ class Maxout(_MaxoutBase):
             kernel_constraint,
             **kwargs,
         )
-        self.units = _count("units", units)
+        self.units = check_integer("units", units, minimum=1)
         self.input_spec = keras.InputSpec(min_ndim=2)
 
     def build(self, input_shape: Shape) -> None:
-        """Make the weights."""
+        """Create the weights."""
         self._add_weights((input_shape[-1],), self.units)
         self.input_spec = keras.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
@@ -171,8 +167,8 @@ class MaxoutConv2D(_MaxoutBase):
     """Convolution whose output channels are each the maximum of several linear feature maps.
 
     Goodfellow, Warde-Farley, Mirza, Courville, Bengio 2013, arXiv 1302.4389, section 3: the maximum
-    is taken across channels, at each position by itself. Pooling over positions is left to a
-    pooling layer; the order of the two does not matter.
+    is taken across channels, separately at each position. Use a pooling layer to pool over positions;
+    the order of the two does not matter.
 
     The kernel has shape `(height, width, channels, pieces * filters)`: piece j of filter i is
     `j * filters + i`. `kernel_constraint=keras.constraints.MaxNorm(c, axis=[0, 1, 2])` bounds the
@@ -180,7 +176,7 @@ class MaxoutConv2D(_MaxoutBase):
 
     Args:
         filters: number of output channels, a positive integer.
-        pieces: number of feature maps that each output channel is the maximum of.
+        pieces: number of feature maps per output channel, a positive integer.
         kernel_size: an integer, or a pair (height, width).
         strides: an integer, or a pair (height, width).
         padding: `"valid"` or `"same"`.
@@ -188,14 +184,15 @@ class MaxoutConv2D(_MaxoutBase):
         bias_initializer: initializer of the bias, of shape `(pieces * filters,)`.
         kernel_regularizer: regularizer of the kernel, or None.
         kernel_constraint: constraint of the kernel, or None.
-        **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
+        **kwargs: `name`, `dtype`, `trainable`, as in every Keras layer.
 
     Shapes:
         inputs `(batch, height, width, channels)`; outputs
         `(batch, new_height, new_width, filters)`.
 
     Raises:
-        ValueError: an argument out of its range; images smaller than the kernel.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range, or images are smaller than the kernel.
 
     Example:
 
@@ -209,6 +206,7 @@ class MaxoutConv2D(_MaxoutBase):
         filters: int,
         pieces: int,
         kernel_size: int | tuple[int, int],
+        *,
         strides: int | tuple[int, int] = 1,
         padding: str = "valid",
         kernel_initializer: Identifier = "glorot_uniform",
@@ -225,16 +223,14 @@ class MaxoutConv2D(_MaxoutBase):
             kernel_constraint,
             **kwargs,
         )
-        self.filters = _count("filters", filters)
+        self.filters = check_integer("filters", filters, minimum=1)
         self.kernel_size = _pair("kernel_size", kernel_size)
         self.strides = _pair("strides", strides)
-        if padding not in _OUTPUT_LENGTHS:
-            raise ValueError(f"`padding` must be 'valid' or 'same'. Received: padding={padding!r}")
-        self.padding = padding
+        self.padding = check_choice("padding", padding, _OUTPUT_LENGTHS)
         self.input_spec = keras.InputSpec(ndim=4)
 
     def build(self, input_shape: Shape) -> None:
-        """Make the weights."""
+        """Create the weights."""
         self._add_weights((*self.kernel_size, input_shape[-1]), self.filters)
         self.input_spec = keras.InputSpec(ndim=4, axes={-1: input_shape[-1]})
 
@@ -261,7 +257,7 @@ class MaxoutConv2D(_MaxoutBase):
         if any(size is not None and size < 1 for size in sizes):
             raise ValueError(
                 f"Images of {input_shape[1]}×{input_shape[2]} are smaller than the kernel of layer "
-                f"{self.name!r}, {self.kernel_size[0]}×{self.kernel_size[1]}. Pad them, or use "
+                f"{self.name!r}, {self.kernel_size[0]}×{self.kernel_size[1]}. Pad the images, or use "
                 "padding='same' or a smaller `kernel_size`."
             )
         return (input_shape[0], *sizes, self.filters)

@@ -1,4 +1,4 @@
-"""A bias of its own at each position."""
+"""A separate bias at each position."""
 
 from typing import Any
 
@@ -13,20 +13,20 @@ _register = keras.saving.register_keras_serializable(package="keras_gan")
 class UntiedBias(keras.layers.Layer):
     """Add a learned bias for each position and channel.
 
-    A convolution shares one bias a channel over all positions. After one with `use_bias=False`,
-    this layer lets every pixel have its own, as in the deconvolutional CIFAR-10 generator of
-    Goodfellow et al. 2014, arXiv 1406.2661.
+    A convolution shares one bias per channel across all positions. This layer, after a convolution with
+    `use_bias=False`, gives every pixel a separate bias, as in the deconvolutional CIFAR-10 generator of
+    Goodfellow et al., 2014, arXiv 1406.2661.
 
     Args:
         initializer: initializer of the bias.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
     Shapes:
-        inputs and outputs `(batch, ...)`; the axes after the first have known sizes, which are the
-        shape of the bias.
+        inputs and outputs `(batch, ...)`; the axes after the first must have known sizes, which are
+        the shape of the bias.
 
     Raises:
-        ValueError: an axis after the first has no known size.
+        ValueError: the size of an axis after the first is unknown.
 
     Example:
 
@@ -40,13 +40,13 @@ class UntiedBias(keras.layers.Layer):
         self.initializer = keras.initializers.get(initializer)
 
     def build(self, input_shape: Shape) -> None:
-        """Make the bias."""
+        """Create the bias."""
         shape = tuple(input_shape[1:])
         if None in shape:
             raise ValueError(
-                f"Layer {self.name!r} keeps a bias for each position, so it needs inputs of known "
-                f"size. Received inputs of shape {tuple(input_shape)}: give `keras.Input` a full "
-                "shape."
+                f"Layer {self.name!r} has a bias for each position, so it requires inputs of known "
+                f"size. Received: inputs of shape {tuple(input_shape)}. Pass a full shape to "
+                "`keras.Input`."
             )
         self.bias = self.add_weight(name="bias", shape=shape, initializer=self.initializer)
 

@@ -1,33 +1,32 @@
-"""Measures of samples: pure functions that say how they were computed."""
+"""Metrics of samples: pure functions, and objects whose results record how they were computed."""
 
 from keras_gan.metrics.annealed import AnnealedResult, annealed_log_likelihood, simulate_decoder
+from keras_gan.metrics.base import ClassifierMetric, FeatureMetric, Metric, Score
 from keras_gan.metrics.classifier_score import InceptionScore, inception_score
 from keras_gan.metrics.features import (
     DigitClassifier,
     FeatureExtractor,
+    Identity,
     InceptionV3,
     ModelFeatures,
     Pixels,
 )
 from keras_gan.metrics.frechet import FID, GaussianStatistics, frechet_distance
 from keras_gan.metrics.kernel import KID, kernel_distance
-from keras_gan.metrics.memorisation import (
-    Memorisation,
+from keras_gan.metrics.memorization import (
+    Memorization,
     duplicate_threshold,
     duplicates,
-    memorisation_scores,
+    memorization_scores,
 )
-from keras_gan.metrics.metric import ClassifierMetric, FeatureMetric, Metric, Score
 from keras_gan.metrics.modes import (
-    GaussianMixture,
     ModeCoverage,
     StackedDigits,
     high_quality_ceiling,
     mode_coverage,
-    stack_digits,
     stacked_digit_modes,
 )
-from keras_gan.metrics.neighbours import (
+from keras_gan.metrics.neighbors import (
     DensityCoverage,
     PrecisionRecall,
     density_coverage,
@@ -50,11 +49,11 @@ __all__ = [
     "DigitClassifier",
     "FeatureExtractor",
     "FeatureMetric",
-    "GaussianMixture",
     "GaussianStatistics",
+    "Identity",
     "InceptionScore",
     "InceptionV3",
-    "Memorisation",
+    "Memorization",
     "Metric",
     "ModeCoverage",
     "ModelFeatures",
@@ -72,13 +71,16 @@ __all__ = [
     "high_quality_ceiling",
     "inception_score",
     "kernel_distance",
-    "memorisation_scores",
+    "memorization_scores",
     "mode_coverage",
     "nearest_distances",
     "parzen_log_likelihood",
     "precision_recall",
     "select_bandwidth",
     "simulate_decoder",
-    "stack_digits",
     "stacked_digit_modes",
 ]
+
+
+def __dir__():
+    return __all__

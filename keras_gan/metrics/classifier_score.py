@@ -1,41 +1,41 @@
-"""Inception score, of any classifier's probabilities."""
+"""Inception score, from the class probabilities of any classifier."""
 
 import itertools
 
 import numpy as np
 
-from keras_gan.metrics.metric import (
-    ClassifierMetric,
-    Score,
-    check_whole,
-    image_batches,
-    probability_rows,
-)
-from keras_gan.utils.typing import Array, Classifier, Images
+from keras_gan.metrics.arrays import as_probabilities, sample_batches
+from keras_gan.metrics.base import ClassifierMetric, Score
+from keras_gan.utils.typing import Array, Classifier, Samples
+from keras_gan.utils.validation import check_integer
+
+__all__ = ["InceptionScore", "inception_score"]
 
 
-def inception_score(probabilities: Array, splits: int = 10) -> tuple[float, float]:
-    """Exponential of the mutual information of samples and the classes that they are taken for.
+def inception_score(probabilities: Array, *, splits: int = 10) -> tuple[float, float]:
+    """Return the exponential of the mutual information between samples and their predicted classes.
 
-    exp(E KL(p(y|x) ‖ p(y))) of Salimans et al. (2016, arXiv:1606.03498, section 4): from 1, where
-    all samples look alike to the classifier, to the number of classes, where each sample is surely of
-    one class and all classes are equally frequent. It knows no real images, and does not see a generator
-    that draws one image a class.
+    exp(E KL(p(y|x) ‖ p(y))) of Salimans et al. (2016, arXiv:1606.03498, section 4): from 1, if all
+    samples look alike to the classifier, to the number of classes, if each sample certainly belongs to
+    one class and all classes are equally frequent. It uses no real samples, and does not penalize a
+    generator that draws one image per class.
 
     Call it an inception score in print only if the classifier is the Inception network of 2015. With
-    another, say a classifier of digits, it is that classifier's score, and compares with no other.
+    another, such as a classifier of digits, it is comparable only with scores of that classifier.
 
     Args:
-        probabilities: array `(n, num_classes)`, of which each row is one sample's class probabilities:
-            what a softmax returns, not logits.
-        splits: int, parts of consecutive rows whose scores are averaged, as in the code of 2016. The
-            score grows with the rows of a part. Defaults to 10.
+        probabilities: array `(n, num_classes)`, the class probabilities of each sample: the output of a
+            softmax, not logits.
+        splits: int, number of parts of consecutive rows whose scores are averaged, as in the code of
+            2016. The score grows with the number of rows in a part. Defaults to 10.
 
     Returns:
         Pair of floats: mean and population standard deviation over the parts.
 
     Raises:
-        ValueError: an array that is empty, not 2-D or not of probabilities; fewer rows than `splits`.
+        ValueError: an array that is empty, not 2-D or does not hold probabilities; `splits` below 1 or
+            above the number of rows.
+        TypeError: probabilities that are not numbers; `splits` that is not an integer.
 
     Example:
 
@@ -44,11 +44,11 @@ def inception_score(probabilities: Array, splits: int = 10) -> tuple[float, floa
     >>> kg.metrics.inception_score(np.full((20, 4), 0.25), splits=2)
     (1.0, 0.0)
     """
-    rows = probability_rows("probabilities", probabilities)
-    check_whole(1, splits=splits)
+    rows = as_probabilities("probabilities", probabilities)
+    splits = check_integer("splits", splits, minimum=1)
     if len(rows) < splits:
         raise ValueError(
-            f"{len(rows)} rows cannot be cut into {splits} parts. Give more samples, or fewer `splits`."
+            f"Cannot cut {len(rows)} rows into {splits} parts. Give more samples, or fewer `splits`."
         )
     cuts = [part * len(rows) // splits for part in range(splits + 1)]
     scores = [_score(rows[start:end]) for start, end in itertools.pairwise(cuts)]
@@ -56,20 +56,20 @@ def inception_score(probabilities: Array, splits: int = 10) -> tuple[float, floa
 
 
 class InceptionScore(ClassifierMetric):
-    """Inception score of images, by the probabilities of the extractor's classifier.
+    """Inception score of samples, from the class probabilities of the extractor.
 
-    Named so only if the classifier is the Inception network of 2015 (Salimans et al., 2016,
-    arXiv:1606.03498); the result says which one it was. See `inception_score`.
+    Call it so in print only if the classifier is the Inception network of 2015 (Salimans et al., 2016,
+    arXiv:1606.03498); the result records which one it was. See `inception_score`.
 
     Args:
-        extractor: what classifies images: as in `FeatureMetric`, and with a method
-            `probabilities(images)` that returns an array `(n, num_classes)`.
-        splits: int, parts of consecutive samples whose scores are averaged. Defaults to 10.
-        split: str, what the real images are, such as `"mnist test"`; only reported. Defaults to `None`.
+        extractor: classifier: as for `FeatureMetric`, with a method `probabilities(samples)` that
+            returns an array `(n, num_classes)`.
+        splits: int, number of parts of consecutive samples whose scores are averaged. Defaults to 10.
+        split: str, name of the real data, such as `"mnist test"`; only recorded. Defaults to `None`.
 
     Returns:
-        Called on real and generated images: a `Score` with the value `inception_score`, whose error is
-        the standard deviation between the parts. Of real images only the number is used, and reported;
+        Called on real and generated samples: a `Score` with the value `inception_score`, whose error is
+        the standard deviation between the parts. Only the number of real samples is used, and recorded;
         they may be `None`.
 
     Raises:
@@ -91,22 +91,21 @@ class InceptionScore(ClassifierMetric):
 
     names = ("inception_score",)
 
-    def __init__(self, extractor: Classifier, splits: int = 10, split: str | None = None) -> None:
-        super().__init__(extractor, split)
-        check_whole(1, splits=splits)
-        self.splits = splits
+    def __init__(self, extractor: Classifier, *, splits: int = 10, split: str | None = None) -> None:
+        super().__init__(extractor, split=split)
+        self.splits = check_integer("splits", splits, minimum=1)
 
-    def summarise(self, real: Images | None) -> int:
-        """Return the number of real images."""
-        return 0 if real is None else sum(map(len, image_batches("real", real)))
+    def _prepare(self, real: Samples | None) -> int:
+        """Return the number of real samples."""
+        return 0 if real is None else sum(map(len, sample_batches("real", real)))
 
-    def judge(self, summary: int, fake: Images) -> Score:
-        """Return the `Score` of samples; `summary` is the number of real images."""
-        batches = image_batches("fake", fake)
+    def _evaluate(self, state: int, fake: Samples) -> Score:
+        """Return the `Score` of samples; `state` is the number of real ones."""
+        batches = sample_batches("fake", fake)
         probabilities = np.concatenate([self.probabilities(batch) for batch in batches])
-        value, deviation = inception_score(probabilities, self.splits)
+        value, deviation = inception_score(probabilities, splits=self.splits)
         values, errors = {"inception_score": value}, {"inception_score": deviation}
-        return self.score(values, summary, len(probabilities), errors, splits=self.splits)
+        return self.score(values, state, len(probabilities), errors, splits=self.splits)
 
 
 def _score(rows):

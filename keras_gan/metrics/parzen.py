@@ -7,50 +7,64 @@ from typing import Any
 
 import numpy as np
 
-from keras_gan.metrics.metric import Metric, array_rows, check_whole, same_image_shape, standard_error
+from keras_gan.metrics.arrays import as_rows, as_samples, check_same_shape, to_numpy
+from keras_gan.metrics.base import Metric, check_split, standard_error
 from keras_gan.utils.typing import Array, ValueRange
+from keras_gan.utils.validation import check_choice, check_integer, check_range
+
+__all__ = ["ParzenResult", "ParzenWindow", "parzen_log_likelihood", "select_bandwidth"]
 
 BLOCK_SIZE = 1000
 ROUNDING = 1e-6
 BANDWIDTHS = tuple(np.logspace(-1, 0, 10).tolist())
+MAX_BLOCK_SIZE = 20_000  # two blocks of distances in float64 take 6.4 GB
+SMALLEST = 1e-15  # bandwidth whose inverse square float32 can represent
+LARGEST = {"float32": 1e15, "float64": 1e50}  # squares of distances do not overflow
 
 
 def parzen_log_likelihood(
     samples: Array,
     queries: Array,
     bandwidth: float | Array,
+    *,
     block_size: int = BLOCK_SIZE,
     dtype: str = "float32",
+    value_range: ValueRange | None = (0, 1),
 ) -> np.ndarray:
-    """Log-likelihood of each query under Gaussian windows set on the samples, in nats.
+    """Return the log-likelihood of each query under Gaussian windows centered on the samples, in nats.
 
-    Estimates the density of a model that can only be sampled, as Goodfellow et al. (2014,
+    Estimates the density of a model from which one can only draw samples, as Goodfellow et al. (2014,
     arXiv:1406.2661, section 5) did: with n samples s of d pixels,
     log p(x) = log (1/n) Σᵢ exp(−‖x − sᵢ‖²/2σ²) − d log(σ√2π).
 
-    The number depends on the bandwidth σ, on n and on the range of the pixels, so compare only
-    numbers that share all three. It is a poor measure of quality: a few cluster centres of the
+    The result depends on the bandwidth σ, on n and on the range of the pixels, so compare only
+    numbers that share all three. It is a poor measure of quality: a few cluster centers of the
     training images score higher than the images themselves (Theis, van den Oord and Bethge, 2016,
     arXiv:1511.01844).
 
     Args:
-        samples: array `(n, ...)` of images or vectors in [0, 1].
-        queries: array `(m, ...)` with as many numbers a row, in [0, 1].
+        samples: array `(n, ...)` of images, vectors, series or rows of a table.
+        queries: array `(m, ...)` of the same.
         bandwidth: float, the standard deviation σ of the windows; or a 1-D array of them, which
             share the distances and cost little more than one.
-        block_size: int, samples and queries that are compared at once: beside a copy of the samples,
-            each core needs memory for two arrays of its square, and for a block of queries. Defaults to
-            1000 (8 MB a core, 16 MB in float64, and 3 or 6 MB for images of 28 × 28).
-        dtype: `"float32"`, which errs by less than 0.01 nats an image on MNIST for σ ≥ 0.1 (by 0.1
-            for 64×64×3 pixels), or `"float64"`, which takes twice the memory.
+        block_size: int, number of samples and of queries that are compared at once, at most 20,000:
+            in addition to a copy of the samples, each core needs memory for two arrays of its square,
+            and for a block of queries. Defaults to 1000 (8 MB per core, 16 MB in float64, and 3 or 6 MB
+            for images of 28 × 28).
+        dtype: `"float32"`, whose error is below 0.01 nats per image on MNIST for σ ≥ 0.1 (0.1 for
+            64×64×3 pixels), or `"float64"`, which takes twice the memory.
+        value_range: pair (low, high) in which all numbers must lie. Defaults to (0, 1), as in the
+            paper; `None` accepts any finite numbers, such as those of tables.
 
     Returns:
         Array `(m,)`, float64; `(len(bandwidth), m)` for an array of bandwidths.
 
     Raises:
-        ValueError: data that are empty, not finite, outside [0, 1] or no rows; samples and queries of
-            different image shapes or numbers a row; a bandwidth, `block_size` or `dtype` that cannot be.
-        TypeError: data that are no array of numbers, such as a dataset.
+        ValueError: data that are empty, not finite or outside `value_range`; samples and queries of
+            different shapes; a bandwidth that is not finite and greater than 0; another argument out
+            of range.
+        TypeError: data that are not an array of numbers, such as a dataset; another argument of the
+            wrong type.
 
     Example:
 
@@ -58,25 +72,21 @@ def parzen_log_likelihood(
     >>> parzen_log_likelihood([[0.0], [1.0]], [[0.0], [0.5]], bandwidth=0.5).round(4).tolist()
     [-0.792, -0.7258]
     """
-    check_whole(1, block_size=block_size)
-    samples, queries = _images("samples", samples, dtype), _images("queries", queries, dtype)
-    same_image_shape("samples", samples.shape[1:], "queries", queries.shape[1:])
+    block_size = _check_block_size(block_size)
+    samples = _as_images("samples", samples, dtype, value_range)
+    queries = _as_images("queries", queries, dtype, value_range)
+    check_same_shape("samples", samples.shape[1:], "queries", queries.shape[1:])
     samples, queries = samples.reshape(len(samples), -1), queries.reshape(len(queries), -1)
     num_samples, size = samples.shape
-    if queries.shape[1] != size:
-        raise ValueError(
-            "Samples and queries are compared pixel by pixel, but a sample has "
-            f"{size} numbers and a query {queries.shape[1]}. Give both the same image shape."
-        )
-    bandwidths = _bandwidths(bandwidth)
-    # Distances do not change, but centred data have small norms, which cost float32 fewer digits.
-    centre = samples.mean(axis=0, dtype="float64").astype(dtype)
-    samples = samples - centre
+    bandwidths = _bandwidths("bandwidth", bandwidth)
+    # Distances do not change, but centered data have small norms, which cost float32 fewer digits.
+    center = samples.mean(axis=0, dtype="float64").astype(dtype)
+    samples = samples - center
 
     def log_sums_of(start):
-        return _log_sums(queries[start : start + block_size] - centre, samples, bandwidths, block_size)
+        return _log_sums(queries[start : start + block_size] - center, samples, bandwidths, block_size)
 
-    # NumPy lets go of the interpreter while it computes: the blocks of queries share the cores.
+    # NumPy releases the interpreter lock while it computes, so blocks of queries share the cores.
     with ThreadPoolExecutor(_num_cores()) as pool:
         log_sums = list(pool.map(log_sums_of, range(0, len(queries), block_size)))
     log_norms = np.log(num_samples) + size * np.log(bandwidths * np.sqrt(2 * np.pi))
@@ -88,21 +98,24 @@ def select_bandwidth(
     samples: Array,
     validation: Array,
     grid: Array = BANDWIDTHS,
+    *,
     dtype: str = "float32",
     block_size: int = BLOCK_SIZE,
+    value_range: ValueRange | None = (0, 1),
 ) -> float:
-    """Return the bandwidth of a grid under which validation images are likeliest.
+    """Return the bandwidth of a grid under which validation images are most likely.
 
-    The choice belongs to images that the result is not reported on: validation, never test. A
-    choice at either end of the grid says that the best bandwidth may lie beyond it.
+    Choose the bandwidth on validation images, never on the test images that the result is reported
+    for. If the choice is at either end of the grid, the best bandwidth may lie beyond it.
 
     Args:
-        samples: array `(n, ...)` in [0, 1].
-        validation: array `(m, ...)` in [0, 1].
+        samples: array `(n, ...)`.
+        validation: array `(m, ...)`.
         grid: sequence of bandwidths. Defaults to the ten of the 2014 paper's code, from 0.1 to 1
             in equal ratios.
         dtype: `"float32"` (default) or `"float64"`, as in `parzen_log_likelihood`.
         block_size: int, as in `parzen_log_likelihood`. Defaults to 1000.
+        value_range: as in `parzen_log_likelihood`. Defaults to (0, 1).
 
     Returns:
         Float, the member of `grid` with the greatest mean log-likelihood.
@@ -116,27 +129,28 @@ def select_bandwidth(
     >>> select_bandwidth([[0.5]], [[0.2], [0.8]], grid=[0.1, 0.2, 0.3, 0.4])
     0.3
     """
-    grid = np.atleast_1d(grid)
-    log_likelihoods = parzen_log_likelihood(samples, validation, grid, block_size, dtype)
-    return float(grid[log_likelihoods.mean(axis=1).argmax()])
+    bandwidths = _bandwidths("grid", grid)
+    options: dict[str, Any] = {"block_size": block_size, "dtype": dtype, "value_range": value_range}
+    log_likelihoods = parzen_log_likelihood(samples, validation, bandwidths, **options)
+    return float(bandwidths[log_likelihoods.mean(axis=1).argmax()])
 
 
 @dataclass(frozen=True)
 class ParzenResult:
-    """A Parzen-window log-likelihood, and all that another one must share to be compared with it.
+    """A Parzen-window log-likelihood, and the conditions that another one must share to be comparable.
 
     Attributes:
-        log_likelihood: mean over the test images, in nats an image.
-        standard_error: of that mean: the population standard deviation over √(test images); NaN of one.
+        log_likelihood: mean over the test images, in nats per image.
+        standard_error: of that mean: the population standard deviation over √(test images); NaN for one.
         bandwidth: standard deviation of the windows, chosen on validation images.
-        num_samples: how many samples of the model carry a window.
-        num_test: how many test images the mean is over.
-        value_range: range of the pixels, on which a density in nats depends.
-        num_validation: how many validation images chose the bandwidth; `None` if not known.
-        dtype: in which distances were computed.
+        num_samples: number of the model's samples, each the center of a window.
+        num_test: number of test images.
+        value_range: range of the pixels, on which a density in nats depends; `None` if not limited.
+        num_validation: number of validation images that chose the bandwidth; `None` if not known.
+        dtype: type in which distances were computed.
         at_edge: whether the bandwidth is the least or the greatest of several: the best one may
             lie beyond, and the log-likelihood be too low.
-        split: what the user calls the test images, such as `"mnist test"`; `None` if not said.
+        split: name of the test images, such as `"mnist test"`; `None` if not given.
 
     Example:
 
@@ -149,7 +163,7 @@ class ParzenResult:
     bandwidth: float
     num_samples: int
     num_test: int
-    value_range: ValueRange = (0.0, 1.0)
+    value_range: ValueRange | None = (0.0, 1.0)
     num_validation: int | None = None
     dtype: str = "float32"
     at_edge: bool = False
@@ -157,7 +171,7 @@ class ParzenResult:
 
     @property
     def values(self) -> dict[str, float]:
-        """The numbers by the names under which callbacks log them."""
+        """The numbers, by the names under which callbacks log them."""
         return {
             "parzen_log_likelihood": self.log_likelihood,
             "parzen_standard_error": self.standard_error,
@@ -172,26 +186,31 @@ class ParzenResult:
         )
         if self.num_validation:
             text += f"; σ from {self.num_validation} validation images, {self.dtype}"
+        if self.value_range != (0.0, 1.0):
+            text += f"; values in {self.value_range or 'any range'}"
         return text + ("; σ is at an end of its grid" if self.at_edge else "")
 
 
 class ParzenWindow(Metric):
-    """Measures samples as the 2014 paper did: bandwidth from validation images, mean over test images.
+    """Parzen-window log-likelihood by the protocol of the 2014 paper.
 
+    The bandwidth is chosen on validation images, and the mean over test images reported.
     Goodfellow et al. (2014, arXiv:1406.2661, Table 1) report 225 ± 2 nats for MNIST, with 10,000
     samples, the first 1,000 validation images (`train[50000:51000]`) and all 10,000 test images.
-    MNIST's first 10,000 training images in place of samples get 241.2 ± 2.1.
+    MNIST's first 10,000 training images, used as samples, get 241.2 ± 2.1.
 
-    Called as `metric(real, fake)` with test images and samples, both `(n, ...)` in [0, 1]; returns a
+    Called as `metric(real, fake)` with test images and samples, both `(n, ...)`; returns a
     `ParzenResult`.
 
     Args:
-        validation: array `(m, ...)` of real images in [0, 1] that are not among the test images.
+        validation: array `(m, ...)` of real images that are not among the test images.
         grid: sequence of bandwidths to choose from. Defaults to the paper's ten; a finer one,
             such as `np.arange(0.1, 0.3, 0.01)`, finds values up to two nats higher for MNIST.
         dtype: `"float32"` (default) or `"float64"`, in which the result is computed.
         block_size: int, as in `parzen_log_likelihood`, which bounds the memory. Defaults to 1000.
-        split: str, what the test images are, such as `"mnist test"`; only reported. Defaults to `None`.
+        value_range: pair (low, high) in which all numbers must lie. Defaults to (0, 1), as in the
+            paper; `None` accepts any finite numbers, such as those of tables.
+        split: str, name of the test images, such as `"mnist test"`; only recorded. Defaults to `None`.
 
     Raises:
         TypeError, ValueError: as `parzen_log_likelihood`.
@@ -211,34 +230,42 @@ class ParzenWindow(Metric):
         self,
         validation: Array,
         grid: Array = BANDWIDTHS,
+        *,
         dtype: str = "float32",
         block_size: int = BLOCK_SIZE,
+        value_range: ValueRange | None = (0, 1),
         split: str | None = None,
     ) -> None:
-        check_whole(1, block_size=block_size)
-        self.validation = _images("validation", validation, dtype)
-        self.grid = tuple(_bandwidths(grid).tolist())
-        self.dtype = dtype
-        self.block_size = block_size
-        self.split = split
+        self.block_size = _check_block_size(block_size)
+        self.dtype = check_choice("dtype", dtype, tuple(LARGEST))
+        self.value_range = None if value_range is None else check_range("value_range", value_range)
+        self.validation = _as_images("validation", validation, dtype, value_range)
+        self.grid = tuple(_bandwidths("grid", grid).tolist())
+        self.split = check_split(split)
 
-    def reference(self, real: Array) -> np.ndarray:
+    def prepare(self, real: Array) -> np.ndarray:
         """Return the test images as an array."""
-        real = _images("real", real, self.dtype)
-        same_image_shape("real", real.shape[1:], "validation", self.validation.shape[1:])
+        real = _as_images("real", real, self.dtype, self.value_range)
+        check_same_shape("real", real.shape[1:], "validation", self.validation.shape[1:])
         return real
 
-    def compare(self, reference: np.ndarray, fake: Array) -> ParzenResult:
+    def evaluate(self, state: np.ndarray, fake: Array) -> ParzenResult:
         """Return the `ParzenResult` of samples on the test images."""
-        options: dict[str, Any] = {"dtype": self.dtype, "block_size": self.block_size}
+        options: dict[str, Any] = {
+            "dtype": self.dtype,
+            "block_size": self.block_size,
+            "value_range": self.value_range,
+        }
+        fake = _as_images("fake", fake, self.dtype, self.value_range)
         bandwidth = select_bandwidth(fake, self.validation, self.grid, **options)
-        log_likelihoods = parzen_log_likelihood(fake, reference, bandwidth, **options)
+        log_likelihoods = parzen_log_likelihood(fake, state, bandwidth, **options)
         return ParzenResult(
             log_likelihood=float(log_likelihoods.mean()),
             standard_error=standard_error(log_likelihoods),
             bandwidth=bandwidth,
-            num_samples=len(array_rows("fake", fake)),
+            num_samples=len(fake),
             num_test=len(log_likelihoods),
+            value_range=self.value_range,
             num_validation=len(self.validation),
             dtype=self.dtype,
             at_edge=len(self.grid) > 1 and bandwidth in (min(self.grid), max(self.grid)),
@@ -246,26 +273,33 @@ class ParzenWindow(Metric):
         )
 
 
-def _images(name, data, dtype) -> np.ndarray:
-    """Return an array `(n, ...)` of numbers in [0, 1], or say why data is none."""
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"`dtype` is 'float32' or 'float64'. Received: {dtype!r}")
-    rows = array_rows(name, data).astype(dtype, copy=False)
-    if rows.size == 0:
-        raise ValueError(f"`{name}` is empty: received an array of shape {rows.shape}.")
-    if not np.isfinite(rows).all():
+def _check_block_size(block_size):
+    return check_integer("block_size", block_size, minimum=1, maximum=MAX_BLOCK_SIZE)
+
+
+def _as_images(name, data, dtype, value_range) -> np.ndarray:
+    """Return an array `(n, ...)` of numbers in a range, or raise."""
+    limit = LARGEST[check_choice("dtype", dtype, tuple(LARGEST))]
+    images = as_samples(name, data)
+    images = as_rows(name, images).astype(dtype, copy=False).reshape(images.shape)
+    lowest, highest = float(images.min()), float(images.max())
+    if value_range is None:
+        if max(-lowest, highest) > limit:
+            raise ValueError(
+                f"`{name}` must lie within ±{limit:g} in {dtype}, but reaches from {lowest:g} to "
+                f"{highest:g}. Standardize the data."
+            )
+        return images
+    low, high = check_range("value_range", value_range)
+    slack = ROUNDING * (high - low)
+    if lowest < low - slack or highest > high + slack:
         raise ValueError(
-            f"`{name}` must be finite numbers in [0, 1], but holds "
-            f"{np.count_nonzero(~np.isfinite(rows))} that are not finite. "
-            "Samples of a generator that diverged have no likelihood."
+            f"`{name}` must lie in [{low:g}, {high:g}], since nats depend on the range of the pixels. "
+            f"Received numbers from {lowest:g} to {highest:g}. Rescale [-1, 1] to [0, 1] with "
+            "`(x + 1) / 2`, and [0, 255] with `x / 255`; pass `value_range=None` for data that are not "
+            "images."
         )
-    if rows.min() < -ROUNDING or rows.max() > 1 + ROUNDING:
-        raise ValueError(
-            "A Parzen-window log-likelihood in nats is defined here on pixels in [0, 1], but "
-            f"`{name}` reaches from {rows.min():g} to {rows.max():g}. "
-            "Turn [-1, 1] into it with `(x + 1) / 2`, and [0, 255] with `x / 255`."
-        )
-    return rows
+    return images
 
 
 def _num_cores():
@@ -275,25 +309,32 @@ def _num_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def _bandwidths(bandwidth):
-    bandwidths = np.atleast_1d(np.asarray(bandwidth, dtype="float64"))
+def _bandwidths(name, values):
+    """Return one or more bandwidths as a 1-D float64 array, or raise."""
+    try:
+        bandwidths = np.atleast_1d(to_numpy(values))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`{name}` must be a number or a 1-D array. {error}") from error
+    if bandwidths.dtype.kind not in "iuf":
+        raise TypeError(f"`{name}` must hold real numbers. Received: {values!r}.")
     if bandwidths.ndim > 1 or bandwidths.size == 0:
         raise ValueError(
-            f"`bandwidth` is a number or a 1-D array of one or more. Received shape: {bandwidths.shape}"
+            f"`{name}` must be a number, or a 1-D array of at least one. "
+            f"Received shape: {bandwidths.shape}."
         )
-    if not (np.isfinite(bandwidths) & (bandwidths > 0)).all():
+    if not ((bandwidths >= SMALLEST) & (bandwidths <= 1 / SMALLEST)).all():
         raise ValueError(
-            "A bandwidth is the standard deviation of a window: finite and greater than 0. "
-            f"Received: {bandwidth!r}"
+            f"`{name}` must be > 0 (from {SMALLEST:g} to {1 / SMALLEST:g}), as a standard deviation. "
+            f"Received: {values!r}."
         )
-    return bandwidths
+    return bandwidths.astype("float64")
 
 
 def _log_sums(queries, samples, bandwidths, block_size):
     """Return log Σᵢ exp(−‖x − sᵢ‖²/2σ²), shape `(bandwidths, queries)`, from blocks of samples."""
     precisions = 1 / bandwidths[:, None] ** 2
-    # The nearest sample so far has the greatest term for every bandwidth at once: sums are kept
-    # relative to it, and rescaled when a block brings a nearer one.
+    # The nearest sample so far has the greatest term for every bandwidth at once: keep sums relative
+    # to it, and rescale them if a block contains a nearer one.
     nearest = np.full(len(queries), np.inf, dtype=queries.dtype)
     sums = np.zeros((len(bandwidths), len(queries)))
     for start in range(0, len(samples), block_size):
@@ -306,10 +347,12 @@ def _log_sums(queries, samples, bandwidths, block_size):
         distances -= nearer[:, None]
         terms = np.empty_like(distances)
         for row, precision in zip(sums, precisions.ravel().tolist(), strict=True):
-            np.exp(np.multiply(distances, -precision, out=terms), out=terms)
+            with np.errstate(over="ignore"):  # exp(−∞) is 0
+                np.multiply(distances, -precision, out=terms)
+            np.exp(terms, out=terms)
             row += terms.sum(axis=1)
         nearest = nearer
-        # Else they would still be there while the next ones are made.
+        # Free them before the next ones are allocated.
         del distances, terms
     return np.log(sums) - precisions * (nearest + _half_square(queries))
 

@@ -11,9 +11,11 @@ from keras import ops
 
 from keras_gan import backend
 from keras_gan.models.ema import WeightEMA
+from keras_gan.models.exporting import Exporting
 from keras_gan.models.feeding import Feeding
 from keras_gan.models.optimizers import Optimizers
 from keras_gan.models.play import Player
+from keras_gan.models.presets import Presets
 from keras_gan.models.saving import SETTINGS, Saving
 from keras_gan.terms import Term
 from keras_gan.utils import batches, networks, structures
@@ -27,7 +29,7 @@ _ATTRIBUTES = (
 )  # fmt: skip
 
 
-class Game(Feeding, Saving, keras.Model):
+class Game(Feeding, Saving, Exporting, Presets, keras.Model):
     """The part of `GAN` around its steps: players, noise, logs, `fit`, `generate`, averages, settings.
 
     Args:

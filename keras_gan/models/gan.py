@@ -174,7 +174,6 @@ class GAN(Objectives, Game):
         update: str | updates.UpdateRule = "alternating",
         discriminator_steps: int = 1,
         single_pass: bool = False,
-        share_fakes: bool = False,
         ema_decay: float | None = None,
         gradient_norms: bool = False,
         run_eagerly: bool = False,
@@ -194,9 +193,6 @@ class GAN(Objectives, Game):
                 of k·m rows is cut into k minibatches of m; a remainder is left out.
             single_pass: pass real and fake examples through the discriminator at once instead of in two
                 passes. It is faster, and mixes their batch-norm statistics.
-            share_fakes: let the generator's step see the fakes of the discriminator's last step instead
-                of new ones, which saves a pass of the generator. Updates that do not alternate share
-                them anyway.
             ema_decay: number in (0, 1) that keeps an exponential moving average of the
                 generator's weights (those of all networks that move with it) beside it, which
                 `generate(use_ema=True)` uses: .999 averages over about the last 1,000 steps (see
@@ -228,7 +224,7 @@ class GAN(Objectives, Game):
         self.loss, self.update = losses.get(loss), copy.copy(updates.get(update))
         self.terms = [copy.copy(get_term(term)) for term in terms]
         self.discriminator_steps = networks.check_steps(discriminator_steps)
-        self.single_pass, self.share_fakes = bool(single_pass), bool(share_fakes)
+        self.single_pass = bool(single_pass)
         self.ema_decay = ema_decay
         self.gradient_norms = bool(gradient_norms)
         self.requested_jit_compile = jit_compile
@@ -251,7 +247,7 @@ class GAN(Objectives, Game):
         with networks.rollback_if_nonfinite(values, *every):
             self._report(nan_flag)
             for term in self.terms:
-                term.observe()
+                term.update_state()
             for logs in self.update.play(self, batch):
                 values += self._log(logs, batch.rows // batch.k)
         self.optimizer.iterations.assign_add(1)

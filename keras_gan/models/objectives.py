@@ -116,7 +116,7 @@ class Objectives:
     def _loss(self, player, play):
         real = None if play.real_output is None else self.logits(play.real_output)
         fake = self.logits(play.fake_output)
-        return self.loss(player, real, fake, play.real_weight, play.fake_weight)
+        return self.loss(player, real, fake, play.weights)
 
     def plays(self, batch: Batch) -> list[Play]:
         """Return each minibatch as the discriminator is shown it, with new fakes.
@@ -156,8 +156,7 @@ class Objectives:
             condition=batch.condition,
             training=training,
             critic=functools.partial(self._critic, batch.condition, training),
-            real_weight=weight,
-            fake_weight=weight if self.conditional else counts,
+            weights=losses.Weights(weight, weight if self.conditional else counts),
         )
 
     def _critic(self, condition, training, samples, network=None):

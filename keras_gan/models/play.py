@@ -60,10 +60,9 @@ class Play(NamedTuple):
         real_output: what the discriminator returns for `real`; None in a generator's step whose loss
             does not read it.
         fake_output: what it returns for `fake`.
-        real_weight: weights of the real rows, of mean 1, or None if all count the same.
-        fake_weight: weights of the generated rows: those of the real ones in a conditional GAN, whose
-            fakes are made for the same conditions, otherwise ones, and zeros if no real row counts;
-            or None.
+        weights: `kg.losses.Weights` of the rows, each of mean 1. Generated rows have the weights of the
+            real ones in a conditional GAN, whose fakes are made for the same conditions; otherwise ones,
+            and zeros if no real row counts.
 
     Example:
 
@@ -81,16 +80,15 @@ class Play(NamedTuple):
     critic: Callable[..., Structure] | None = None
     real_output: Structure = None
     fake_output: Structure = None
-    real_weight: Tensor | None = None
-    fake_weight: Tensor | None = None
+    weights: losses.Weights = losses.Weights()
 
     def mean_real(self, values: Tensor, axis: int | None = None) -> Tensor:
         """Return the mean of values of the real rows, as `sample_weight` weighs them."""
-        return losses.mean(values, self.real_weight, axis)
+        return self.weights.mean_real(values, axis)
 
     def mean_fake(self, values: Tensor, axis: int | None = None) -> Tensor:
         """Return the mean of values of the generated rows, as `sample_weight` weighs them."""
-        return losses.mean(values, self.fake_weight, axis)
+        return self.weights.mean_fake(values, axis)
 
 
 def relative(weight: Tensor | None) -> Tensor | None:

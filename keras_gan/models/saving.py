@@ -28,7 +28,7 @@ from keras_gan.models.files import (
 from keras_gan.utils.typing import Config, PathLike
 
 # The arguments of `compile` that are plain values, and attributes of the same names.
-SETTINGS = ("discriminator_steps", "single_pass", "share_fakes", "ema_decay", "gradient_norms")
+SETTINGS = ("discriminator_steps", "single_pass", "ema_decay", "gradient_norms")
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

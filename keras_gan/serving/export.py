@@ -74,8 +74,7 @@ def export_savedmodel(
             take `condition` as int64 in [0, classes), or as the names, one for each row, and refuse
             others. Networks get the numbers, or one-hot vectors if their conditions are vectors.
         warmup: whether to write a request for each signature, which TensorFlow Serving runs when it
-            loads the model, where `tensorflow-serving-api` is installed
-            (`pip install keras-gan[serving]`).
+            loads the model, where `tensorflow-serving-api` is installed (extra `serving`).
         value_range: pair of the numbers that are black and white in samples, for uint8 and PNG; by
             default (0, 1) of a generator that ends in a sigmoid, (-1, 1) of one that ends in a tanh, and
             otherwise unknown.

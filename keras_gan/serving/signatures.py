@@ -10,12 +10,10 @@ import numpy as np
 
 from keras_gan import visualization
 from keras_gan.models.gan import GAN
-from keras_gan.utils import networks, structures
+from keras_gan.models.ranges import sample_range
+from keras_gan.utils import structures
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import Tensor, ValueRange
-
-# What a generator that ends in this activation draws in.
-_RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
 class Signatures:
@@ -196,7 +194,7 @@ class Signatures:
 
     def _image_forms(self):
         """Return `{name: function}` of what else images are given as; none if samples are not images."""
-        tf, value_range = self.tf, self.value_range or image_range(self.gan)
+        tf, value_range = self.tf, self.value_range or sample_range(self.gan)
         if value_range is None or not are_images(self.gan.sample_spec):
             return {}
         low, high = visualization.check_value_range(value_range)
@@ -234,13 +232,6 @@ def are_images(spec: Any) -> bool:
     """Whether samples of this specification are what a PNG holds: grey, RGB or RGBA."""
     shape = tuple(getattr(spec, "shape", ()))
     return len(shape) == 4 and shape[-1] in (1, 3, 4)
-
-
-def image_range(gan: GAN) -> ValueRange | None:
-    """Return the range of the generator's last activation, or None if a subclass makes the samples."""
-    if type(gan).generate_batch is not GAN.generate_batch:
-        return None
-    return _RANGES.get(networks.final_activation(gan.generator))
 
 
 def _converted(function, convert):

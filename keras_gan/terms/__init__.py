@@ -1,4 +1,4 @@
-"""Terms: what adds to the players' losses, such as gradient penalties."""
+"""Terms: penalties and regularizers added to the players' losses, such as gradient penalties."""
 
 from keras_gan.terms.feature_matching import FeatureMatching
 from keras_gan.terms.historical_averaging import HistoricalAveraging
@@ -26,11 +26,16 @@ __all__ = [
     "squared_norms",
 ]
 
+
+def __dir__():
+    return __all__
+
+
 TERMS = {"gradient_penalty": GradientPenalty, "dragan": DRAGAN, "r1": R1, "r2": R2}
 
 
 def get(identifier: str | Config | Term) -> Term:
-    """Return a term by name, by configuration or as it is.
+    """Return a term from its name, its configuration, or an instance.
 
     Args:
         identifier: one of the names in `TERMS`, a serialized term, or a `Term`.
@@ -39,8 +44,8 @@ def get(identifier: str | Config | Term) -> Term:
         A `Term`.
 
     Raises:
-        ValueError: unknown name; the message gives the nearest one.
-        TypeError: neither name, nor configuration, nor term.
+        ValueError: the name is unknown; the message suggests the nearest one.
+        TypeError: `identifier` is none of these.
 
     Example:
 

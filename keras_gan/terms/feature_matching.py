@@ -8,6 +8,7 @@ from keras_gan.terms.term import Term
 from keras_gan.utils import inputs
 from keras_gan.utils.registry import unknown
 from keras_gan.utils.typing import Config, Game, Play, Tensor
+from keras_gan.utils.validation import check_string
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
@@ -16,16 +17,18 @@ class FeatureMatching(Term):
 
     Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, 2016, arXiv 1606.03498, section 3.1, with
     the mean over features of its authors' code, so that the weight does not depend on the layer's
-    width. It comes in addition to the generator's own loss.
+    width. It is added to the generator's own loss.
 
     Args:
         layer: name of a layer of the discriminator, a functional or sequential model.
         weight: factor, positive.
-        interval: compute it every that many steps (see `Term`).
+        interval: number of steps between evaluations (see `Term`).
         name: name in the logs.
 
     Raises:
-        ValueError: when the GAN is compiled: the discriminator has no such layer, or is subclassed.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range; when the GAN is compiled: the discriminator has no
+            such layer, or is subclassed.
 
     Example:
 
@@ -36,18 +39,18 @@ class FeatureMatching(Term):
     players = ("generator",)
 
     def __init__(
-        self, layer: str, weight: float = 1.0, interval: int = 1, name: str | None = None
+        self, layer: str, weight: float = 1.0, *, interval: int = 1, name: str | None = None
     ) -> None:
-        super().__init__(weight, interval, name)
-        self.layer = layer
+        super().__init__(weight, interval=interval, name=name)
+        self.layer = check_string("layer", layer)
 
     def build(self, gan: Game) -> list[keras.Variable]:
         """See base class."""
         discriminator = gan.discriminator
         if not getattr(discriminator, "inputs", None):
             raise ValueError(
-                f"`FeatureMatching` needs a functional or sequential discriminator, whose layers can "
-                f"be read. Received: {type(discriminator).__name__} {discriminator.name!r}"
+                "`FeatureMatching` requires a functional or sequential discriminator, whose layers are "
+                f"known. Received: {type(discriminator).__name__} {discriminator.name!r}"
             )
         names = [layer.name for layer in discriminator.layers]
         if self.layer not in names:

@@ -6,23 +6,25 @@ from keras import ops
 from keras_gan.terms.term import PLAYERS, Term
 from keras_gan.utils.networks import trainable
 from keras_gan.utils.typing import Config, Game, Play, Tensor
+from keras_gan.utils.validation import check_choice
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
 class HistoricalAveraging(Term):
-    """Draw a player's weights θ to their average so far: ‖θ − (1/t)Σθ_i‖².
+    """Pull a player's weights θ toward their average over training: ‖θ − (1/t)Σθ_i‖².
 
-    Ends orbits in games such as V = (f(x) − 1)(y − 1). Salimans, Goodfellow, Zaremba, Cheung,
-    Radford, Chen, 2016, arXiv 1606.03498, section 3.3. Takes as much memory as the weights.
+    Dampens orbits in games such as V = (f(x) − 1)(y − 1). Salimans, Goodfellow, Zaremba, Cheung,
+    Radford, Chen, 2016, arXiv 1606.03498, section 3.3. Uses as much memory as the weights.
 
     Args:
-        player: `"discriminator"` or `"generator"`; give one term for each.
+        player: `"discriminator"` or `"generator"`; use one term for each.
         weight: factor, positive.
-        interval: compute it every that many steps (see `Term`).
-        name: name in the logs; by default with the player's initial in front.
+        interval: number of steps between evaluations (see `Term`).
+        name: name in the logs; by default prefixed with the player's initial.
 
     Raises:
-        ValueError: unknown player.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
 
@@ -31,12 +33,12 @@ class HistoricalAveraging(Term):
     """
 
     def __init__(
-        self, player: str, weight: float = 1.0, interval: int = 1, name: str | None = None
+        self, player: str, weight: float = 1.0, *, interval: int = 1, name: str | None = None
     ) -> None:
-        if player not in PLAYERS:
-            raise ValueError(f"`player` must be 'discriminator' or 'generator'. Received: {player!r}")
-        super().__init__(weight, interval, name or f"{player[0]}_historical_averaging")
-        self.player, self.players = player, (player,)
+        self.player = check_choice("player", player, PLAYERS)
+        self.players = (player,)
+        name = f"{player[0]}_historical_averaging" if name is None else name
+        super().__init__(weight, interval=interval, name=name)
 
     def build(self, gan: Game) -> list[keras.Variable]:
         """See base class."""
@@ -53,7 +55,7 @@ class HistoricalAveraging(Term):
         self._count = keras.Variable(0.0, trainable=False, dtype="float32", name=f"{self.name}_count")
         return [*self._averages, self._count]
 
-    def observe(self) -> None:
+    def update_state(self) -> None:
         """See base class."""
         self._count.assign_add(1.0)
         for weight, average in zip(self._weights, self._averages, strict=True):

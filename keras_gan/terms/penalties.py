@@ -7,17 +7,18 @@ from keras_gan import backend, second_order
 from keras_gan.terms.term import Term
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Config, Critic, Game, Play, Structure, Tensor
+from keras_gan.utils.validation import check_flag, check_number
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 
 def squared_norms(critic: Critic, samples: Structure) -> Tensor:
-    """Return ‖∇ critic‖² at every sample: the gradient's squares summed over all axes but the first.
+    """Return ‖∇ critic‖² of each sample: the squared gradient summed over all axes but the first.
 
     Args:
-        critic: function from samples to logits, of which several are summed.
-        samples: float32 tensor of any rank, batch axis first, or a structure of tensors, whose squares
-            are summed.
+        critic: function from samples to logits; several tensors of logits are summed.
+        samples: float32 tensor of any rank, batch axis first, or a structure of tensors, whose
+            squared gradients are summed.
 
     Returns:
         Float32 tensor of shape (batch,).
@@ -37,19 +38,19 @@ def _squares(gradient):
 
 
 def _norms(critic, samples):
-    # The root has no gradient at 0, which a critic that is flat somewhere reaches.
+    # The square root has no gradient at 0, which occurs wherever the critic is flat.
     return ops.sqrt(squared_norms(critic, samples) + 1e-12)
 
 
 class _GradientTerm(Term):
-    """A term that differentiates the discriminator's gradient."""
+    """Base class for terms that differentiate the discriminator's gradient."""
 
     def build(self, gan: Game) -> list[keras.Variable]:
         """Check that the discriminator's gradient can be differentiated again.
 
         Raises:
-            ValueError: it cannot; the message names the layers. (Where it can, but only roughly, a
-                `UserWarning` names them.)
+            ValueError: it cannot; the message names the layers. (If its second derivative is only
+                approximate, a `UserWarning` names them.)
         """
         second_order.check(f"The term {self.name!r}", gan.discriminator, gan.call_on_random_samples)
         self._noise = gan.noise
@@ -60,20 +61,20 @@ class _GradientTerm(Term):
 
 
 class _NormTerm(_GradientTerm):
-    """(‖∇D‖ − target)² at points near the data, or its part above the target."""
+    """(‖∇D‖ − target)² at points near the data; one-sided, only where the norm exceeds the target."""
 
     def __init__(
         self,
         weight: float = 10.0,
+        *,
         target: float = 1.0,
         one_sided: bool = False,
         interval: int = 1,
         name: str | None = None,
     ) -> None:
-        super().__init__(weight, interval, name)
-        if not target >= 0:
-            raise ValueError(f"`target` must not be negative. Received: {target}")
-        self.target, self.one_sided = float(target), bool(one_sided)
+        super().__init__(weight, interval=interval, name=name)
+        self.target = check_number("target", target, minimum=0)
+        self.one_sided = check_flag("one_sided", one_sided)
 
     def points(self, play: Play) -> Structure:
         """Return the points at which the gradient is penalized."""
@@ -91,7 +92,7 @@ class _NormTerm(_GradientTerm):
 
 
 def _over(numbers, leaf):
-    """Return one number a sample in a shape that broadcasts over the sample's axes."""
+    """Reshape one number per sample so that it broadcasts over the sample's axes."""
     return ops.reshape(numbers, (-1,) + (1,) * (len(leaf.shape) - 1))
 
 
@@ -99,16 +100,16 @@ def _over(numbers, leaf):
 class GradientPenalty(_NormTerm):
     """E[(‖∇D(x̂)‖ − 1)²] at random points x̂ between real and fake examples.
 
-    x̂ = εx + (1 − ε)G(z), with one ε ~ U(0, 1) a sample, whatever its rank or structure. Keeps a
+    x̂ = εx + (1 − ε)G(z), with one ε ~ U(0, 1) per sample of any rank or structure. Keeps a
     Wasserstein critic close to 1-Lipschitz. Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville, 2017,
     arXiv 1704.00028, equation 3; `one_sided` penalizes norms above the target only (Petzka, Fischer,
     Lukovnikov, 2017, arXiv 1709.08894). Use a discriminator without batch normalization.
 
     Args:
         weight: factor λ, positive.
-        target: norm that is not penalized.
-        one_sided: penalize only norms above the target.
-        interval: compute it every that many steps (see `Term`).
+        target: gradient norm without penalty, at least 0.
+        one_sided: whether to penalize only norms above the target.
+        interval: number of steps between evaluations (see `Term`).
         name: name in the logs.
 
     Example:
@@ -132,14 +133,14 @@ class GradientPenalty(_NormTerm):
 class DRAGAN(_NormTerm):
     """E[(‖∇D(x̂)‖ − 1)²] at random points x̂ near real examples.
 
-    x̂ = x + ½ασ·u with σ the batch's standard deviation, one α ~ U(0, 1) a sample and u ~ U(0, 1) an
+    x̂ = x + ½ασ·u with σ the batch's standard deviation, one α ~ U(0, 1) per sample and u ~ U(0, 1) per
     entry: Kodali, Abernethy, Hays, Kira, 2017, arXiv 1705.07215, with the noise of its authors' code.
 
     Args:
         weight: factor λ, positive.
-        target: norm that is not penalized.
-        one_sided: penalize only norms above the target.
-        interval: compute it every that many steps (see `Term`).
+        target: gradient norm without penalty, at least 0.
+        one_sided: whether to penalize only norms above the target.
+        interval: number of steps between evaluations (see `Term`).
         name: name in the logs.
 
     Example:
@@ -163,13 +164,13 @@ class DRAGAN(_NormTerm):
 
 @_register
 class R1(_GradientTerm):
-    """½E‖∇D(x)‖² at real examples: makes training converge near the equilibrium.
+    """½E‖∇D(x)‖² at real examples, which makes training converge near the equilibrium.
 
     Mescheder, Geiger, Nowozin, 2018, arXiv 1801.04406, equation 9.
 
     Args:
         weight: factor γ, positive.
-        interval: compute it every that many steps (see `Term`); 16 in StyleGAN2.
+        interval: number of steps between evaluations (see `Term`); 16 in StyleGAN2.
         name: name in the logs.
 
     Example:
@@ -178,8 +179,8 @@ class R1(_GradientTerm):
     16
     """
 
-    def __init__(self, weight: float = 10.0, interval: int = 1, name: str | None = None) -> None:
-        super().__init__(weight, interval, name)
+    def __init__(self, weight: float = 10.0, *, interval: int = 1, name: str | None = None) -> None:
+        super().__init__(weight, interval=interval, name=name)
 
     def call(self, play: Play) -> Tensor:
         """See base class."""
@@ -194,7 +195,7 @@ class R2(R1):
 
     Args:
         weight: factor γ, positive.
-        interval: compute it every that many steps (see `Term`).
+        interval: number of steps between evaluations (see `Term`).
         name: name in the logs.
 
     Example:

@@ -23,6 +23,7 @@ _TRANSPARENT = (
     keras.layers.Dropout,
     keras.layers.Flatten,
     keras.layers.Identity,
+    keras.layers.Permute,
     keras.layers.Reshape,
     keras.layers.AveragePooling2D,
     keras.layers.GlobalAveragePooling2D,

@@ -21,8 +21,8 @@ Structure: TypeAlias = Any
 # What `np.asarray` takes: arrays, nested lists of numbers, tensors of any backend.
 Array: TypeAlias = npt.ArrayLike
 
-# Images, as an array or in batches.
-Images: TypeAlias = npt.ArrayLike | Iterable[Any]
+# Samples, as an array or in batches.
+Samples: TypeAlias = npt.ArrayLike | Iterable[Any]
 
 
 class Dataset(Protocol):

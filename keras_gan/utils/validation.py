@@ -220,7 +220,7 @@ def check_callable(name: str, value: Any, hint: str = "") -> Any:
 
 
 def check_seed(name: str, value: Any, hint: str = "") -> int | None:
-    """Return a seed, an integer from 0 to 2³¹ − 1, or None, or raise.
+    """Return a seed, an integer from 0 to 2⁶³ − 1, or None, or raise.
 
     Raises:
         TypeError: the value is neither an integer nor None.
@@ -234,7 +234,7 @@ def check_seed(name: str, value: Any, hint: str = "") -> int | None:
     """
     if value is None:
         return None
-    return check_integer(name, value, minimum=0, maximum=2**31 - 1, hint=hint)
+    return check_integer(name, value, minimum=0, maximum=2**63 - 1, hint=hint)
 
 
 def _scalar(value):

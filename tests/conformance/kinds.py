@@ -230,15 +230,15 @@ class Variant(Part):
 
 
 class Unwritable(Prior):
-    """A prior that cannot be written to a file, and says so."""
+    """A prior whose serialization raises an error."""
 
     def check_config(self):
-        with pytest.raises(ValueError, match="cannot be written to a file. Save weights only"):
+        with pytest.raises(ValueError, match="cannot be serialized. Save the weights only"):
             to_json(self.make())
 
     def check_file(self, folder):
         gan = game(prior=self.make())
-        with pytest.raises(ValueError, match="cannot be written to a file. Save weights only"):
+        with pytest.raises(ValueError, match="cannot be serialized. Save the weights only"):
             gan.save(folder / "gan.keras")
         assert list(folder.iterdir()) == []
         again = game(prior=self.make())

@@ -13,6 +13,12 @@ SHARES = np.random.default_rng(5).random((2, 40, 3))
 POINTS = np.random.default_rng(3).normal(size=(2, 40, 3)).astype("float32")
 DIGITS = np.random.default_rng(4).random((10, 8, 8, 1)).astype("float32")
 LOGS = ("d_loss", "g_loss", "d_real", "d_fake")
+WEIGHTS = {
+    "kernel_initializer": "he_normal",
+    "bias_initializer": "ones",
+    "kernel_regularizer": "l2",
+    "kernel_constraint": "max_norm",
+}
 PICTURE = np.uint8(255 * DIGITS[0, :, :, 0])
 
 
@@ -66,7 +72,7 @@ class Brightness(kg.metrics.FeatureExtractor):
     name, size, classifies = "brightness", 1, True
 
     def __call__(self, images):
-        return self.checked(images).mean(axis=(1, 2, 3), dtype="float32")[:, None]
+        return self.validate(images).mean(axis=(1, 2, 3), dtype="float32")[:, None]
 
     def probabilities(self, images):
         bright = self(images)
@@ -85,28 +91,28 @@ class Metric(kg.metrics.Metric):
 
     names = ("brighter",)
 
-    def reference(self, real):
+    def prepare(self, real):
         return real.mean()
 
-    def compare(self, reference, fake):
-        return kg.metrics.Score({"brighter": float(fake.mean() - reference)}, 1, len(fake))
+    def evaluate(self, state, fake):
+        return kg.metrics.Score({"brighter": float(fake.mean() - state)}, 1, len(fake))
 
 
 class FeatureMetric(kg.metrics.FeatureMetric):
     """How far the means of features lie apart."""
 
-    def summarise(self, real):
-        return self.gather("real", real).mean(axis=0)
+    def _prepare(self, real):
+        return self.all_features("real", real).mean(axis=0)
 
-    def judge(self, summary, fake):
-        distance = np.linalg.norm(self.gather("fake", fake).mean(axis=0) - summary)
+    def _evaluate(self, state, fake):
+        distance = np.linalg.norm(self.all_features("fake", fake).mean(axis=0) - state)
         return self.score({"distance": float(distance)}, 16, 16)
 
 
 class ClassifierMetric(FeatureMetric, kg.metrics.ClassifierMetric):
     """How often samples are taken for the last class."""
 
-    def judge(self, summary, fake):
+    def _evaluate(self, state, fake):
         return self.score({"last": float(self.probabilities(fake)[:, -1].mean())}, 16, 16)
 
 
@@ -164,7 +170,7 @@ def dense():
 
 def play():
     weight = ops.convert_to_tensor(np.arange(16, dtype="float32") / 7.5)
-    return kg.models.Play("discriminator", real=None, fake=None, real_weight=weight)
+    return kg.models.Play("discriminator", real=None, fake=None, weights=kg.losses.Weights(weight))
 
 
 def player():

@@ -66,6 +66,7 @@ ROWS = {
     "losses.Wasserstein": Loss(kg.losses.Wasserstein),
     "losses.RelativisticAverage": Loss(kg.losses.RelativisticAverage),
     "losses.RelativisticPaired": Loss(kg.losses.RelativisticPaired),
+    "losses.Weights": Function(lambda: kg.losses.Weights(ops.array([0.5, 1.5])).mean_real(ops.ones(2))),
     "losses.mean": Function(lambda: kg.losses.mean(ops.ones((2, 3)), ops.array([0.5, 1.5]))),
     "losses.get": Function(lambda: serialize(kg.losses.get("hinge"))),
     # Priors
@@ -83,9 +84,11 @@ ROWS = {
     "priors.get": Function(lambda: serialize(kg.priors.get("normal"))),
     # Terms (an interval makes a branch, which takes JAX seconds: two rows have one)
     "terms.Term": Term(lambda: small.Term(weight=0.5, interval=2, name="other")),
-    "terms.GradientPenalty": Term(lambda: kg.terms.GradientPenalty(2.0, 0.5, True, name="other")),
-    "terms.DRAGAN": Term(lambda: kg.terms.DRAGAN(2.0, 0.5, True, name="other")),
-    "terms.R1": Term(lambda: kg.terms.R1(2.0, 2, "other")),
+    "terms.GradientPenalty": Term(
+        lambda: kg.terms.GradientPenalty(2.0, target=0.5, one_sided=True, name="other")
+    ),
+    "terms.DRAGAN": Term(lambda: kg.terms.DRAGAN(2.0, target=0.5, one_sided=True, name="other")),
+    "terms.R1": Term(lambda: kg.terms.R1(2.0, interval=2, name="other")),
     "terms.R2": Term(lambda: kg.terms.R2(2.0, name="other")),
     "terms.FeatureMatching": Term(lambda: kg.terms.FeatureMatching("features", 2.0, name="other")),
     "terms.HistoricalAveraging": Term(
@@ -95,7 +98,7 @@ ROWS = {
     "terms.get": Function(lambda: serialize(kg.terms.get("dragan"))),
     # Update rules
     "updates.UpdateRule": Rule(small.Rule),
-    "updates.Alternating": Rule(kg.updates.Alternating),
+    "updates.Alternating": Rule(lambda: kg.updates.Alternating(share_fakes=True)),
     "updates.Simultaneous": Rule(kg.updates.Simultaneous),
     "updates.Extragradient": Rule(kg.updates.Extragradient),
     "updates.Optimistic": Rule(kg.updates.Optimistic),
@@ -105,13 +108,15 @@ ROWS = {
     # Optimizers and recipes
     "optimizers.GeometricDecay": Schedule(decayed),
     "optimizers.EpochRamp": Schedule(ramp),
-    "optimizers.MomentumSGD": Optimizer(lambda: kg.optimizers.MomentumSGD(decayed(), ramp(), "other")),
-    "recipes.goodfellow2014": Settings(lambda: kg.recipes.goodfellow2014(5, 0.05)),
-    "recipes.adam_r1_ema": Settings(lambda: kg.recipes.adam_r1_ema(1e-3, 0.5, 0.9)),
+    "optimizers.MomentumSGD": Optimizer(
+        lambda: kg.optimizers.MomentumSGD(decayed(), ramp(), name="other")
+    ),
+    "recipes.goodfellow2014": Settings(lambda: kg.recipes.goodfellow2014(5, learning_rate=0.05)),
+    "recipes.adam_r1_ema": Settings(lambda: kg.recipes.adam_r1_ema(1e-3, r1=0.5, ema_decay=0.9)),
     # Layers
-    "layers.Maxout": Layer(lambda: kg.layers.Maxout(3, 2, "he_normal", "ones", "l2", "max_norm"), (4,)),
+    "layers.Maxout": Layer(lambda: kg.layers.Maxout(3, 2, **small.WEIGHTS), (4,)),
     "layers.MaxoutConv2D": Layer(
-        lambda: kg.layers.MaxoutConv2D(3, 2, (3, 2), 2, "same", "he_normal", "ones", "l2", "max_norm"),
+        lambda: kg.layers.MaxoutConv2D(3, 2, (3, 2), strides=2, padding="same", **small.WEIGHTS),
         (6, 5, 2),
     ),
     "layers.UntiedBias": Layer(lambda: kg.layers.UntiedBias("random_normal"), (3, 2)),
@@ -141,7 +146,9 @@ ROWS = {
         lambda: kg.architectures.cifar10_conv_discriminator(seed=0)
     ),
     "architectures.dcgan_generator": Network(
-        lambda: kg.architectures.dcgan_generator(8, 1, 6, "sigmoid", num_classes=3, width=4, seed=0)
+        lambda: kg.architectures.dcgan_generator(
+            8, 1, latent_dim=6, activation="sigmoid", num_classes=3, width=4, seed=0
+        )
     ),
     "architectures.dcgan_discriminator": Network(
         lambda: kg.architectures.dcgan_discriminator(8, 1, num_classes=3, width=4, seed=0)
@@ -151,27 +158,39 @@ ROWS = {
     "metrics.Metric": Metric(small.Metric),
     "metrics.FeatureMetric": Metric(lambda: small.FeatureMetric(small.pixels())),
     "metrics.ClassifierMetric": Metric(lambda: small.ClassifierMetric(BRIGHT())),
-    "metrics.FID": Metric(lambda: kg.metrics.FID(BRIGHT(), "test")),
-    "metrics.KID": Metric(lambda: kg.metrics.KID(small.pixels(), 8, 3, 1, "test")),
-    "metrics.InceptionScore": Metric(lambda: kg.metrics.InceptionScore(BRIGHT(), 2, "test")),
-    "metrics.PrecisionRecall": Metric(lambda: kg.metrics.PrecisionRecall(small.pixels(), 2, "test")),
-    "metrics.DensityCoverage": Metric(lambda: kg.metrics.DensityCoverage(small.pixels(), 2, "test")),
-    "metrics.Memorisation": Metric(lambda: kg.metrics.Memorisation(FAKE + 0.01, "test")),
+    "metrics.FID": Metric(lambda: kg.metrics.FID(BRIGHT(), split="test")),
+    "metrics.KID": Metric(
+        lambda: kg.metrics.KID(small.pixels(), subset_size=8, num_subsets=3, seed=1, split="test")
+    ),
+    "metrics.InceptionScore": Metric(
+        lambda: kg.metrics.InceptionScore(BRIGHT(), splits=2, split="test")
+    ),
+    "metrics.PrecisionRecall": Metric(
+        lambda: kg.metrics.PrecisionRecall(small.pixels(), k=2, split="test")
+    ),
+    "metrics.DensityCoverage": Metric(
+        lambda: kg.metrics.DensityCoverage(small.pixels(), k=2, split="test")
+    ),
+    "metrics.Memorization": Metric(lambda: kg.metrics.Memorization(FAKE + 0.01, split="test")),
     "metrics.ParzenWindow": Metric(lambda: kg.metrics.ParzenWindow(REAL, (0.2, 0.5), split="test")),
     "metrics.ModeCoverage": Metric(
         lambda: kg.metrics.ModeCoverage(REAL[:3].reshape(3, -1), 0.3), lambda x: x.reshape(len(x), -1)
     ),
     "metrics.StackedDigits": Metric(
-        lambda: kg.metrics.StackedDigits(small.Digits(), "test"), lambda x: np.repeat(x, 3, axis=-1)
+        lambda: kg.metrics.StackedDigits(small.Digits(), split="test"),
+        lambda x: np.repeat(x, 3, axis=-1),
     ),
     # Feature extractors
-    "metrics.FeatureExtractor": Extractor(lambda: BRIGHT((0, 2))),
-    "metrics.Pixels": Extractor(lambda: kg.metrics.Pixels((4, 4, 1), (0, 2))),
+    "metrics.FeatureExtractor": Extractor(lambda: BRIGHT(value_range=(0, 2))),
+    "metrics.Identity": Extractor(lambda: kg.metrics.Identity((4, 4, 1))),
+    "metrics.Pixels": Extractor(lambda: kg.metrics.Pixels((4, 4, 1), value_range=(0, 2))),
     "metrics.ModelFeatures": Extractor(
-        lambda: kg.metrics.ModelFeatures(small.convolution(), "features", "other", (0, 2), batch_size=5)
+        lambda: kg.metrics.ModelFeatures(
+            small.convolution(), "features", name="other", value_range=(0, 2), batch_size=5
+        )
     ),
     "metrics.DigitClassifier": Extractor(
-        lambda: kg.metrics.DigitClassifier(small.convolution(), (0, 2), "nearest")
+        lambda: kg.metrics.DigitClassifier(small.convolution(), value_range=(0, 2), resizer="nearest")
     ),
     "metrics.InceptionV3": Extractor(small.inception),
     # What metrics return, and functions of arrays
@@ -181,10 +200,14 @@ ROWS = {
         lambda: kg.metrics.AnnealedResult(np.array([1.0, 3.0]), "forward", 0.1, 10, 2, 0.6)
     ),
     "metrics.GaussianStatistics": Function(lambda: _statistics(X).covariance),
-    "metrics.GaussianMixture": Function(lambda: kg.metrics.GaussianMixture.ring(5).sample(9, seed=1)),
     "metrics.annealed_log_likelihood": Function(
         lambda: kg.metrics.annealed_log_likelihood(
-            small.decoder, np.ones((2, 2)), 0.5, kg.priors.Normal(shape=2), 3, 2
+            small.decoder,
+            np.ones((2, 2)),
+            0.5,
+            kg.priors.Normal(shape=2),
+            num_temperatures=3,
+            num_chains=2,
         )
     ),
     "metrics.simulate_decoder": Function(
@@ -192,17 +215,16 @@ ROWS = {
     ),
     "metrics.inception_score": Function(lambda: kg.metrics.inception_score(np.eye(4), splits=2)),
     "metrics.frechet_distance": Function(lambda: kg.metrics.frechet_distance(X, Y)),
-    "metrics.kernel_distance": Function(lambda: kg.metrics.kernel_distance(X, Y, 10, 3)),
-    "metrics.duplicate_threshold": Function(lambda: kg.metrics.duplicate_threshold(X, 0.5)),
+    "metrics.kernel_distance": Function(
+        lambda: kg.metrics.kernel_distance(X, Y, subset_size=10, num_subsets=3)
+    ),
+    "metrics.duplicate_threshold": Function(lambda: kg.metrics.duplicate_threshold(X, quantile=0.5)),
     "metrics.duplicates": Function(lambda: kg.metrics.duplicates(X, 0.5)),
-    "metrics.memorisation_scores": Function(
-        lambda: kg.metrics.memorisation_scores(X[:20], X[20:] + 0.1, Y[:20])
+    "metrics.memorization_scores": Function(
+        lambda: kg.metrics.memorization_scores(X[:20], X[20:] + 0.1, Y[:20])
     ),
     "metrics.high_quality_ceiling": Function(lambda: kg.metrics.high_quality_ceiling(2)),
     "metrics.mode_coverage": Function(lambda: kg.metrics.mode_coverage(X, [[0, 0, 0], [3, 0, 0]], 0.5)),
-    "metrics.stack_digits": Function(
-        lambda: kg.metrics.stack_digits(small.DIGITS, 4, seed=0, labels=np.arange(10))
-    ),
     "metrics.stacked_digit_modes": Function(lambda: kg.metrics.stacked_digit_modes([1, 1, 999])),
     "metrics.density_coverage": Function(lambda: kg.metrics.density_coverage(X, Y)),
     "metrics.nearest_distances": Function(lambda: kg.metrics.nearest_distances(X, Y, k=2)),
@@ -235,6 +257,10 @@ ROWS = {
     "datasets.load": Function(
         lambda: small.first_batch((small.DIGITS, np.arange(10)), batch_size=4, labels=True, seed=1)
     ),
+    "datasets.GaussianMixture": Function(lambda: kg.datasets.GaussianMixture.ring(5).sample(9, seed=1)),
+    "datasets.stack_digits": Function(
+        lambda: kg.datasets.stack_digits(small.DIGITS, 4, seed=0, labels=np.arange(10))
+    ),
     "datasets.load_arrays": Function(lambda: kg.datasets.load_arrays(small.DIGITS, "train[:3]")),
     # Latents, second derivatives, pictures
     "interpolation.interpolate": Function(
@@ -247,7 +273,6 @@ ROWS = {
         lambda: kg.second_order.twice_differentiable(small.decoder, ops.ones((2, 3)))
     ),
     "second_order.check": Function(small.checked),
-    "visualization.require": Function(lambda: kg.visualization.require("PIL.Image").__name__),
     "visualization.check_value_range": Function(lambda: kg.visualization.check_value_range((-1, 1))),
     "visualization.to_uint8": Function(lambda: kg.visualization.to_uint8(small.DIGITS, (0, 1))),
     "visualization.image_grid": Function(

@@ -186,7 +186,7 @@ RUNS = {
     "plain": lambda: {"gradient_norms": True},
     "joint_simultaneous": lambda: {"single_pass": True, "update": "simultaneous"},
     "shared_feature_matching": lambda: {
-        "share_fakes": True,
+        "update": kg.updates.Alternating(share_fakes=True),
         "terms": [kg.terms.FeatureMatching("hidden")],
     },
     "lazy_r1_batch_norm": lambda: {"batch_norm": True, "terms": [kg.terms.R1(0.5, interval=2)]},

@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu, norm
 
-from keras_gan.metrics import Memorisation, duplicate_threshold, duplicates, memorisation_scores
+from keras_gan.metrics import Memorization, duplicate_threshold, duplicates, memorization_scores
 
 
 def images(count, seed, size=(4, 4, 1)):
@@ -31,13 +31,17 @@ def test_copies_are_duplicates_and_the_threshold_itself_is_not():
 def test_threshold_is_a_quantile_of_real_distances():
     real = images(200, 1, (2,)).astype("float64")
     nearest = np.sort(cdist(real, real), axis=1)[:, 1]
-    assert duplicate_threshold(real, 0.1) == pytest.approx(np.quantile(nearest, 0.1), rel=1e-12)
-    assert duplicates(real, duplicate_threshold(real, 0.1)).mean() == pytest.approx(0.1, abs=0.011)
+    assert duplicate_threshold(real, quantile=0.1) == pytest.approx(np.quantile(nearest, 0.1), rel=1e-12)
+    assert duplicates(real, duplicate_threshold(real, quantile=0.1)).mean() == pytest.approx(
+        0.1, abs=0.011
+    )
 
 
 def test_perfect_samples_have_the_quantile_of_duplicates():
     shares = [
-        duplicates(images(500, 100 + s, (2,)), duplicate_threshold(images(500, s, (2,)), 0.1)).mean()
+        duplicates(
+            images(500, 100 + s, (2,)), duplicate_threshold(images(500, s, (2,)), quantile=0.1)
+        ).mean()
         for s in range(20)
     ]
     assert np.mean(shares) == pytest.approx(0.1, abs=4 * np.std(shares) / np.sqrt(20))
@@ -49,11 +53,11 @@ def test_scores_equal_scipy(rng):
     samples = 0.8 * rng.normal(size=(70, 5))
     near, far = cdist(samples, training).min(axis=1), cdist(held_out, training).min(axis=1)
     test = mannwhitneyu(far, near, method="asymptotic", use_continuity=False, alternative="greater")
-    scores = memorisation_scores(samples, training, held_out)
-    assert scores["memorisation"] == pytest.approx(test.statistic / (70 * 90), rel=1e-12)
-    assert scores["memorisation_ratio"] == pytest.approx(np.median(near) / np.median(far), rel=1e-12)
-    assert norm.cdf(scores["memorisation_z"]) == pytest.approx(test.pvalue, rel=1e-9)
-    assert 0.5 < scores["memorisation"] < 1
+    scores = memorization_scores(samples, training, held_out)
+    assert scores["memorization"] == pytest.approx(test.statistic / (70 * 90), rel=1e-12)
+    assert scores["memorization_ratio"] == pytest.approx(np.median(near) / np.median(far), rel=1e-12)
+    assert norm.cdf(scores["memorization_z"]) == pytest.approx(test.pvalue, rel=1e-9)
+    assert 0.5 < scores["memorization"] < 1
 
 
 def test_ties_count_half():
@@ -61,31 +65,31 @@ def test_ties_count_half():
     samples = np.array([[2.0], [-2.0], [3.0]])
     near, far = abs(samples[:, 0]), abs(held_out[:, 0])
     expected = mannwhitneyu(far, near).statistic / 12
-    scores = memorisation_scores(samples, training, held_out)
-    assert scores["memorisation"] == pytest.approx(expected)
+    scores = memorization_scores(samples, training, held_out)
+    assert scores["memorization"] == pytest.approx(expected)
 
 
 def test_copies_are_flagged():
     training, held_out = images(200, 0), images(100, 1)
-    scores = memorisation_scores(training[:100], training, held_out)
-    assert scores["memorisation"] == 1.0
-    assert scores["memorisation_ratio"] == 0.0
-    assert scores["memorisation_z"] < -10
+    scores = memorization_scores(training[:100], training, held_out)
+    assert scores["memorization"] == 1.0
+    assert scores["memorization_ratio"] == 0.0
+    assert scores["memorization_z"] < -10
     # A tenth of copies is seen too.
     some = np.concatenate([training[:300], images(900, 2)])
-    assert memorisation_scores(some, training, images(1000, 3))["memorisation_z"] < -3
+    assert memorization_scores(some, training, images(1000, 3))["memorization_z"] < -3
 
 
 def test_held_out_images_as_samples_show_nothing():
     training, held_out = images(200, 0), images(100, 1)
-    scores = memorisation_scores(held_out, training, held_out)
-    assert scores == {"memorisation": 0.5, "memorisation_ratio": 1.0, "memorisation_z": 0.0}
+    scores = memorization_scores(held_out, training, held_out)
+    assert scores == {"memorization": 0.5, "memorization_ratio": 1.0, "memorization_z": 0.0}
 
 
 def test_other_real_images_show_nothing_on_average():
     """Where samples and held-out images come from one distribution, z has mean 0 and variance 1."""
     z = [
-        memorisation_scores(*np.split(images(200, seed, (3,)), [60, 140]))["memorisation_z"]
+        memorization_scores(*np.split(images(200, seed, (3,)), [60, 140]))["memorization_z"]
         for seed in range(300)
     ]
     assert abs(np.mean(z)) < 4 / np.sqrt(300)
@@ -93,21 +97,23 @@ def test_other_real_images_show_nothing_on_average():
 
 
 def test_samples_far_from_the_data():
-    scores = memorisation_scores(images(50, 2) + 3.0, images(100, 0), images(50, 1))
-    assert scores["memorisation"] == 0.0
-    assert scores["memorisation_z"] > 8
+    scores = memorization_scores(images(50, 2) + 3.0, images(100, 0), images(50, 1))
+    assert scores["memorization"] == 0.0
+    assert scores["memorization_z"] > 8
 
 
 def test_copies_in_another_range_get_no_all_clear():
     training, held_out = 255 * images(100, 0), 255 * images(60, 1)
-    metric = Memorisation(training)
+    metric = Memorization(training)
     copies = training[:40] / 255
-    with pytest.raises(ValueError, match=r"numbers of `fake` reach .* from 0, those of `training` 25\d"):
+    with pytest.raises(
+        ValueError, match=r"`fake` and `training` have different value ranges .* and 25\d"
+    ):
         metric(held_out, copies)
     with pytest.raises(
-        ValueError, match="`real` reach 25.*, those of `training` .* Bring all to one range"
+        ValueError, match="`real` and `training` have different .*25.* and .*Rescale both to one range"
     ):
-        Memorisation(training / 255)(held_out, copies)
+        Memorization(training / 255)(held_out, copies)
     # Black samples have no range, dark ones and those of a tanh little less than others.
     for samples in (0 * copies, 10 * copies, training[:40] - 128):
         metric(held_out, samples)
@@ -116,7 +122,7 @@ def test_copies_in_another_range_get_no_all_clear():
 def test_images_of_two_shapes_are_refused_though_their_sizes_agree():
     training, held_out = images(30, 0, (3, 4, 4)), images(20, 1, (3, 4, 4))
     turned = np.moveaxis(training, 1, 3)
-    metric = Memorisation(training)
+    metric = Memorization(training)
     with pytest.raises(
         ValueError, match=r"`fake` have shape \(4, 4, 3\) and those of `training` \(3, 4"
     ):
@@ -126,23 +132,23 @@ def test_images_of_two_shapes_are_refused_though_their_sizes_agree():
     flat = training[:5].reshape(5, -1)
     assert metric(held_out, flat).values == metric(held_out, training[:5]).values
     with pytest.raises(
-        TypeError, match="`fake` is an array .*Received: list_iterator. Gather what comes"
+        TypeError, match="`fake` must be an array .*Received: list_iterator. Concatenate the batches"
     ):
         metric(held_out, iter([training]))
 
 
-def test_memorisation_as_a_metric():
+def test_memorization_as_a_metric():
     training, held_out, samples = images(100, 0), images(60, 1), images(40, 2)
-    metric = Memorisation(training)
+    metric = Memorization(training)
     score = metric(real=held_out, fake=samples)
-    assert score.values == memorisation_scores(samples, training, held_out)
+    assert score.values == memorization_scores(samples, training, held_out)
     assert (score.num_real, score.num_fake, score.settings) == (60, 40, {"training": 100})
-    assert (score.split, Memorisation(training, "test")(held_out, samples).split) == (None, "test")
+    assert (score.split, Memorization(training, split="test")(held_out, samples).split) == (None, "test")
     # Bytes are counted as numbers: their differences do not wrap around.
     byte = [np.uint8(255 * part) for part in (training, held_out, samples)]
     wide = [np.float64(part) for part in byte]
     assert (
-        Memorisation(byte[0])(byte[1], byte[2]).values == Memorisation(wide[0])(wide[1], wide[2]).values
+        Memorization(byte[0])(byte[1], byte[2]).values == Memorization(wide[0])(wide[1], wide[2]).values
     )
 
 
@@ -154,33 +160,40 @@ GOOD = images(6, 0)
     [
         (
             lambda: duplicates(GOOD, 0.0),
-            "`threshold` is a finite distance greater than 0. Received: 0.0",
+            "`threshold` must be a finite number > 0. Received: 0.0",
         ),
-        (lambda: duplicates(GOOD, np.nan), "`threshold` is a finite distance.*Received: nan"),
-        (lambda: duplicates(GOOD, True), "`threshold` is a finite distance.*Received: True"),
-        (lambda: duplicates(GOOD, "1"), "`threshold` is a finite distance.*Received: '1'"),
-        (lambda: duplicates(GOOD[:1], 1.0), "need 2 references or more. Received: 1"),
-        (lambda: duplicates(GOOD * np.nan, 1.0), "`samples` must be finite numbers, but holds 96"),
-        (lambda: duplicates(GOOD[:0], 1.0), "`samples` is empty"),
-        (lambda: duplicates([1.0, 2.0], 1.0), r"`samples` is an array of shape \(n, ...\).*\(2,\)"),
-        (lambda: duplicate_threshold(GOOD, 0), "`quantile` is a share between 0 and 1. Received: 0"),
-        (lambda: duplicate_threshold(GOOD, 1.0), "`quantile` is a share between 0 and 1. Received: 1.0"),
+        (lambda: duplicates(GOOD, np.nan), "`threshold` must be a finite number.*Received: nan"),
         (
-            lambda: duplicate_threshold(np.concatenate([GOOD, GOOD]), 0.5),
+            lambda: duplicates(GOOD[:1], 1.0),
+            "must have at least 2 rows, for 1 neighbors of each query. Received: 1",
+        ),
+        (
+            lambda: duplicates(GOOD * np.nan, 1.0),
+            "`samples` must hold finite numbers.* 96 of 96 are not",
+        ),
+        (lambda: duplicates(GOOD[:0], 1.0), "`samples` is empty"),
+        (lambda: duplicates([1.0, 2.0], 1.0), r"`samples` must be an array of shape \(n, ...\).*\(2,\)"),
+        (
+            lambda: duplicate_threshold(GOOD, quantile=0),
+            "`quantile` must be .* > 0 and < 1. Received: 0",
+        ),
+        (lambda: duplicate_threshold(GOOD, quantile=1.0), "`quantile` must be .* < 1. Received: 1.0"),
+        (
+            lambda: duplicate_threshold(np.concatenate([GOOD, GOOD]), quantile=0.5),
             "12 of the 12 real images have an exact copy.*quantile 0.5.*Remove the copies",
         ),
-        (lambda: Memorisation(GOOD * np.inf), "`training` must be finite numbers"),
+        (lambda: Memorization(GOOD * np.inf), "`training` must hold finite numbers"),
         (
-            lambda: Memorisation(GOOD)(GOOD.reshape(6, 16)[:, :12], GOOD),
-            "`real` has 12 columns and `training` 16",
+            lambda: Memorization(GOOD)(GOOD.reshape(6, 16)[:, :12], GOOD),
+            r"of `real` have shape \(12,\) and those of `training` \(4, 4, 1\)",
         ),
         (
-            lambda: Memorisation(GOOD)(GOOD + 1, GOOD.reshape(6, 16)[:, :12]),
-            "`fake` has 12 columns and `training` 16",
+            lambda: Memorization(GOOD)(GOOD + 1, GOOD.reshape(6, 16)[:, :12]),
+            r"of `fake` have shape \(12,\) and those of `training` \(4, 4, 1\)",
         ),
-        (lambda: Memorisation(GOOD)(GOOD + 1, GOOD * np.nan), "`fake` must be finite numbers"),
+        (lambda: Memorization(GOOD)(GOOD + 1, GOOD * np.nan), "`fake` must hold finite numbers"),
         (
-            lambda: memorisation_scores(GOOD, GOOD, GOOD[:3]),
+            lambda: memorization_scores(GOOD, GOOD, GOOD[:3]),
             "3 of 3 held-out images are copies of training images. Give real images that are not in",
         ),
     ],
@@ -188,3 +201,19 @@ GOOD = images(6, 0)
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("value", [True, "1", None])
+def test_thresholds_and_quantiles_are_numbers(value):
+    with pytest.raises(TypeError, match=f"`threshold` must be a finite number > 0. Received: {value!r}"):
+        duplicates(GOOD, value)
+    with pytest.raises(TypeError, match=f"`quantile` must be a finite number.* Received: {value!r}"):
+        duplicate_threshold(GOOD, quantile=value)
+
+
+def test_tables_and_series():
+    """Rows of any shape, as flattened ones."""
+    training, held_out, samples = images(50, 0, (6, 2)), images(40, 1, (6, 2)), images(30, 2, (6, 2))
+    flat = [part.reshape(len(part), 12) for part in (samples, training, held_out)]
+    assert memorization_scores(samples, training, held_out) == memorization_scores(*flat)
+    assert duplicate_threshold(training) == duplicate_threshold(flat[1])
