@@ -231,7 +231,7 @@ def test_condition_that_is_not_wanted():
 
 @pytest.mark.parametrize("arguments", [{"n": 0}, {"n": 2.5}, {"n": True}, {"n": 3, "batch_size": 0}])
 def test_numbers_of_generate(arguments):
-    with pytest.raises(ValueError, match="must be a positive integer"):
+    with pytest.raises((TypeError, ValueError), match="must be an integer >= 1. Received"):
         compiled().generate(**arguments)
 
 
@@ -325,9 +325,9 @@ def test_what_is_no_network():
 
 @pytest.mark.parametrize("seed", [-1, 1.5, 2**70, "x"])
 def test_seeds(seed):
-    with pytest.raises(ValueError, match="`seed` must be an integer from 0"):
+    with pytest.raises((TypeError, ValueError), match="`seed` must be an integer >= 0 and <= "):
         kg.GAN(mlp(4, 2), mlp(2, 1), seed=seed)
-    with pytest.raises(ValueError, match="`seed` must be an integer from 0"):
+    with pytest.raises((TypeError, ValueError), match="`seed` must be an integer >= 0 and <= "):
         kg.GAN(mlp(4, 2), mlp(2, 1), seed=0).generate(3, seed=seed)
 
 
@@ -416,11 +416,11 @@ def test_weights_that_are_a_structure():
 def test_weights_may_be_a_list_of_numbers():
     x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
     weights = [1.0, 0.0] * 4
-    logs = [
-        compiled(mlp(4, 2), mlp(2, 1)).fit(x, sample_weight=w, verbose=0, shuffle=False)
-        for w in (weights, np.array(weights))
-    ]
-    assert logs[0].history == logs[1].history
+    logs = []
+    for weight in (weights, np.array(weights)):
+        keras.utils.set_random_seed(0)
+        logs.append(compiled().fit(x, sample_weight=weight, verbose=0, shuffle=False).history)
+    assert logs[0] == logs[1]
 
 
 def test_a_last_batch_of_fewer_rows_than_minibatches():
@@ -481,7 +481,7 @@ def test_attention_without_a_second_derivative_is_named():
 
 
 def test_spectral_normalization_of_keras_between_two_passes_of_the_discriminator():
-    """D(x) = w·x on Wasserstein's loss and R1, by hand: w/‖w‖ moves by −η(E fake − E real + 2γw/‖w‖)."""
+    """D(x) = w·x with Wasserstein's loss and R1: w/‖w‖ moves by −η(E fake − E real + γw/‖w‖)."""
     start = np.array([[3.0], [4.0]], "float32")
     dense = layers.Dense(1, use_bias=False, kernel_initializer=keras.initializers.Constant(start))
     discriminator = keras.Sequential([keras.Input((2,)), layers.SpectralNormalization(dense)])

@@ -12,7 +12,8 @@ from keras import ops
 
 from keras_gan import backend
 from keras_gan.utils import inputs, structures
-from keras_gan.utils.typing import INTEGER, Structure, Tensor
+from keras_gan.utils.typing import Structure, Tensor
+from keras_gan.utils.validation import check_integer
 
 # Activations that turn logits into probabilities: the losses would apply them a second time.
 _PROBABILITIES = {"sigmoid", "hard_sigmoid", "softmax", "sparse_sigmoid", "log_softmax"}
@@ -360,27 +361,23 @@ def check_steps(discriminator_steps: int) -> int:
     """Return k.
 
     Raises:
-        ValueError: it is no positive integer.
+        TypeError: it is not an integer.
+        ValueError: it is not positive.
     """
-    if not isinstance(discriminator_steps, INTEGER) or discriminator_steps < 1:
-        raise ValueError(
-            "`discriminator_steps` is the number of discriminator steps for each generator step, an "
-            f"integer of at least 1. Received: {discriminator_steps!r}"
-        )
-    return int(discriminator_steps)
+    hint = "It is the number of discriminator steps for each generator step."
+    return check_integer("discriminator_steps", discriminator_steps, minimum=1, hint=hint)
 
 
 def check_seed(seed: int | None) -> int:
     """Return a seed as an integer, a random one for None.
 
     Raises:
-        ValueError: it is no integer from 0 to 2⁶³ − 1.
+        TypeError: it is not an integer.
+        ValueError: it is not in the range from 0 to 2⁶³ − 1.
     """
     if seed is None:
         return random.randrange(2**31)
-    if not isinstance(seed, INTEGER) or not 0 <= seed < 2**63:
-        raise ValueError(f"`seed` must be an integer from 0 to 2⁶³ − 1. Received: {seed!r}")
-    return int(seed)
+    return check_integer("seed", seed, minimum=0, maximum=2**63 - 1)
 
 
 def warn_of_probabilities(discriminator: keras.Model, logits: Structure) -> None:
