@@ -89,7 +89,7 @@ class Model:
     def draw(self, number, seed, condition=None):
         """Return samples."""
         conditions = self.conditions(number, condition)
-        return self.gan.generate(number, seed, conditions, use_ema=self.use_ema)
+        return self.gan.generate(number, seed=seed, condition=conditions, use_ema=self.use_ema)
 
     def real_images(self, name, source, most):
         """Return what real images are called, and some: of a source, or of the data of the run."""
