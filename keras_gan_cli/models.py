@@ -11,7 +11,8 @@ import numpy as np
 from keras_gan import datasets, visualization
 from keras_gan.callbacks.base import gather
 from keras_gan.models import GAN
-from keras_gan.serving.signatures import are_images, image_range
+from keras_gan.models.ranges import sample_range
+from keras_gan.serving.signatures import are_images
 from keras_gan_cli.runs import MODEL, Run, ripe
 
 
@@ -58,7 +59,7 @@ class Model:
     @property
     def value_range(self):
         """The numbers that are black and white in samples."""
-        value_range = image_range(self.gan)
+        value_range = sample_range(self.gan)
         if value_range is None or not are_images(self.gan.sample_spec):
             raise ValueError(
                 f"{self.file} makes no images that this command knows how to show: samples of shape "

@@ -10,6 +10,8 @@ import numpy as np
 
 from keras_gan import backend
 from keras_gan.metrics.metric import check_whole
+from keras_gan.models.objectives import Objectives
+from keras_gan.models.ranges import sample_range
 from keras_gan.utils import structures
 from keras_gan.utils.images import channels_first
 from keras_gan.utils.optional import require, tensorflow
@@ -128,7 +130,8 @@ class ImageCallback(DrawingCallback):
         self._earlier, self._drawn = None, []
         samples = self._images()
         if self.value_range is None:
-            self._shown_range = (-1, 1) if (samples < 0).any() else (0, 1)
+            known = sample_range(self.model) if isinstance(self.model, Objectives) else None
+            self._shown_range = known or ((-1, 1) if (samples < 0).any() else (0, 1))
         if self.tensorboard is not None and self._writes():
             self._writer = tensorflow().summary.create_file_writer(str(self.tensorboard))
 

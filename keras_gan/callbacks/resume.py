@@ -7,18 +7,20 @@ import re
 import shutil
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-from keras_gan.callbacks import plain_state
 from keras_gan.callbacks.base import EpochCallback
+from keras_gan.models.data_position import Position
+from keras_gan.utils import plain_state
 from keras_gan.utils.files import sync
 from keras_gan.utils.typing import Logs, PathLike
 
-FORMAT = 1
+FORMAT = 2
 _WEIGHTS, _ARRAYS, _PROGRESS = "gan.weights.h5", "callbacks.npz", "progress.json"
 # How a step is computed, not what: the machine decides some of it.
 _HOW = {"run_eagerly", "steps_per_execution", "jit_compile"}
@@ -85,25 +87,28 @@ class Resume(EpochCallback):
         super().__init__(every)
         self.directory = Path(directory)
         self.initial_epoch = 0
-        self._others: Any = None  # a list, once `keep` was called
-        self._shuffled = False
+        self._others: Any = None  # a list, once `attach` was called
+        self._positions: Mapping[str, Position] = {}
 
-    def keep(self, callbacks: list[keras.callbacks.Callback], shuffled: bool) -> None:
-        """Take note of the run: `GAN.fit` calls it, and puts this callback before the others.
+    def attach(
+        self, callbacks: list[keras.callbacks.Callback], positions: Mapping[str, Position]
+    ) -> None:
+        """Note the parts of the run: `GAN.fit` calls it, and puts this callback before the others.
 
         Args:
             callbacks: the other callbacks, whose state is kept.
-            shuffled: whether Keras shuffles the data.
+            positions: positions of the training data and of the validation data, by these names.
         """
-        self._others, self._shuffled = callbacks, shuffled
+        self._others, self._positions = callbacks, positions
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Find the newest state, and load the weights before other callbacks look at the model."""
         super().on_train_begin(logs)
         self._check_run()
-        self._settings = {**_settings(self.model), "steps_per_epoch": str(self.params.get("steps"))}
+        self._settings = _settings(self.model, self._positions, self.params.get("steps"))
+        self._kept = {**self._positions, "randomness": plain_state.ProcessRandomness()}
         known = [callback for callback in self._others if callback is not self.model.history]
-        self._callbacks = plain_state.labelled([*known, self.model.history])
+        self._callbacks = plain_state.by_label([*known, self.model.history])
         # What differs from this is kept: what callbacks set when training begins may depend on weights.
         self._before = {
             label: plain_state.fingerprints(callback) for label, callback in self._callbacks.items()
@@ -115,6 +120,7 @@ class Resume(EpochCallback):
         if self._state is not None:
             self._check_settings()
             self.model.load_weights(self._state.folder / _WEIGHTS)
+            _assign(_adapted(self.model), self._state.adapted)
             self.model._initial_epoch = max(self._state.epoch, self._epochs() if self._is_over() else 0)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -144,13 +150,6 @@ class Resume(EpochCallback):
                 "Resume must know the other callbacks of the run. Expected: `gan.fit(..., "
                 "callbacks=[...])` with a list that holds it. Received: a `CallbackList`, or what "
                 "is not `GAN.fit`."
-            )
-        if self._shuffled:
-            raise ValueError(
-                "A run can go on exactly only if the order of its data is a function of the epoch, but "
-                "Keras shuffles arrays by a state of its own. Expected: a data set of "
-                "`kg.datasets.load(images, batch_size=...)`, which has such an order, or "
-                "`fit(..., shuffle=False)`. Received: arrays or a `PyDataset`, with shuffle=True."
             )
 
     def _epochs(self):
@@ -221,7 +220,11 @@ class Resume(EpochCallback):
             return
         for label, attributes in self._state.callbacks.items():
             if label in self._callbacks:
-                vars(self._callbacks[label]).update(attributes)
+                plain_state.restore(self._callbacks[label], attributes)
+        for name, kept in self._kept.items():
+            kept.set_state(self._state.kept[name])
+        for position in self._positions.values():
+            position.begin(self.initial_epoch)  # what counts the epoch itself has just been set back
         if self.params.get("verbose"):
             print(self._state.tell(self._epochs(), self._is_over()))
 
@@ -254,15 +257,20 @@ class Resume(EpochCallback):
     def _write_files(self, folder, epoch, stopped):
         arrays = {}
 
-        def keep(array):
+        def store(array):
             name = str(len(arrays))
             arrays[name] = array
             return name
 
-        callbacks = {
-            label: plain_state.encode(plain_state.changed(callback, self._before[label]), keep)
-            for label, callback in self._callbacks.items()
+        states = {
+            "callbacks": {
+                label: plain_state.changed(callback, self._before[label])
+                for label, callback in self._callbacks.items()
+            },
+            "kept": {name: kept.get_state() for name, kept in self._kept.items()},
+            "adapted": [keras.ops.convert_to_numpy(variable) for variable in _adapted(self.model)],
         }
+        states = {name: plain_state.encode(state, store) for name, state in states.items()}
         self.model.save_weights(folder / _WEIGHTS)
         np.savez(folder / _ARRAYS, **arrays)
         progress = {
@@ -271,7 +279,7 @@ class Resume(EpochCallback):
             "epochs": self._epochs(),
             "stopped": stopped,
             "settings": self._settings,
-            "callbacks": callbacks,
+            **states,
             "sha256": {name: _sha256(folder / name) for name in (_WEIGHTS, _ARRAYS)},
         }
         (folder / _PROGRESS).write_text(json.dumps(progress))
@@ -288,6 +296,8 @@ class _State(NamedTuple):
     stopped: bool
     settings: dict
     callbacks: dict
+    kept: dict
+    adapted: list
 
     def tell(self, epochs, is_over):
         """Say where the run goes on, or that it does not."""
@@ -310,12 +320,12 @@ def _read(folder):
         if _sha256(folder / name) != digest:
             raise ValueError(f"{name} does not hold what was written")
     with np.load(folder / _ARRAYS) as arrays:
-        callbacks = {
-            label: plain_state.decode(code, arrays.__getitem__)
-            for label, code in progress["callbacks"].items()
-        }
+        states = [
+            plain_state.decode(progress[name], arrays.__getitem__)
+            for name in ("callbacks", "kept", "adapted")
+        ]
     names = ("epoch", "epochs", "stopped", "settings")
-    return _State(folder, *(progress[name] for name in names), callbacks)
+    return _State(folder, *(progress[name] for name in names), *states)
 
 
 def _damaged(folder, error):
@@ -327,7 +337,7 @@ def _sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _settings(gan):
+def _settings(gan, positions, steps):
     """Return what decides the run, from paths such as `"compile.loss.class_name"` to JSON.
 
     Names are left out, since Keras counts those of layers on in each process.
@@ -335,12 +345,25 @@ def _settings(gan):
     compiled = {name: value for name, value in gan.get_compile_config().items() if name not in _HOW}
     networks = {"generator": gan.generator.get_config(), "discriminator": gan.discriminator.get_config()}
     own = {**networks, "prior": _prior(gan.prior), "seed": gan.seed}
-    config = json.loads(json.dumps({"gan": own, "compile": compiled}))
+    data = {name: position.settings for name, position in positions.items()}
+    config = {"gan": own, "compile": compiled, "fit": {"steps_per_epoch": steps, **data}}
+    config = json.loads(json.dumps(config))
     names = {}
     _collect_names(config, names)
     flat = {}
     _flatten("", config, names, flat)
     return flat
+
+
+def _adapted(gan):
+    """Return the variables of layers with LoRA, whose products Keras' files hold instead of them."""
+    layers = [layer for layer in gan._flatten_layers() if getattr(layer, "lora_enabled", False)]
+    return [variable for layer in layers for variable in layer.variables]
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _prior(prior):

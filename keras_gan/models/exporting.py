@@ -49,7 +49,7 @@ class Exporting(keras.Model):
         | `"tf_saved_model"` | new folder, whose signature `serving_default` is this function | |
         | `"onnx"` | file, usually `.onnx` | `pip install tf2onnx onnx` |
         | `"litert"` | file, usually `.tflite` | |
-        | `"openvino"` | file `.xml`; the weights are written next to it, to `.bin` | `pip install openvino` |
+        | `"openvino"` | file `.xml`, and next to it the weights, `.bin` | `pip install openvino` |
 
         On JAX and torch a process on TensorFlow loads the GAN and writes the same files.
 
@@ -97,7 +97,7 @@ class Exporting(keras.Model):
 
 
 def generator_inputs(gan: Any) -> list[keras.InputSpec]:
-    """Return the named inputs of `generate_batch`: `latents` unless there is no prior, and conditions."""
+    """Return the named inputs of `generate_batch`: latents, unless there is no prior, and conditions."""
     latents = [] if gan.prior is None else [_input("latents", gan.latent_spec)]
     return [*latents, *condition_inputs(gan)]
 
@@ -158,14 +158,14 @@ def _write(gan, path, format, options):
         raise
     except Exception as error:
         raise ValueError(
-            f"The generator could not be written in the format {_FORMATS[format].name}. Expected layers, and a "
-            "method `generate_batch`, of `keras.ops` that the format has operations for, and options "
-            f"of that format. Received: {type(error).__name__}: {error}"
+            f"The generator could not be written in the format {_FORMATS[format].name}. Expected "
+            "layers, and a method `generate_batch`, of `keras.ops` that the format has operations for, "
+            f"and options of that format. Received: {type(error).__name__}: {error}"
         ) from error
 
 
 class _Format(NamedTuple):
-    """A format: its name, the packages that write it, a context of where to write, a check of the file."""
+    """A format: its name, the packages that write it, where to write, and a check of the file."""
 
     name: str
     packages: tuple[str, ...]

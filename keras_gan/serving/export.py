@@ -74,7 +74,7 @@ def export_savedmodel(
             refuse others. Networks receive the numbers, or one-hot vectors if their conditions are
             vectors.
         warmup: whether to write a request for each signature, which TensorFlow Serving runs when it
-            loads the model, if `tensorflow-serving-api` is installed.
+            loads the model, if `tensorflow-serving-api` is installed (extra `serving`).
         value_range: pair of numbers that are black and white in samples, for uint8 and PNG; by
             default (0, 1) for a generator that ends in a sigmoid, (-1, 1) for one that ends in a tanh,
             and unknown otherwise.
@@ -106,8 +106,8 @@ def export_savedmodel(
     """
     if not isinstance(gan, GAN):
         raise TypeError(
-            "`gan` must be a `kg.GAN`, with its discriminator and its prior. A network alone is exported "
-            f"by its own `export`. Received: {gan!r} of type {type(gan).__name__}."
+            "`gan` must be a `kg.GAN`, with its discriminator and its prior. A network alone is "
+            f"exported by its own `export`. Received: {gan!r} of type {type(gan).__name__}."
         )
     path = check_local_path("path", path)
     if version is not None:
@@ -225,8 +225,8 @@ def _add_endpoint(archive, name, function, inputs):
     except Exception as error:
         raise ValueError(
             f"The signature {name!r} of this GAN cannot be compiled for TensorFlow. Expected a prior, "
-            "networks, and methods `generate_batch` and `discriminate` that are written with `keras.ops`, "
-            f"and draw from the seed that they receive. Received: {type(error).__name__}: {error}"
+            "networks, and methods `generate_batch` and `discriminate` of `keras.ops`, which draw from "
+            f"the seed that they receive. Received: {type(error).__name__}: {error}"
         ) from error
 
 

@@ -8,13 +8,11 @@ import numpy as np
 
 from keras_gan.models.exporting import condition_inputs
 from keras_gan.models.gan import GAN
-from keras_gan.utils import networks, structures
+from keras_gan.models.ranges import sample_range
+from keras_gan.utils import structures
 from keras_gan.utils.images import image_size, to_channels_last
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import Tensor, ValueRange
-
-# Output range implied by the generator's last activation.
-_RANGES = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
 class Signatures:
@@ -202,7 +200,7 @@ class Signatures:
 
     def _image_outputs(self):
         """Return `{name: function}` of further outputs for images; none if samples are not images."""
-        tf, value_range = self.tf, self.value_range or image_range(self.gan)
+        tf, value_range = self.tf, self.value_range or sample_range(self.gan)
         if value_range is None or not are_images(self.gan.sample_spec):
             return {}
         low, high = value_range
@@ -231,13 +229,6 @@ def are_images(spec: Any) -> bool:
     """Return whether samples of this specification can be PNG images: gray, RGB or RGBA."""
     shape = tuple(getattr(spec, "shape", ()))
     return len(shape) == 4 and image_size(shape)[2] in (1, 3, 4)
-
-
-def image_range(gan: GAN) -> ValueRange | None:
-    """Return the range of the generator's last activation, or None if a subclass makes the samples."""
-    if type(gan).generate_batch is not GAN.generate_batch:
-        return None
-    return _RANGES.get(networks.final_activation(gan.generator))
 
 
 def _convert_samples(function, convert):
