@@ -225,9 +225,9 @@ class Resume(EpochCallback):
         self._started, self.model._initial_epoch = True, None
         if self._state is None:
             return
-        for label, attributes in self._state.callbacks.items():
+        for label, kept in self._state.callbacks.items():
             if label in self._callbacks:
-                attributes.restore(self._callbacks[label], attributes)
+                attributes.restore(self._callbacks[label], kept)
         for name, kept in self._kept.items():
             kept.set_state(self._state.kept[name])
         for position in self._positions.values():
