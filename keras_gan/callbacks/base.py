@@ -9,6 +9,8 @@ import keras
 import numpy as np
 
 from keras_gan import backend
+from keras_gan.models.objectives import Objectives
+from keras_gan.models.ranges import sample_range
 from keras_gan.utils import structures
 from keras_gan.utils.images import channels_first
 from keras_gan.utils.optional import require, tensorflow
@@ -127,7 +129,8 @@ class ImageCallback(DrawingCallback):
         self._resumed_epochs, self._drawn = None, []
         samples = self._images()
         if self.value_range is None:
-            self._shown_range = (-1, 1) if (samples < 0).any() else (0, 1)
+            known = sample_range(self.model) if isinstance(self.model, Objectives) else None
+            self._shown_range = known or ((-1, 1) if (samples < 0).any() else (0, 1))
         if self.tensorboard is not None and self._writes():
             self._writer = tensorflow().summary.create_file_writer(str(self.tensorboard))
 

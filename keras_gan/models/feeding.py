@@ -10,6 +10,7 @@ from keras import ops
 from keras_gan import backend
 from keras_gan.models.data_position import FitData
 from keras_gan.models.fitting import order_callbacks
+from keras_gan.models.ranges import check_data
 from keras_gan.utils import batches, structures
 from keras_gan.utils.typing import Game
 
@@ -84,13 +85,14 @@ class Feeding(keras.Model):
             given["data"], given["validation"] = given["data"].split(kwargs.pop("validation_split"))
         if given["data"].is_arrays:
             self._check_training(given["data"])
+        check_data(self, x, given["data"].y)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks, given = order_callbacks(callbacks, **given)
         if "validation" in given:
             kwargs["validation_data"] = self._parts(given["validation"])
         data = given["data"]
         kwargs.update(sample_weight=data.sample_weight, shuffle=data.shuffle, steps_per_epoch=data.steps)
-        with backend.restore_on_error(self):
+        with backend.restore_on_error(self), backend.plain_errors():
             x = watched(self, data.x, data.y)
             return super().fit(x, data.y, batch_size, epochs, verbose, callbacks, **kwargs)
 
@@ -105,11 +107,11 @@ class Feeding(keras.Model):
 
     def _check_training(self, data):
         """Refuse arrays that training cannot use, and warn of those that spoil it."""
+        self.data_spec.check_arrays(data.x, data.y)
         rows = len(structures.leaves(data.x)[0])
         if data.steps is None:
             batches.check_last_batch(rows, data.batch_size or 32, self.discriminator_steps)
         batches.warn_of_nonfinite({"x": data.x, "y": data.y, "sample_weight": data.sample_weight})
-        self.data_spec.check_arrays(data.x, data.y)
 
     def _validation(self, options):
         """Return validation data, with labels where there are weights alone."""
@@ -134,7 +136,8 @@ class Feeding(keras.Model):
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""
         y, kwargs["sample_weight"] = with_labels(x, y, kwargs.get("sample_weight"))
-        return super().evaluate(watched(self, x, y), y, *args, **kwargs)
+        with backend.plain_errors():
+            return super().evaluate(watched(self, x, y), y, *args, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""
@@ -207,7 +210,7 @@ def watched(gan: Game, x: Any, y: Any) -> Any:
         return x
     if not backend.unchecked_labels(gan):
         return x
-    elif isinstance(x, keras.utils.PyDataset):
+    if isinstance(x, keras.utils.PyDataset):
         return Checked(x, data.check_labels)
     elif hasattr(x, "element_spec"):
         return x.map(lambda *element: data.asserted(element))
