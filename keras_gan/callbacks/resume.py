@@ -168,9 +168,9 @@ class Resume(EpochCallback):
         kinds = {type(position).__name__ for position in self._positions.values()} - {"Position"}
         if kinds:
             raise ValueError(
-                "Where several processes train together, Resume keeps no position of the data. Expected: "
-                "a dataset of `kg.datasets.load` without `steps_per_epoch`, whose order depends on the "
-                f"epoch alone. Received: data of the kind {', '.join(sorted(kinds))}."
+                "If several processes train together, Resume cannot keep the position of the data. "
+                "Expected: a dataset of `kg.datasets.load` without `steps_per_epoch`, whose order depends "
+                f"on the epoch alone. Received: data of the kind {', '.join(sorted(kinds))}."
             )
 
     def _epochs(self):
