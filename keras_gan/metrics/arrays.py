@@ -99,8 +99,9 @@ def sample_batches(name: str, samples: Samples) -> Iterator[np.ndarray]:
     count = 0
     for batch in _batches(name, samples):
         array = as_samples(name, batch[0] if isinstance(batch, tuple) else batch)
-        count += len(array)
         if array.size:
+            check_finite(name, array)
+            count += len(array)
             yield array
     if not count:
         raise ValueError(
@@ -139,6 +140,8 @@ def check_not_empty(name: str, samples: np.ndarray) -> None:
 
 def check_finite(name: str, values: np.ndarray) -> None:
     """Raise if an array holds NaN, infinity, or numbers whose powers overflow."""
+    if values.dtype.kind != "f":
+        return
     limit = min(LARGEST, float(np.finfo(values.dtype).max))
     finite = abs(values) <= values.dtype.type(limit)
     if not finite.all():

@@ -122,7 +122,7 @@ class ModeCoverage(Metric):
 
     def prepare(self, real: Array | None) -> int:
         """Return the number of real points."""
-        return 0 if real is None else len(as_samples("real", real))
+        return 0 if real is None else len(as_row_pair("real", real, "centers", self.centers)[0])
 
     def evaluate(self, state: int, fake: Array) -> Score:
         """See base class."""

@@ -17,6 +17,7 @@ from keras_gan.utils.validation import check_choice, check_integer, check_range,
 
 __all__ = ["DigitClassifier", "ModelFeatures"]
 
+MAX_BATCH_SIZE = 1_000_000
 RESIZERS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
 
@@ -83,7 +84,7 @@ class ModelFeatures(FeatureExtractor):
         default = model.name if layer is None else f"{model.name}/{layer}"
         self.name = default if name is None else check_string("name", name)
         self.input_range = _check_input_range(input_range, self.value_range)
-        self.batch_size = check_integer("batch_size", batch_size, minimum=1)
+        self.batch_size = check_integer("batch_size", batch_size, minimum=1, maximum=MAX_BATCH_SIZE)
         self._shape = tuple(model.inputs[0].shape[1:])
         self._interpolation = resizer
         self.resizer = _describe(resizer, self._shape, self.value_range)
