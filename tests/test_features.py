@@ -541,6 +541,7 @@ def test_arguments_that_are_refused(arguments, message):
         ({"value_range": 1}, "`value_range` must be two finite numbers"),
         ({"input_range": (0,)}, "`input_range` must be two finite numbers"),
         ({"name": 3}, "`name` must be a string. Received: 3"),
+        ({"layer": ["features"]}, "`layer` must be a string. Received"),
     ],
 )
 def test_types_that_are_refused(arguments, message):
@@ -613,7 +614,9 @@ def test_classifiers_that_are_not_there(tmp_path):
     with pytest.raises(ValueError, match="There is no file '.*no.keras'.*train_digit_classifier.py"):
         DigitClassifier(tmp_path / "no.keras")
     (tmp_path / "text.keras").write_text("hello")
-    with pytest.raises(ValueError, match="The file '.*text.keras' does not contain a Keras model: "):
+    with pytest.raises(
+        ValueError, match="`model` must be the path of a Keras model, which '.*text.keras' is not: "
+    ):
         DigitClassifier(str(tmp_path / "text.keras"))
     with pytest.raises(ValueError, match="Unknown layer of .* 'features'"):
         DigitClassifier(flat((28, 28, 1)))
@@ -688,7 +691,9 @@ def test_missing_weights_of_inception_are_reported_at_once(tmp_path, monkeypatch
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(ValueError, match=f"there is no {tmp_path}/.keras/models/{file}"):
         InceptionV3()
-    with pytest.raises(ValueError, match="no file 'no.h5' with weights.*Expected 'imagenet', 'random'"):
+    with pytest.raises(
+        ValueError, match="no file 'no.h5' with weights.*`weights` must be 'imagenet', 'random'"
+    ):
         InceptionV3("no.h5")
 
 

@@ -224,7 +224,7 @@ class FeatureMetric(Metric):
     def feature_batches(self, name: str, samples: Samples) -> Iterator[np.ndarray]:
         """Yield the features of samples, batch by batch; `name` is for error messages."""
         for batch in sample_batches(name, samples):
-            features = to_numpy(self.extractor(batch))
+            features = self._extract(self.extractor, name, batch)
             expected = (len(batch), self.extractor.size)
             if features.shape != expected:
                 raise ValueError(
@@ -234,6 +234,16 @@ class FeatureMetric(Metric):
                     "list of samples into one array with `np.stack`."
                 )
             yield as_rows(f"features of {name}", features)
+
+    def _extract(self, function, name, batch):
+        """Return the result of the extractor as an array, or raise an error that names the samples."""
+        try:
+            return to_numpy(function(batch))
+        except (LookupError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The extractor {self.extractor.name!r} rejected `{name}`, a batch of shape "
+                f"{batch.shape}: {error}"
+            ) from error
 
     def all_features(self, name: str, samples: Samples) -> np.ndarray:
         """Return the features of all samples, of shape `(n, size)`."""
@@ -282,9 +292,14 @@ class ClassifierMetric(FeatureMetric):
                 f"such as `DigitClassifier`. Received: {extractor!r}, named {extractor.name!r}."
             )
 
-    def probabilities(self, samples: np.ndarray) -> np.ndarray:
-        """Return the class probabilities of a batch of samples, of shape `(n, num_classes)`."""
-        rows = to_numpy(self.extractor.probabilities(samples))
+    def probabilities(self, samples: np.ndarray, *, name: str = "samples") -> np.ndarray:
+        """Return the class probabilities of a batch of samples, of shape `(n, num_classes)`.
+
+        Args:
+            samples: array `(n, ...)`.
+            name: what error messages call the samples.
+        """
+        rows = self._extract(self.extractor.probabilities, name, samples)
         if rows.ndim != 2 or len(rows) != len(samples):
             raise ValueError(
                 f"The classifier {self.extractor.name!r} must return one row of class probabilities per "

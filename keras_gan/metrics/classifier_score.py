@@ -104,7 +104,7 @@ class InceptionScore(ClassifierMetric):
     def _evaluate(self, state: int, fake: Samples) -> Score:
         """Return the `Score` of samples; `state` is the number of real ones."""
         batches = sample_batches("fake", fake)
-        probabilities = np.concatenate([self.probabilities(batch) for batch in batches])
+        probabilities = np.concatenate([self.probabilities(batch, name="fake") for batch in batches])
         value, deviation = inception_score(probabilities, splits=self.splits)
         values, errors = {"inception_score": value}, {"inception_score": deviation}
         return self.score(values, state, len(probabilities), errors, splits=self.splits)

@@ -80,7 +80,7 @@ class ModelFeatures(FeatureExtractor):
         super().__init__(value_range=value_range)
         _check_model(model)
         self.model = model
-        self.layer = layer
+        self.layer = None if layer is None else check_string("layer", layer)
         default = model.name if layer is None else f"{model.name}/{layer}"
         self.name = default if name is None else check_string("name", name)
         self.input_range = _check_input_range(input_range, self.value_range)
@@ -289,11 +289,13 @@ def _describe(resizer, shape, value_range):
 def _load(path):
     if not path.is_file():
         raise ValueError(
-            f"There is no file {str(path)!r}. Give the path of a `.keras` file of a classifier, such as "
+            f"There is no file {str(path)!r}. `model` must be the path of a `.keras` file, such as "
             "saved_models/digit_classifier.keras of the repository of keras_gan; "
             "`python examples/train_digit_classifier.py` trains one in minutes."
         )
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError) as error:
-        raise ValueError(f"The file {str(path)!r} does not contain a Keras model: {error}") from error
+        raise ValueError(
+            f"`model` must be the path of a Keras model, which {str(path)!r} is not: {error}"
+        ) from error
