@@ -200,6 +200,11 @@ def is_chief(gan: Game) -> bool:
     return jax.process_index() == 0
 
 
+def number_of_processes(gan: Game) -> int:
+    """Return how many processes train together."""
+    return jax.process_count()
+
+
 @contextlib.contextmanager
 def restore_on_error(gan: Game) -> Iterator[None]:
     """Leave a GAN as the last step left it if `fit` ends with an error.

@@ -230,6 +230,13 @@ def is_chief(gan: Game) -> bool:
     return (resolver.task_type, resolver.task_id) == (chief, 0)
 
 
+def number_of_processes(gan: Game) -> int:
+    """Return how many processes train together."""
+    resolver = gan.distribute_strategy.cluster_resolver
+    jobs = {} if resolver is None or resolver.task_type is None else resolver.cluster_spec().as_dict()
+    return max(1, sum(len(jobs.get(job, ())) for job in ("chief", "worker")))
+
+
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function` of tensors as a graph, for loops in Python that call it many times."""
     return tf.function(function, autograph=False)

@@ -162,6 +162,11 @@ def is_chief(gan: Game) -> bool:
     return True
 
 
+def number_of_processes(gan: Game) -> int:
+    """Return how many processes train together."""
+    return 1
+
+
 def restore_on_error(gan: Game) -> contextlib.AbstractContextManager[None]:
     """Return a context without effect: variables have their values all the time."""
     return contextlib.nullcontext()
