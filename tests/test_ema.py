@@ -107,10 +107,10 @@ def test_a_decay_out_of_range_is_refused(decay):
 def test_samples_of_no_average_are_refused_with_the_way_out():
     gan = make(None)
     with pytest.raises(
-        ValueError, match=r"keeps no average .* `gan.compile\(\.\.\., ema_decay=0.999\)`"
+        ValueError, match=r"requires an EMA .* `gan.compile\(\.\.\., ema_decay=0.999\)`"
     ):
         gan.generate(3, use_ema=True)
-    with pytest.raises(ValueError, match="keeps no average"):
+    with pytest.raises(ValueError, match="requires an EMA"):
         kg.GAN(mlp(4, 2), mlp(2, 1)).generate(3, use_ema=True)
 
 
