@@ -35,8 +35,8 @@ def restore(variables: Mapping[str, keras.Variable], store: Mapping[str, Any], o
         shape = store[name].shape if name in store else None
         if shape != tuple(variable.shape):
             raise ValueError(
-                f"The array {name!r} of {owner} has the shape {tuple(variable.shape)}. Received from "
-                f"the file: {'no such array' if shape is None else f'shape {shape}'}. Load the file into a "
+                f"The array {name!r} of {owner} has the shape {tuple(variable.shape)}. Received: "
+                f"{'no such array' if shape is None else f'shape {shape}'}. Load the file into a "
                 "GAN with the same networks and `compile` arguments, or load a `.keras` file with "
                 "`keras.models.load_model`, which creates the GAN itself."
             )
