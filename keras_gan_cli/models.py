@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_gan import datasets, visualization
-from keras_gan.callbacks.base import gather
+from keras_gan.callbacks.base import load_images
 from keras_gan.models import GAN
 from keras_gan.models.ranges import sample_range
 from keras_gan.serving.signatures import are_images
@@ -103,7 +103,7 @@ class Model:
             )
         how = {"image_size": height, "channels": channels, "value_range": self.value_range}
         data = datasets.load(source, shuffle=False, **how)
-        return name or source.rpartition("/")[2], gather(data, most)
+        return name or source.rpartition("/")[2], load_images(data, most)
 
     def described(self):
         """Return what there is to say, as a dict of names and text."""

@@ -65,7 +65,7 @@ def test_version_is_one():
 
 def test_requirements_are_loose_for_users_and_exact_for_developers():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["project"]["dependencies"] == ["keras>=3.12", "tensorflow>=2.20", "numpy"]
+    assert project["project"]["dependencies"] == ["keras>=3.14", "tensorflow>=2.20", "numpy"]
     assert all("==" in requirement for requirement in project["dependency-groups"]["dev"])
     extras = project["project"]["optional-dependencies"]
     assert set(extras) == {"cli", "tfp", "datasets", "tuner", "plot", "demo", "serving", "jax", "torch"}

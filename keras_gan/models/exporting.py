@@ -15,6 +15,7 @@ import keras
 from keras_gan.models.conversion import call_on_tensorflow, raise_os_errors
 from keras_gan.utils import structures
 from keras_gan.utils.files import atomic_file, atomic_folder, check_local_path
+from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import PathLike, Tensor
 from keras_gan.utils.validation import check_choice, check_flag
 
@@ -48,7 +49,7 @@ class Exporting(keras.Model):
         | `"tf_saved_model"` | new folder, whose signature `serving_default` is this function | |
         | `"onnx"` | file, usually `.onnx` | `pip install tf2onnx onnx` |
         | `"litert"` | file, usually `.tflite` | |
-        | `"openvino"` | file `.xml`; the weights are written next to it, to `.bin` | `pip install openvino` |
+        | `"openvino"` | file `.xml`, and next to it the weights, `.bin` | `pip install openvino` |
 
         On JAX and torch a process on TensorFlow loads the GAN and writes the same files.
 
@@ -96,7 +97,7 @@ class Exporting(keras.Model):
 
 
 def generator_inputs(gan: Any) -> list[keras.InputSpec]:
-    """Return the named inputs of `generate_batch`: `latents` unless there is no prior, and conditions."""
+    """Return the named inputs of `generate_batch`: latents, unless there is no prior, and conditions."""
     latents = [] if gan.prior is None else [_input("latents", gan.latent_spec)]
     return [*latents, *condition_inputs(gan)]
 
@@ -117,6 +118,16 @@ def _free(name):
     return f"condition_{name}" if name in _RESERVED else name
 
 
+def resources(gan: Any) -> Any:
+    """Return an object of TensorFlow that holds the networks, whose lookup tables exports need.
+
+    Keras would write the weights of networks that it tracks twice.
+    """
+    holder = tensorflow().Module()
+    holder.networks = gan.layers
+    return holder
+
+
 class _Generator(keras.Model):
     """`generate_batch` of a GAN as a network with named inputs and outputs."""
 
@@ -124,8 +135,7 @@ class _Generator(keras.Model):
         super().__init__(name="generator")
         self._generate, self._condition = gan.generate_batch, gan.condition_spec
         self._has_latents = gan.prior is not None
-        others = [*gan.teams["d"], *gan.term_networks]
-        self._networks = [layer for layer in gan.layers if layer not in others]
+        self._resources = resources(gan)
         self.built = True
 
     def call(self, *inputs: Tensor, training: bool = False) -> dict[str, Tensor]:
@@ -143,22 +153,24 @@ def _write(gan, path, format, options):
             # Warnings from Keras' own export code.
             warnings.simplefilter("ignore")
             network.export(path, format=format, verbose=False, input_signature=signature, **options)
+            _FORMATS[format].verify(path)
     except OSError:
         raise
     except Exception as error:
         raise ValueError(
-            f"The generator could not be written in the format {_FORMATS[format].name}. Expected layers, and a "
-            "method `generate_batch`, of `keras.ops` that the format has operations for, and options "
-            f"of that format. Received: {type(error).__name__}: {error}"
+            f"The generator could not be written in the format {_FORMATS[format].name}. Expected "
+            "layers, and a method `generate_batch`, of `keras.ops` that the format has operations for, "
+            f"and options of that format. Received: {type(error).__name__}: {error}"
         ) from error
 
 
 class _Format(NamedTuple):
-    """A format: its name, the packages that write it, and a context that yields where to write."""
+    """A format: its name, the packages that write it, where to write, and a check of the file."""
 
     name: str
     packages: tuple[str, ...]
     open: Callable[[Path], AbstractContextManager[Path]]
+    verify: Callable[[str], None] = lambda path: None
 
     def check_packages(self):
         """Refuse a missing package."""
@@ -207,9 +219,14 @@ def _two_files(path: Path) -> Iterator[Path]:
             written.unlink(missing_ok=True)
 
 
+def _verify_onnx(path):
+    # tf2onnx writes operations that ONNX lacks, and only logs them.
+    importlib.import_module("onnx").checker.check_model(path)
+
+
 _FORMATS = {
     "tf_saved_model": _Format("SavedModel", (), _new_folder),
-    "onnx": _Format("ONNX", ("tf2onnx", "onnx"), _file),
+    "onnx": _Format("ONNX", ("tf2onnx", "onnx"), _file, _verify_onnx),
     # Keras requires these endings.
     "litert": _Format("LiteRT", (), functools.partial(_file, suffix=".tflite")),
     "openvino": _Format("OpenVINO", ("openvino",), _two_files),

@@ -78,7 +78,6 @@ class Feeding(keras.Model):
                 "`class_weight` requires that `y` is one array of labels. For data in dicts and for "
                 "several conditions, pass `sample_weight`, a number for each row."
             )
-        check_data(self, x)
         given = {"data": self._training(x, y, batch_size, kwargs)}
         if kwargs.get("validation_data") is not None:
             given["validation"] = self._validation(kwargs)
@@ -86,6 +85,7 @@ class Feeding(keras.Model):
             given["data"], given["validation"] = given["data"].split(kwargs.pop("validation_split"))
         if given["data"].is_arrays:
             self._check_training(given["data"])
+        check_data(self, x, given["data"].y)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks, given = order_callbacks(callbacks, **given)
         if "validation" in given:

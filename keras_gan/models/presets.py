@@ -17,10 +17,10 @@ class Presets(keras.Model):
 
         | `preset` | what is loaded |
         |---|---|
-        | `"digits"` | a generator of 28 × 28 handwritten digits in [0, 1], from 64 normal latents; its [card](https://huggingface.co/docs/hub/model-cards) is `saved_models/digits.md` |
+        | `"digits"` | 28 × 28 digits in [0, 1] from 64 normal latents, see `saved_models/digits.md` |
         | path of a `.keras` file | what `save` wrote |
-        | path of a folder | what `save(folder, zipped=False)` wrote, or a folder with one `.keras` file |
-        | `"hf://user/repository"` | what `save("hf://user/repository")` uploaded; needs `pip install huggingface_hub` |
+        | path of a folder | what `save(folder, zipped=False)` wrote, or one `.keras` file in it |
+        | `"hf://user/repository"` | what `save` uploaded there (`pip install huggingface_hub`) |
 
         Files are loaded in Keras' safe mode, which does not run code that they contain.
 

@@ -63,7 +63,7 @@ def sample_range(gan: Game) -> ValueRange | None:
     return output_range(gan.generator)
 
 
-def check_data(gan: Game, x: Any) -> None:
+def check_data(gan: Game, x: Any, y: Any) -> None:
     """Refuse data that training would fail on, or learn nothing from, before it begins.
 
     Arrays, datasets of `kg.datasets.load` and the first batch of a `keras.utils.PyDataset` are looked
@@ -72,6 +72,7 @@ def check_data(gan: Game, x: Any) -> None:
     Args:
         gan: `kg.GAN`.
         x: data as `fit` takes them.
+        y: labels, if `x` is an array or a structure of arrays.
 
     Raises:
         ValueError: the data lie farther outside the generator's range than that range is wide, or the
@@ -81,23 +82,23 @@ def check_data(gan: Game, x: Any) -> None:
     if rows is not None and size is not None:
         _check_last_batch(rows % size if len(x) * size > rows else 0, gan.discriminator_steps)
     outputs = structures.leaves(gan.generator.output) if sample_range(gan) is not None else []
-    for values, output in zip(_values(gan, x), outputs, strict=False):
+    for values, output in zip(_values(gan, x, y), outputs, strict=False):
         _check_range(values, output_range(gan.generator, output))
 
 
-def _values(gan, x):
+def _values(gan, x, y):
     """Return numbers of each leaf of the examples, or nothing of data that cannot be read twice."""
     if hasattr(x, "file_paths"):  # `keras.utils.image_dataset_from_directory` makes floats of bytes
         return [np.array([0.0, 255.0])]
-    batch = _first_rows(x)
+    batch = _first_rows(x, y)
     if batch is None:
         return []
     return [ops.convert_to_numpy(leaf) for leaf in structures.leaves(gan.data_spec.parts(batch)[0])]
 
 
-def _first_rows(x):
+def _first_rows(x, y):
     if hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple)):
-        return structures.mapped(lambda leaf: leaf[:: max(1, len(leaf) // _MAX_ROWS)], x)
+        return structures.mapped(lambda leaf: leaf[:: max(1, len(leaf) // _MAX_ROWS)], x), y
     if isinstance(x, keras.utils.PyDataset):
         return x[0]
     counter = getattr(x, "epoch", None)
