@@ -368,8 +368,8 @@ def check_last_batch(rows: int, batch_size: int, k: int) -> None:
 def _too_few_rows(k):
     return (
         f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs at "
-        f"least {k} rows. Choose another batch size, or drop the remainder: by `drop_remainder=True` for "
-        "a dataset, by `x[:n]` for an array."
+        f"least {k} rows. Choose another batch size, or drop the remainder: `drop_remainder=True` for a "
+        "dataset, `x[:n]` for an array."
     )
 
 
