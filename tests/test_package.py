@@ -1,5 +1,6 @@
 """The package as an installed thing: what it imports, and what it says of itself."""
 
+import ast
 import importlib.metadata
 import inspect
 import os
@@ -108,7 +109,6 @@ def _is_for_type_checkers(node):
 
 def test_imports_point_down():
     """The levels of the layout: nothing imports what stands above it."""
-    import ast
 
     levels = [
         {"backend", "utils", "second_order"},
