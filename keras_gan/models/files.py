@@ -80,7 +80,7 @@ def _by_path(tree, prefix=""):
 
 
 @contextlib.contextmanager
-def written_whole(filepath: Any, suffix: str, wanted: bool, size: int) -> Iterator[Any]:
+def replace_atomically(filepath: Any, suffix: str, wanted: bool, size: int) -> Iterator[Any]:
     """Yield a temporary path that replaces `filepath` in the end, or `filepath` itself if Keras is to
     write it in its own way."""
     name = str(filepath)

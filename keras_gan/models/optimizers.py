@@ -31,7 +31,7 @@ class Optimizers(keras.optimizers.Optimizer):
             setattr(self, name, optimizer)
 
     @property
-    def of_players(self) -> list[keras.optimizers.Optimizer]:
+    def per_player(self) -> list[keras.optimizers.Optimizer]:
         """The optimizers in the order of the players."""
         return [getattr(self, name) for name in self.names]
 
@@ -41,7 +41,7 @@ class Optimizers(keras.optimizers.Optimizer):
             for name, own in zip(self.names, variables, strict=True):
                 _build(name, getattr(self, name), own)
             # `keras.callbacks.SwapEMAWeights` reads these attributes.
-            averaging = [o for o in map(unscaled, self.of_players) if o.use_ema]
+            averaging = [o for o in map(unscaled, self.per_player) if o.use_ema]
             if averaging:
                 self._trainable_variables = [v for o in averaging for v in o._trainable_variables]
                 self._model_variables_moving_average = [
@@ -53,19 +53,19 @@ class Optimizers(keras.optimizers.Optimizer):
         """Return whether the optimizers were built for these variables, a list for each player."""
         return all(
             networks.same(optimizer._trainable_variables, own)
-            for optimizer, own in zip(self.of_players, variables, strict=True)
+            for optimizer, own in zip(self.per_player, variables, strict=True)
         )
 
     @property
     def variables(self) -> list[keras.Variable]:
         """The variables of all optimizers, and the number of steps."""
-        own = [variable for optimizer in self.of_players for variable in optimizer.variables]
+        own = [variable for optimizer in self.per_player for variable in optimizer.variables]
         return [*own, self.iterations]
 
     @property
     def learning_rate(self) -> Tensor:
         """The generator's learning rate, for callbacks that report one."""
-        return self.of_players[-1].learning_rate
+        return self.per_player[-1].learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -86,7 +86,7 @@ class Optimizers(keras.optimizers.Optimizer):
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
         """Have all optimizers set the final values of weights, at the end of `fit`."""
-        for optimizer in self.of_players:
+        for optimizer in self.per_player:
             variables = optimizer._trainable_variables
             optimizer.finalize_variable_values(variables)
             # On JAX a weight would share the memory of its average, which the next step donates.

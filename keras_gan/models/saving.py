@@ -19,11 +19,11 @@ from keras_gan.models.files import (
     assign_tree,
     damage,
     mismatch,
+    replace_atomically,
     reserve,
     restore,
     shapes_in,
     shapes_of,
-    written_whole,
 )
 from keras_gan.utils.typing import Config, PathLike
 
@@ -69,7 +69,7 @@ class Saving(keras.Model):
                 f"`save_weights`. Received: {str(filepath)!r}"
             )
         wanted = overwrite and zipped is not False
-        with written_whole(filepath, ".keras", wanted, self._size()) as path:
+        with replace_atomically(filepath, ".keras", wanted, self._size()) as path:
             super().save(path, overwrite=overwrite, zipped=zipped, **kwargs)
 
     def save_weights(
@@ -85,7 +85,7 @@ class Saving(keras.Model):
             max_shard_size: as in `keras.Model.save_weights`.
         """
         wanted = overwrite and max_shard_size is None
-        with written_whole(filepath, ".weights.h5", wanted, self._size()) as path:
+        with replace_atomically(filepath, ".weights.h5", wanted, self._size()) as path:
             super().save_weights(path, overwrite=overwrite, max_shard_size=max_shard_size)
 
     def load_weights(self, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
@@ -192,7 +192,7 @@ class Saving(keras.Model):
         open_ended = any(p.kind is p.VAR_KEYWORD for p in taken.values())
         wanted = ("generator", "discriminator", "prior", *self._own)
         names = [n for n in wanted if n in taken or open_ended]
-        lost = [n for n, p in taken.items() if n not in (*names, "seed", "name") and _is_needed(p)]
+        lost = [n for n, p in taken.items() if n not in (*names, "seed", "name") and _is_required(p)]
         if lost:
             raise ValueError(
                 f"`{type(self).__name__}` does not pass its arguments {lost} on, so it could not be "
@@ -227,7 +227,7 @@ class Saving(keras.Model):
             return None
         parts = {"d_optimizer": self.d_optimizer, "g_optimizer": self.g_optimizer}
         parts.update(loss=self.loss, update=self.update, terms=list(self.terms))
-        config = {k: _portable(keras.saving.serialize_keras_object(v)) for k, v in parts.items()}
+        config = {k: _use_public_names(keras.saving.serialize_keras_object(v)) for k, v in parts.items()}
         names = [*SETTINGS, "run_eagerly", "steps_per_execution"]
         config.update({name: getattr(self, name) for name in names})
         # The requested value: "auto" may resolve differently on another machine.
@@ -260,13 +260,13 @@ class Saving(keras.Model):
         restore(self._own_state(), store, "this GAN")
 
 
-def _portable(config):
+def _use_public_names(config):
     """Use the public names of optimizers, which on torch are private classes of that backend."""
     if isinstance(config, list):
-        return [_portable(item) for item in config]
+        return [_use_public_names(item) for item in config]
     if not isinstance(config, dict):
         return config
-    config = {key: _portable(item) for key, item in config.items()}
+    config = {key: _use_public_names(item) for key, item in config.items()}
     if str(config.get("module")).startswith("keras.src.backend.torch.optimizers"):
         config.update(module="keras.optimizers", registered_name=None)
     return config
@@ -277,7 +277,7 @@ def _layer(name):
     return "/".join(name.split("/")[:2])
 
 
-def _is_needed(parameter):
+def _is_required(parameter):
     """Return whether a parameter of a constructor is required."""
     named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
     return named and parameter.default is parameter.empty

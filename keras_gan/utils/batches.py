@@ -91,7 +91,7 @@ class DataSpec:
         condition = structures.mapped(_as_specified, condition, self.condition)
         condition = structures.mapped(
             lambda leaf: _replace_nonfinite(leaf, nan_flags) if _is_float(leaf) else leaf,
-            self._labelled(condition),
+            self._with_label_checks(condition),
         )
         if weight is not None:
             if tuple(weight.shape[1:]) not in [(), (1,)]:
@@ -123,12 +123,12 @@ class DataSpec:
         weight = next(iter(structures.leaves(weight)), None)
         y = None if getattr(y, "shape", (1,))[-1:] == (0,) else y  # see `with_labels`
         if isinstance(x, Mapping) and not (isinstance(self.x, Mapping) and set(x) == set(self.x)):
-            return *self._of_dict(x, y), weight
+            return *self._split_dict(x, y), weight
         if isinstance(self.x, (Mapping, list, tuple)):
             x = _as_samples(x, self.x)
-        return x, self._condition_of(y), weight
+        return x, self._match_condition(y), weight
 
-    def _of_dict(self, entries, y):
+    def _split_dict(self, entries, y):
         """Return examples and condition from a dict, such as those of TensorFlow Datasets."""
         unknown = [key for key, value in entries.items() if not hasattr(value, "shape")]
         entries = {key: value for key, value in entries.items() if key not in unknown}
@@ -141,10 +141,10 @@ class DataSpec:
         if y is None:
             condition = structures.like(self.condition, values[len(wanted) :])
         else:
-            condition = self._condition_of(y)
+            condition = self._match_condition(y)
         return structures.like(self.x, values[: len(wanted)]), condition
 
-    def _condition_of(self, y):
+    def _match_condition(self, y):
         """Return a condition in the structure of the networks' conditions."""
         if self.condition is None:
             return None
@@ -171,7 +171,7 @@ class DataSpec:
         ):
             raise ValueError(
                 "The data's conditions must have the structure of the networks' conditions. Expected "
-                f"{_described(self.condition)}, received {_described(y)}."
+                f"{_describe(self.condition)}, received {_describe(y)}."
             )
         return structures.like(self.condition, given)
 
@@ -221,10 +221,10 @@ class DataSpec:
     def asserted(self, element: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return an element of a `tf.data.Dataset` with assertions about its labels."""
         x, condition, weight = self.parts(element if len(element) > 1 else element[0])
-        parts = [x, self._labelled(condition), weight]
+        parts = [x, self._with_label_checks(condition), weight]
         return tuple(part for part in parts if part is not None)
 
-    def _labelled(self, condition):
+    def _with_label_checks(self, condition):
         """Return a condition whose labels are checked when a step runs."""
         leaves = structures.leaves(condition)
         checked = [
@@ -265,8 +265,8 @@ class DataSpec:
         else:
             given = structures.arrays(condition)
         given = structures.mapped(
-            lambda c, spec: _rows_of(c, n, tuple(spec.shape[1:])),
-            self._condition_of(given),
+            lambda c, spec: _broadcast_rows(c, n, tuple(spec.shape[1:])),
+            self._match_condition(given),
             self.condition,
         )
         self.check_condition(given)
@@ -277,7 +277,7 @@ def _several_named(condition):
     return isinstance(condition, Mapping) and len(condition) > 1
 
 
-def _described(structure):
+def _describe(structure):
     return structures.mapped(
         lambda leaf: f"shape {tuple(leaf.shape[1:])}" if hasattr(leaf, "shape") else repr(leaf),
         structure,
@@ -295,7 +295,7 @@ def _as_samples(x, spec):
     ):
         raise ValueError(
             "The data must have the structure of the generator's samples. Expected "
-            f"{_described(spec)}, received {_described(x)} (without the batch axis)."
+            f"{_describe(spec)}, received {_describe(x)} (without the batch axis)."
         )
     return structures.like(spec, given)
 
@@ -441,7 +441,7 @@ def _out_of_range(name, classes):
     )
 
 
-def _rows_of(condition, n, shape):
+def _broadcast_rows(condition, n, shape):
     """Return `n` rows of a condition that is one row or `n`."""
     # Labels may have an axis of length 1.
     if shape in [(), (1,)] and condition.shape in [(), (1,), (n,), (n, 1)]:
@@ -456,7 +456,7 @@ def _rows_of(condition, n, shape):
     return np.broadcast_to(condition, (n, *condition.shape[1:]))
 
 
-def as_latents(latents: Array, spec: Any) -> Tensor:
+def check_latents(latents: Array, spec: Any) -> Tensor:
     """Return latents as a tensor of the shape that the generator takes.
 
     Args:

@@ -86,8 +86,8 @@ def check_logits(discriminator: keras.Model) -> None:
         if last is not None and activation in _PROBABILITIES:
             raise ValueError(
                 "The discriminator must return logits, for which the losses are exact and stable, but "
-                f"its last layer {last.name!r} applies {activation!r}. Expected a layer without activation, "
-                "such as `Dense(1)`: the losses apply the sigmoid themselves."
+                f"its last layer {last.name!r} applies {activation!r}. Expected a layer without "
+                "activation, such as `Dense(1)`: the losses apply the sigmoid themselves."
             )
 
 
@@ -168,7 +168,7 @@ def check_models(**models: keras.Model) -> None:
             )
 
 
-def check_apart(teams: Mapping[str, Sequence[keras.Model]]) -> None:
+def check_disjoint_players(teams: Mapping[str, Sequence[keras.Model]]) -> None:
     """Refuse players that share weights.
 
     Raises:
@@ -187,7 +187,9 @@ def check_apart(teams: Mapping[str, Sequence[keras.Model]]) -> None:
                 )
 
 
-def check_whole(teams: Mapping[str, Sequence[keras.Model]], others: Sequence[keras.Model]) -> None:
+def check_disjoint_networks(
+    teams: Mapping[str, Sequence[keras.Model]], others: Sequence[keras.Model]
+) -> None:
     """Refuse networks that share layers: files store each network separately.
 
     Args:
@@ -204,8 +206,8 @@ def check_whole(teams: Mapping[str, Sequence[keras.Model]], others: Sequence[ker
             if owner is not network:
                 raise ValueError(
                     f"The networks {owner.name!r} and {network.name!r} share {variable.path}, which "
-                    "a file would store twice. Expected one network with several outputs instead, such as "
-                    "a discriminator that returns a dict of `logits` for the losses and other entries "
+                    "a file would store twice. Expected one network with several outputs instead, such "
+                    "as a discriminator that returns a dict of `logits` for the losses and other entries "
                     "for terms, which read them from `play.fake_output`."
                 )
 
@@ -253,7 +255,7 @@ def check_lora(networks: Sequence[keras.Model]) -> None:
                 )
 
 
-def called(what: str, function: Callable[..., Structure], *specs: Structure) -> Structure:
+def output_spec(what: str, function: Callable[..., Structure], *specs: Structure) -> Structure:
     """Return the output specification of a function of networks for given input specifications.
 
     Unbuilt networks are built.
@@ -327,7 +329,7 @@ def _shapes(specs):
     return [tuple(spec.shape) for spec in structures.leaves(specs)]
 
 
-def shaped_prior(prior: Any, generator: keras.Model, latents: Any) -> Any:
+def prior_with_shape(prior: Any, generator: keras.Model, latents: Any) -> Any:
     """Return the prior with the shape of the generator's latents.
 
     Args:
