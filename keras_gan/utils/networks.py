@@ -207,8 +207,8 @@ def check_disjoint_networks(
                 raise ValueError(
                     f"The networks {owner.name!r} and {network.name!r} share {variable.path}, which "
                     "a file would store twice. Expected one network with several outputs instead, such "
-                    "as a discriminator that returns a dict of `logits` for the losses and other entries "
-                    "for terms, which read them from `play.fake_output`."
+                    "as a discriminator that returns a dict of `logits` for the losses and entries for "
+                    "terms, which read them from `play.fake_output`."
                 )
 
 
