@@ -418,6 +418,16 @@ def test_weights_that_are_a_structure():
                 call(x, sample_weight=structure)
 
 
+@pytest.mark.tensorflow
+def test_weights_of_a_dataset_that_are_a_structure():
+    import tensorflow as tf
+
+    x, weight = np.zeros((8, 2), "float32"), np.ones(8, "float32")
+    data = tf.data.Dataset.from_tensor_slices((x, weight, (weight, weight))).batch(4)
+    with pytest.raises(ValueError, match="must be one array with a number for each row"):
+        compiled().fit(data, verbose=0)
+
+
 def test_weights_may_be_a_list_of_numbers():
     x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
     weights = [1.0, 0.0] * 4

@@ -1,7 +1,7 @@
 """The data that `fit`, `evaluate` and single steps pass to a GAN: weights and checks."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -173,10 +173,7 @@ def _row_weights(sample_weight):
     """Return weights as an array, and refuse structures, of which only a part would be used."""
     entries = list(sample_weight.values()) if isinstance(sample_weight, Mapping) else sample_weight
     if isinstance(sample_weight, (Mapping, list, tuple)) and any(np.ndim(entry) for entry in entries):
-        raise ValueError(
-            "`sample_weight` must be one array with a number for each row, which counts for the whole "
-            f"row. Received: a {type(sample_weight).__name__} of {len(entries)} arrays"
-        )
+        _refuse_structure(sample_weight)
     weight = np.asarray(entries) if isinstance(entries, (list, tuple)) else sample_weight
     values = ops.convert_to_numpy(weight)
     if values.dtype.kind not in "fiub":
@@ -187,6 +184,13 @@ def _row_weights(sample_weight):
     if least < 0:
         raise ValueError(f"`sample_weight` must not be negative. Received: {least}")
     return weight
+
+
+def _refuse_structure(sample_weight) -> NoReturn:
+    raise ValueError(
+        "`sample_weight` must be one array with a number for each row, which counts for the whole row. "
+        f"Received: a {type(sample_weight).__name__} of {len(sample_weight)} arrays"
+    )
 
 
 def checked(gan: Game, x: Any, y: Any) -> Any:
@@ -207,6 +211,10 @@ def checked(gan: Game, x: Any, y: Any) -> Any:
     if is_array(x):
         data.check_arrays(x, y)
         return x
+    element = getattr(x, "element_spec", None)
+    weights = element[2] if isinstance(element, tuple) and len(element) == 3 else None
+    if isinstance(weights, (Mapping, list, tuple)):
+        _refuse_structure(weights)
     if not any(data.classes):
         return x
     if not backend.unchecked_labels(gan):
