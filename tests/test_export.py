@@ -428,7 +428,7 @@ export._write = fail
         (conditional, {"classes": 0}, ValueError, "number of classes"),
         (conditional, {"classes": 2.5}, ValueError, "number of classes"),
         (lambda: conditional((4,), "float32"), {"classes": 3}, ValueError, "one-hot vector of 3"),
-        (dense, {"use_ema": True}, ValueError, "keeps no average"),
+        (dense, {"use_ema": True}, ValueError, "requires an EMA"),
     ],
 )
 def test_what_cannot_be_exported(make, arguments, error, message, tmp_path):
