@@ -19,12 +19,16 @@ templates_path = ["templates"]
 
 html_theme = "furo"
 html_title = f"keras_gan {release}"
-html_theme_options = {"source_repository": URLS["Source"], "source_branch": "main", "source_directory": "docs/"}
+html_theme_options = {
+    "source_repository": URLS["Source"],
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
 
 myst_heading_anchors = 3
 myst_links_external_new_tab = True
 
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_numpy_docstring = False
@@ -42,7 +46,9 @@ def markdown_to_restructured_text(app, what, name, value, options, lines):
     translated = []
     for line in lines:
         # A literal must not touch a letter, as the `s` in a plural does.
-        line = re.sub(r"(?<!`)`([^`]+)`(?!`)(?=(\w)?)", lambda m: f"``{m[1]}``" + "\\ " * bool(m[2]), line)
+        line = re.sub(
+            r"(?<!`)`([^`]+)`(?!`)(?=(\w)?)", lambda m: f"``{m[1]}``" + "\\ " * bool(m[2]), line
+        )
         cells = re.findall(r"\|\s+(.*?)\s+(?=\|)", line.strip()) if line.lstrip().startswith("|") else []
         if not cells:
             translated += [] if re.fullmatch(r"\s*[|:-]+\s*", line) and "|" in line else [line]
