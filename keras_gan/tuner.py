@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 else:
     keras_tuner = require("keras_tuner")
 
+__all__ = ["FID", "KID", "LOSSES", "PARZEN", "GANHyperModel", "trials_table"]
+
+
+def __dir__():
+    return __all__
+
+
 # What is searched for: numbers that callbacks of this package write into the logs.
 PARZEN = keras_tuner.Objective("val_parzen_log_likelihood", "max")
 FID = keras_tuner.Objective("val_fid", "min")
