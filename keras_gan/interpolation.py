@@ -7,6 +7,12 @@ from keras import ops
 
 from keras_gan.utils.typing import INTEGER, Array
 
+__all__ = ["PATHS", "get", "interpolate", "linear", "spherical"]
+
+
+def __dir__():
+    return __all__
+
 
 def interpolate(start: Array, end: Array, steps: int, path: str = "linear") -> np.ndarray:
     """Return points at equal steps along paths from some latents to others, both ends included.

@@ -333,7 +333,7 @@ class Joint(Prior):
 
 @_register
 class Distribution(Prior):
-    """A distribution of TensorFlow Probability as a prior (`pip install keras-gan[tfp]`).
+    """A distribution of TensorFlow Probability as a prior (extra `tfp`).
 
     `GAN(..., prior=distribution)` wraps it automatically.
 

@@ -1,4 +1,4 @@
-"""Searches over the settings of a GAN by KerasTuner (`pip install keras-gan[tuner]`).
+"""Searches over the settings of a GAN by KerasTuner (extra `tuner`).
 
 Imported at its first use as `kg.tuner`: everything else does without KerasTuner.
 """
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     import keras_tuner
 else:
     keras_tuner = require("keras_tuner")
+
+__all__ = ["FID", "KID", "LOSSES", "PARZEN", "GANHyperModel", "trials_table"]
+
+
+def __dir__():
+    return __all__
+
 
 # What is searched for: numbers that callbacks of this package write into the logs.
 PARZEN = keras_tuner.Objective("val_parzen_log_likelihood", "max")

@@ -13,6 +13,23 @@ from keras_gan.utils.images import to_channels_last
 from keras_gan.utils.optional import require
 from keras_gan.utils.typing import Array, PathLike, ValueRange
 
+__all__ = [
+    "PANELS",
+    "check_png",
+    "check_value_range",
+    "encode_png",
+    "image_grid",
+    "save_gif",
+    "save_png",
+    "to_uint8",
+    "training_curves",
+]
+
+
+def __dir__():
+    return __all__
+
+
 SEPARATOR = 2
 SMALLEST_SIDE = 56
 WHITE = 255

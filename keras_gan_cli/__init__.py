@@ -46,7 +46,7 @@ def main(argv=None):
     try:
         import click
     except ImportError:
-        return _refuse("the program needs packages of its own: pip install keras-gan[cli]")
+        return _refuse("some packages are missing: pip install click rich matplotlib pillow mlxtend")
     from keras_gan_cli.commands import keras_gan
 
     try:

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 
 from keras_gan import datasets, visualization
-from keras_gan.callbacks.base import gather
+from keras_gan.callbacks.base import load_images
 from keras_gan.models import GAN
-from keras_gan.serving.signatures import are_images, image_range
+from keras_gan.models.ranges import sample_range
+from keras_gan.serving.signatures import are_images
 from keras_gan_cli.runs import MODEL, Run, ripe
 
 
@@ -58,7 +59,7 @@ class Model:
     @property
     def value_range(self):
         """The numbers that are black and white in samples."""
-        value_range = image_range(self.gan)
+        value_range = sample_range(self.gan)
         if value_range is None or not are_images(self.gan.sample_spec):
             raise ValueError(
                 f"{self.file} makes no images that this command knows how to show: samples of shape "
@@ -88,7 +89,7 @@ class Model:
     def draw(self, number, seed, condition=None):
         """Return samples."""
         conditions = self.conditions(number, condition)
-        return self.gan.generate(number, seed, conditions, use_ema=self.use_ema)
+        return self.gan.generate(number, seed=seed, condition=conditions, use_ema=self.use_ema)
 
     def real_images(self, name, source, most):
         """Return what real images are called, and some: of a source, or of the data of the run."""
@@ -102,7 +103,7 @@ class Model:
             )
         how = {"image_size": height, "channels": channels, "value_range": self.value_range}
         data = datasets.load(source, shuffle=False, **how)
-        return name or source.rpartition("/")[2], gather(data, most)
+        return name or source.rpartition("/")[2], load_images(data, most)
 
     def described(self):
         """Return what there is to say, as a dict of names and text."""

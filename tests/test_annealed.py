@@ -8,7 +8,8 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
 import keras_gan as kg
-from keras_gan.metrics import AnnealedResult, annealed, annealed_log_likelihood, simulate_decoder
+from keras_gan.metrics import AnnealedResult, annealed, annealed_log_likelihood, hmc, simulate_decoder
+from keras_gan.metrics.decoder import NoisyDecoder, seed_stream
 
 
 def linear(latent_dim, size, seed=0):
@@ -106,17 +107,17 @@ def test_reverse_chains_lead_from_latents_to_the_same_number(prior):
     ],
 )
 def test_latents_become_standard_normal_and_come_back(prior, quantile):
-    model = annealed._Model(lambda latents: latents, prior, 1.0)
+    model = NoisyDecoder(lambda latents: latents, prior, 1.0)
     latents = np.array([[-0.9, 0.0, 0.3], [1.0, 1.5, 1.99]])
-    rows = model.standardise(latents, 2)
+    rows = model.standardize(latents, 2)
     np.testing.assert_allclose(rows, quantile(latents), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(model.decode(ops.convert_to_tensor(rows)), latents, rtol=1e-5, atol=1e-5)
 
 
 def test_latents_on_the_ends_of_a_uniform_prior_stay_finite():
-    model = annealed._Model(lambda latents: latents, kg.priors.Uniform(-1.0, 2.0, shape=1), 1.0)
+    model = NoisyDecoder(lambda latents: latents, kg.priors.Uniform(-1.0, 2.0, shape=1), 1.0)
     ends = np.float32([[-1.0], [2.0]])
-    assert np.isfinite(model.standardise(ends, 2)).all()
+    assert np.isfinite(model.standardize(ends, 2)).all()
 
 
 def test_few_temperatures_bound_from_below_and_above():
@@ -135,7 +136,9 @@ def test_the_warm_up_is_no_part_of_the_acceptance():
     stiff = np.float32(1000 * np.random.default_rng(0).normal(size=(10, 20)))
     prior = kg.priors.Normal(shape=10)
     x, _ = simulate_decoder(lambda z: ops.matmul(z, stiff), 3, 0.01, prior)
-    result = annealed_log_likelihood(lambda z: ops.matmul(z, stiff), x, 0.01, prior, 5, 4)
+    result = annealed_log_likelihood(
+        lambda z: ops.matmul(z, stiff), x, 0.01, prior, num_temperatures=5, num_chains=4
+    )
     assert result.acceptance < 0.05
 
 
@@ -143,7 +146,9 @@ def test_two_temperatures_are_importance_sampling():
     """Nothing between prior and posterior: log (1/n) Σ p(x | zᵢ), zᵢ from the prior."""
     decoder, exact = linear(1, 3)
     x, _ = simulate_decoder(decoder, 5, 2.0, kg.priors.Normal(shape=1))
-    result = annealed_log_likelihood(decoder, x, 2.0, kg.priors.Normal(shape=1), 2, 3000)
+    result = annealed_log_likelihood(
+        decoder, x, 2.0, kg.priors.Normal(shape=1), num_temperatures=2, num_chains=3000
+    )
     np.testing.assert_allclose(result.log_likelihoods, exact(x, 2.0), atol=0.1)
 
 
@@ -169,7 +174,7 @@ def test_leapfrog_equals_numpy():
         expected = expected + 0.1 * velocity
         velocity = velocity - (0.05 if number == 9 else 0.1) * expected
     tensors = [ops.convert_to_tensor(part, "float32") for part in (rows, momenta, [[0.1]])]
-    found = annealed._leapfrog(lambda z: ops.sum(z, axis=1), *tensors, 0.0)
+    found = hmc.leapfrog(lambda z: ops.sum(z, axis=1), *tensors, 0.0)
     np.testing.assert_allclose(found[0], expected, rtol=1e-5)
     np.testing.assert_allclose(found[1], velocity, rtol=1e-5)
 
@@ -178,9 +183,9 @@ def test_steps_adapt_to_the_target():
     """Steps grow by 2 % above an acceptance of 0.65, shrink by 2 % below, and stay in [1e-4, 0.5]."""
 
     def transition(steps, rates, fit):
-        rows, keys = ops.ones((3, 1)), annealed._keys(1, 1)
+        rows, keys = ops.ones((3, 1)), seed_stream(1, 1)
         steps, rates = map(ops.convert_to_tensor, (steps, rates))
-        state = annealed._transition(fit, rows, fit(rows), steps, rates, 1.0, keys(0), keys(1))
+        state = hmc.transition(fit, rows, fit(rows), steps, rates, 1.0, keys(0), keys(1))
         return [ops.convert_to_numpy(part) for part in state]
 
     # Tiny steps are accepted: .9 · rate + .1. The longest step may be refused.
@@ -214,7 +219,7 @@ def test_a_keras_model_brings_its_latent_shape():
     assert x.shape == (6, 2, 2, 3)
     assert latents.shape == (6, 2)
     assert abs(latents).max() < 3**0.5
-    result = annealed_log_likelihood(model, x, 0.5, "uniform", 20, 3)
+    result = annealed_log_likelihood(model, x, 0.5, "uniform", num_temperatures=20, num_chains=3)
     assert result.log_likelihoods.shape == (6,)
     assert (result.num_temperatures, result.num_chains, result.std) == (20, 3, 0.5)
 
@@ -234,12 +239,12 @@ def test_weights_that_change_between_calls_count():
 @pytest.mark.torch
 def test_a_chain_does_not_remember_how_it_came_about():
     """torch keeps what led to a tensor that can be differentiated: here all steps before."""
-    decoder, key = generator(), annealed._keys(0, 1)
-    fit = annealed._Model(decoder, "normal", 0.5).fit_to(np.zeros((3, 12)))
+    decoder, key = generator(), seed_stream(0, 1)
+    fit = NoisyDecoder(decoder, "normal", 0.5).log_likelihood(np.zeros((3, 12)))
     rows = ops.ones((3, 2))
     steps = ops.full((3,), 0.01)
     assert fit(rows).requires_grad
-    state = annealed._transition(fit, rows, fit(rows), steps, steps, 0.5, key(0), key(1))
+    state = hmc.transition(fit, rows, fit(rows), steps, steps, 0.5, key(0), key(1))
     assert not any(part.requires_grad for part in state)
 
 
@@ -255,12 +260,14 @@ def test_the_seed_decides_and_no_chain_starts_at_the_answer():
     prior = kg.priors.Normal(shape=1)
     x, latents = simulate_decoder(bent, 8, 0.3, prior, seed=5)
     first, again, other = (
-        annealed_log_likelihood(bent, x, 0.3, prior, 10, 2, seed=seed).log_likelihoods
+        annealed_log_likelihood(
+            bent, x, 0.3, prior, num_temperatures=10, num_chains=2, seed=seed
+        ).log_likelihoods
         for seed in (5, 5, 6)
     )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
-    start = kg.priors.Normal().draw((16, 1), annealed._keys(5, 1)(0))
+    start = kg.priors.Normal().draw((16, 1), seed_stream(5, 1)(0))
     assert not np.isclose(ops.convert_to_numpy(start)[:8], latents).any()
 
 
@@ -283,7 +290,7 @@ def test_result_reads_as_a_sentence():
 
 def test_result_says_what_was_drawn():
     prior = kg.priors.Uniform(-1, 2, shape=1)
-    result = annealed_log_likelihood(bent, X, 0.3, prior, 3, 2, seed=7)
+    result = annealed_log_likelihood(bent, X, 0.3, prior, num_temperatures=3, num_chains=2, seed=7)
     assert (result.prior, result.seed) == ("Uniform(low=-1.0, high=2.0, shape=(1,))", 7)
 
 
@@ -297,30 +304,34 @@ X, NORMAL = np.zeros((3, 2)), kg.priors.Normal(shape=1)
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((bent, X * np.nan, 0.3), {}, "`x` must be finite numbers, but holds 6 that are not"),
-        ((bent, X[:0], 0.3), {}, r"`x` is an array of shape \(n, ...\).*Received shape: \(0, 2\)"),
-        ((bent, X[0], 0.3), {}, r"`x` is an array of shape \(n, ...\).*Received shape: \(2,\)"),
-        ((bent, np.zeros((3, 5)), 0.3), {}, r"expected shape \(16, 5\), received \(16, 2\)"),
-        ((lambda z: None, X, 0.3), {}, r"expected shape \(16, 2\), received NoneType"),
+        ((bent, X * np.nan, 0.3), {}, "`x` must hold finite numbers.* 6 of 6 are not"),
+        ((bent, X[:0], 0.3), {}, r"`x` is empty. Received shape: \(0, 2\)"),
+        ((bent, X[0], 0.3), {}, r"`x` must be an array of shape \(n, ...\).*Received shape: \(2,\)"),
+        (
+            (bent, np.zeros((3, 5)), 0.3),
+            {},
+            r"Expected shape \(16, 5\) for 16 latents. Received: \(16, 2\)",
+        ),
+        ((lambda z: None, X, 0.3), {}, r"Expected shape \(16, 2\) for .* Received: NoneType"),
         ((lambda z: bent(z) / 0.0, X, 0.3), {}, "output is not finite.* for 6 of 6 latents"),
         ((lambda z: np.zeros((16, 2)), X, 0.3), {}, "has no gradient.*Write it with `keras.ops`"),
         ((in_numpy, X, 0.3), {}, "has no gradient.*Write it with `keras.ops`, not NumPy"),
         ((lambda z: ops.round(bent(z)), X, 0.3), {}, "has no gradient.*and without rounding"),
         ((lambda z: ops.sign(bent(z)) + 0.0 * bent(z), X, 0.3), {}, "has no gradient.*without rounding"),
-        ((bent, X, True), {}, "`std` is the standard deviation.*Received: True"),
-        ((bent, X, 0.0), {}, "`std` is the standard deviation.*greater than 0. Received: 0.0"),
-        ((bent, X, np.nan), {}, "`std` is the standard deviation.*Received: nan"),
-        ((bent, X, "0.1"), {}, "`std` is the standard deviation.*Received: '0.1'"),
-        ((bent, X, 0.3), {"num_temperatures": 1}, "`num_temperatures` is a whole number of 2 or more"),
-        ((bent, X, 0.3), {"num_chains": 0}, "`num_chains` is a whole number of 1 or more. Received: 0"),
-        ((bent, X, 0.3), {"seed": -1}, "`seed` must be an integer from 0"),
+        ((bent, X, 0.0), {}, "`std` must be a finite number > 0. Received: 0.0 .* standard deviation"),
+        ((bent, X, np.nan), {}, "`std` must be a finite number > 0. Received: nan"),
+        ((bent, X, 0.3), {"num_temperatures": 1}, "`num_temperatures` must be an integer >= 2"),
+        ((bent, X, 0.3), {"num_temperatures": 10**12}, "`num_temperatures` must .* <= 1000000"),
+        ((bent, X, 0.3), {"num_chains": 0}, "`num_chains` must be an integer >= 1.* Received: 0"),
+        ((bent, X, 0.3), {"num_chains": 10**12}, "`num_chains` must be an integer .* <= 100000"),
+        ((bent, X, 0.3), {"seed": -1}, "`seed` must be an integer >= 0"),
         ((bent, X, 0.3), {"prior": "normal"}, r"shape of the latents is unknown.*Normal\(shape=10\)"),
-        ((bent, X, 0.3), {"latents": X}, r"Expected shape \(3, 1\), received \(3, 2\)"),
-        ((bent, X, 0.3), {"latents": np.full((3, 1), np.inf)}, "`latents` must be finite numbers"),
+        ((bent, X, 0.3), {"latents": X}, r"Expected shape \(3, 1\). Received shape: \(3, 2\)"),
+        ((bent, X, 0.3), {"latents": np.full((3, 1), np.inf)}, "`latents` must hold finite numbers"),
         (
             (bent, X, 0.3),
             {"prior": kg.priors.Uniform(-1, 2, shape=1), "latents": [[0], [1], [3]]},
-            "`latents` reach from 0 to 3, beyond the prior's -1 to 2",
+            r"`latents` must lie in .* \[-1, 2\]. Received numbers from 0 to 3",
         ),
     ],
 )
@@ -330,14 +341,24 @@ def test_refusals(arguments, options, message):
         annealed_log_likelihood(*arguments, **settings)
 
 
+@pytest.mark.parametrize("std", [True, "0.1"])
+def test_the_noise_is_a_number(std):
+    with pytest.raises(TypeError, match=f"`std` must be a finite number > 0. Received: {std!r}"):
+        annealed_log_likelihood(bent, X, std, NORMAL)
+
+
 def test_refusal_of_another_prior():
     for prior in ("spherical", kg.priors.Categorical(3)):
-        with pytest.raises(TypeError, match="`kg.priors.Normal` or `kg.priors.Uniform`. Received"):
+        with pytest.raises(
+            TypeError, match="`prior` must be `kg.priors.Normal` or `kg.priors.Uniform`.* Received"
+        ):
             annealed_log_likelihood(generator(), np.zeros((1, 2, 2, 3)), 0.3, prior)
 
 
 def test_refusal_of_what_is_no_decoder():
-    with pytest.raises(TypeError, match="`decoder` must be a `keras.Model` or a function.*Received: 3"):
+    with pytest.raises(
+        TypeError, match="`decoder` must be callable. Received: 3.* a `keras.Model` or a function"
+    ):
         annealed_log_likelihood(3, X, 0.3, NORMAL)
 
 
@@ -349,17 +370,17 @@ def test_refusal_of_a_conditional_decoder():
 
 
 def test_refusals_of_simulation():
-    with pytest.raises(ValueError, match="`n` is a whole number of 1 or more. Received: 0"):
+    with pytest.raises(ValueError, match="`n` must be an integer >= 1 and <= 10000000. Received: 0"):
         simulate_decoder(bent, 0, 0.3, NORMAL)
-    with pytest.raises(ValueError, match="`std` is the standard deviation"):
+    with pytest.raises(ValueError, match="`std` must be a finite number > 0"):
         simulate_decoder(bent, 5, -0.3, NORMAL)
     with pytest.raises(
-        ValueError, match=r"For 16 latents expected shape \(16, ...\), received NoneType"
+        ValueError, match=r"Expected shape \(16, ...\) for 16 latents. Received: NoneType"
     ):
         simulate_decoder(lambda z: None, 5, 0.3, NORMAL)
-    with pytest.raises(ValueError, match=r"expected shape \(16, 2\), received \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"Expected shape \(16, 2\) for 16 latents. Received: \(1, 2\)"):
         simulate_decoder(lambda z: ops.mean(bent(z), axis=0, keepdims=True), 5, 0.3, NORMAL)
     with pytest.raises(
-        ValueError, match="`the decoder's output` must be finite numbers, but holds 10 th"
+        ValueError, match="`output of the decoder` must hold finite numbers.* 10 of 10 are not"
     ):
         simulate_decoder(lambda z: bent(z) / 0.0, 5, 0.3, NORMAL)

@@ -534,7 +534,7 @@ def test_without_its_packages_the_way_to_them_is_given(monkeypatch, program):
     code, _, err = program("train", "mnist5k")
     assert (code, err) == (
         2,
-        "keras-gan: the program needs packages of its own: pip install keras-gan[cli]\n",
+        "keras-gan: some packages are missing: pip install click rich matplotlib pillow mlxtend\n",
     )
 
 

@@ -381,7 +381,7 @@ class Brightness(kg.metrics.FeatureExtractor):
     name, size, classifies = "brightness", 6, True
 
     def __call__(self, images):
-        return self.checked(images).reshape(len(images), -1)[:, :6].astype("float32")
+        return self.validate(images).reshape(len(images), -1)[:, :6].astype("float32")
 
     def probabilities(self, images):
         found = np.random.default_rng(0).random((len(images), 10))
@@ -702,7 +702,7 @@ def test_parzen_windows_of_another_grid():
     assert expected.bandwidth in (0.03, 0.17)
     assert history["val_parzen_bandwidth"] == [expected.bandwidth]
     assert history["val_parzen_log_likelihood"] == [pytest.approx(expected.log_likelihood, abs=1e-4)]
-    with pytest.raises(ValueError, match=r"finite and greater than 0. Received: \[-1.0\]"):
+    with pytest.raises(ValueError, match=r"`grid` must be > 0 .* Received: \[-1.0\]"):
         ParzenWindow(POINTS, grid=[-1.0])
 
 

@@ -15,8 +15,15 @@ from keras import layers
 from PIL import Image
 
 import keras_gan as kg
-from keras_gan.metrics import DigitClassifier, FeatureExtractor, InceptionV3, ModelFeatures, Pixels
-from keras_gan.metrics import features as features_module
+from keras_gan.metrics import (
+    DigitClassifier,
+    FeatureExtractor,
+    Identity,
+    InceptionV3,
+    ModelFeatures,
+    Pixels,
+)
+from keras_gan.metrics.features import inception
 
 ROOT = pathlib.Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data" / "tensorflow_datasets"
@@ -81,13 +88,13 @@ def test_pixels_are_the_pixels():
 def test_pixels_lie_between_0_and_1_whatever_the_range(value_range):
     low, high = value_range
     x = np.linspace(low, high, 5).reshape(1, 5, 1, 1)
-    found = Pixels((5, 1, 1), value_range)(x)
+    found = Pixels((5, 1, 1), value_range=value_range)(x)
     np.testing.assert_allclose(found, [[0, 0.25, 0.5, 0.75, 1]], atol=1e-7)
 
 
 def test_bytes():
     x = np.array([[[[0], [51]], [[102], [255]]]], "uint8")
-    np.testing.assert_allclose(Pixels((2, 2, 1), (0, 255))(x), [[0, 0.2, 0.4, 1]], atol=1e-7)
+    np.testing.assert_allclose(Pixels((2, 2, 1), value_range=(0, 255))(x), [[0, 0.2, 0.4, 1]], atol=1e-7)
 
 
 def test_tensors_are_images_also_those_with_gradients():
@@ -102,7 +109,31 @@ def test_images_are_left_as_they_were():
     np.testing.assert_array_equal(x, before)
 
 
+@pytest.mark.parametrize("shape", [7, (5, 3), (2, 3, 4, 1)])
+def test_identity_keeps_the_numbers_of_any_sample(shape):
+    x = 1000 * np.random.default_rng(0).normal(size=(9, *np.atleast_1d(shape)))
+    extractor = Identity(shape)
+    found = extractor(x)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.float32(x.reshape(9, -1)))
+    assert (extractor.name, extractor.size, extractor.settings) == ("identity", found.shape[1], {})
+    with pytest.raises(ValueError, match=r"expects samples of shape .* Received: \(8,\)"):
+        extractor(np.zeros((9, 8)))
+
+
 # Models
+
+
+def test_features_of_a_table():
+    """A model of rows, whose columns lie in any range."""
+    model = dense()
+    x = 50 * np.random.default_rng(0).normal(size=(9, 4))
+    kernel, bias = map(np.float64, model.get_weights())
+    extractor = ModelFeatures(model, value_range=None)
+    np.testing.assert_allclose(extractor(x), x @ kernel + bias, rtol=1e-4, atol=1e-4)
+    assert extractor.settings == {"input_range": None, "layer": None}
+    with pytest.raises(ValueError, match=r"\(0, 255\) for bytes, None for tables"):
+        ModelFeatures(model)(x)
 
 
 def test_features_of_a_known_model():
@@ -317,7 +348,7 @@ def test_a_score_tells_extractors_apart():
         "layer": "features",
         "k": 5,
     }
-    assert Pixels((6, 5, 2), (0, 255)).settings == {"value_range": (0, 255)}
+    assert Pixels((6, 5, 2), value_range=(0, 255)).settings == {"value_range": (0, 255)}
 
 
 def test_a_reference_is_stale_once_the_model_is_trained_on():
@@ -327,7 +358,7 @@ def test_a_reference_is_stale_once_the_model_is_trained_on():
     assert metric.evaluate(reference, x) == metric(x, x)
     model.get_layer("end").bias.assign_add([1.0, 0.0, 0.0])
     with pytest.raises(
-        ValueError, match="that of the reference was another: weights '[0-9a-f]{64}', now"
+        ValueError, match="has changed since `prepare`.*: weights was '[0-9a-f]{64}', is"
     ):
         metric.evaluate(reference, x)
 
@@ -388,13 +419,19 @@ GOOD = images(2, 6, 5, 2)
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (GOOD * 2, r"'small/features' takes images in \[0, 1\], but these reach from .* to 1\.9\d+\. "),
-        (GOOD - 1, r"takes images in \[0, 1\].*\(-1, 1\) for a generator that ends in tanh"),
-        (GOOD * np.nan, "some are NaN or infinite: a generator that diverged"),
+        (
+            GOOD * 2,
+            r"'small/features' expects values in \[0, 1\], but these reach from .* to 1\.9\d+\. ",
+        ),
+        (GOOD - 1, r"expects values in \[0, 1\].*\(-1, 1\) for a generator that ends in tanh"),
+        (GOOD * np.nan, "some are NaN or infinite: the generator may have diverged"),
         (np.where(GOOD > 0.9, -np.inf, GOOD), "some are NaN or infinite"),
-        (GOOD[0], r"shape \(n, height, width, channels\).*Received: \(6, 5, 2\)"),
-        (GOOD[:0], r"no axis of length 0\. Received: \(0, 6, 5, 2\)"),
-        (GOOD[:, :5], r"takes images of shape \(6, 5, 2\)\. Received: \(5, 5, 2\)\. A `resizer`, such"),
+        (GOOD[0], r"expects samples of shape \(6, 5, 2\)\. Received: \(5, 2\)"),
+        (GOOD[:0], r"no axis of length 0\. Received shape: \(0, 6, 5, 2\)"),
+        (
+            GOOD[:, :5],
+            r"expects samples of shape \(6, 5, 2\)\. Received: \(5, 5, 2\)\. A `resizer`, such",
+        ),
     ],
 )
 def test_images_that_are_refused(x, message):
@@ -405,7 +442,9 @@ def test_images_that_are_refused(x, message):
 
 
 def test_colour_is_not_turned_into_grayscale():
-    with pytest.raises(ValueError, match=r"Received: \(4, 4, 3\)\..*makes no grayscale of colour"):
+    with pytest.raises(
+        ValueError, match=r"Received: \(4, 4, 3\)\..*does not convert color to grayscale"
+    ):
         ModelFeatures(flat((4, 4, 1)), resizer="bilinear")(images(2, 4, 4, 3))
 
 
@@ -415,16 +454,21 @@ def test_rounding_beyond_the_range_is_no_error():
 
 
 def test_arrays_of_no_numbers():
-    with pytest.raises(TypeError, match="Images are arrays of numbers. Received: dtype <U1"):
+    with pytest.raises(TypeError, match="`samples` must hold real numbers. Received: dtype <U1"):
         Pixels((1, 1, 1))(np.array("a").reshape(1, 1, 1, 1))
 
 
 def test_pixels_of_another_shape():
-    with pytest.raises(ValueError, match=r"images of shape \(2, 2, 1\)\. Received: \(2, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"samples of shape \(2, 2, 1\)\. Received: \(2, 2, 3\)"):
         Pixels((2, 2, 1))(images(1, 2, 2, 3))
-    for shape in ((2, 2), (2, 2, 0), (2, 2, 1.5), 3):
-        with pytest.raises(ValueError, match=r"`shape` is that of one image.*Received: "):
+    for shape in ((2, 2), 3):
+        with pytest.raises(ValueError, match=r"`shape` must be \(height, width, channels\).*`Identity`"):
             Pixels(shape)
+    for family in (Identity, Pixels):
+        with pytest.raises(ValueError, match="`shape` must be an integer >= 1, or a tuple of them"):
+            family((2, 2, 0))
+        with pytest.raises(TypeError, match="`shape` must be an integer >= 1, or a tuple of them"):
+            family((2, 2, 1.5))
 
 
 @pytest.mark.parametrize(
@@ -437,12 +481,16 @@ def test_pixels_of_another_shape():
     ],
 )
 def test_probabilities_of_what_does_not_classify(extractor):
-    with pytest.raises(TypeError, match="is no classifier.*`DigitClassifier` or `InceptionV3`"):
+    with pytest.raises(TypeError, match="is not a classifier.*`DigitClassifier` or `InceptionV3`"):
         extractor().probabilities(GOOD)
 
 
 def maps():
     return keras.Sequential([keras.Input((6, 5, 2)), layers.Conv2D(3, 3, name="maps")])
+
+
+def dense():
+    return keras.Sequential([keras.Input((4,)), layers.Dense(2)])
 
 
 def two_inputs():
@@ -455,29 +503,45 @@ def two_inputs():
     [
         ({"layer": "feature"}, "Unknown layer of 'small' 'feature'. Did you mean 'features'"),
         ({"batch_size": 0}, "`batch_size` must be an integer >= 1. Received: 0"),
-        ({"batch_size": True}, "`batch_size` must be an integer >= 1. Received: True"),
-        ({"batch_size": 1.5}, "`batch_size` must be an integer >= 1. Received: 1.5"),
-        ({"resizer": "bilinea"}, "Unknown resizer 'bilinea'. Did you mean 'bilinear'"),
-        ({"value_range": (1, 0)}, "`value_range` is a pair"),
-        ({"input_range": (0,)}, "is a pair"),
-        ({"model": two_inputs()}, r"from one batch of images.*'two' takes \[\(None, 4, 4, 1\), \(None"),
-        ({"model": keras.Sequential([keras.Input((4,)), layers.Dense(2)])}, r"takes \[\(None, 4\)\]"),
+        ({"resizer": "bilinea"}, "`resizer` must be one of 'nearest', 'bilinear'.*'bilinea'"),
+        ({"value_range": (1, 0)}, "`value_range` must be two finite numbers"),
+        ({"input_range": (1, 0)}, "`input_range` must be two finite numbers"),
+        ({"input_range": (0, 1), "value_range": None}, "`input_range` needs a `value_range`"),
+        ({"resizer": "nearest", "value_range": None}, "A `resizer` needs .*`value_range=None`"),
+        ({"model": dense(), "resizer": "nearest"}, r"A `resizer` needs .* input shape \(4,\)"),
+        ({"model": two_inputs()}, r"map one batch of samples.*'two' takes \[\(None, 4, 4, 1\), \(None"),
         (
             {"model": keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(2, 3)])},
-            r"depends on the size of the images: \(None, None, None, 2\).*global pooling",
+            r"depends on the size of the samples: \(None, None, None, 2\).*global pooling",
         ),
         (
             {
                 "model": keras.Sequential([keras.Input((None, None, 1)), layers.GlobalMaxPooling2D()]),
                 "resizer": "bilinear",
             },
-            r"needs a model of one input size, but this one takes \(None, None, 1\)",
+            r"needs a model of images of one size .* input shape \(None, None, 1\)",
         ),
     ],
 )
 def test_arguments_that_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         ModelFeatures(**({"model": small()} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": True}, "`batch_size` must be an integer >= 1. Received: True"),
+        ({"batch_size": 1.5}, "`batch_size` must be an integer >= 1. Received: 1.5"),
+        ({"resizer": 3}, "`resizer` must be one of 'nearest'.* Received: 3"),
+        ({"value_range": 1}, "`value_range` must be two finite numbers"),
+        ({"input_range": (0,)}, "`input_range` must be two finite numbers"),
+        ({"name": 3}, "`name` must be a string. Received: 3"),
+    ],
+)
+def test_types_that_are_refused(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        ModelFeatures(small(), **arguments)
 
 
 class Subclassed(keras.Model):
@@ -487,7 +551,9 @@ class Subclassed(keras.Model):
 
 @pytest.mark.parametrize("model", [keras.Sequential([layers.Dense(3)]), Subclassed(), "model.keras"])
 def test_models_that_are_refused(model):
-    with pytest.raises(TypeError, match="functional or sequential Keras model that knows.*Received: "):
+    with pytest.raises(
+        TypeError, match="`model` must be a functional or sequential Keras model that knows.*Received: "
+    ):
         ModelFeatures(model)
 
 
@@ -543,7 +609,7 @@ def test_classifiers_that_are_not_there(tmp_path):
     with pytest.raises(ValueError, match="There is no file '.*no.keras'.*train_digit_classifier.py"):
         DigitClassifier(tmp_path / "no.keras")
     (tmp_path / "text.keras").write_text("hello")
-    with pytest.raises(ValueError, match="The file '.*text.keras' holds no Keras model: "):
+    with pytest.raises(ValueError, match="The file '.*text.keras' does not contain a Keras model: "):
         DigitClassifier(str(tmp_path / "text.keras"))
     with pytest.raises(ValueError, match="Unknown layer of .* 'features'"):
         DigitClassifier(flat((28, 28, 1)))
@@ -634,7 +700,7 @@ def test_the_cache_of_keras_is_where_keras_looks():
     """Keras' own constants: the file that it would download, and its folder."""
     from keras.src.applications import inception_v3
 
-    assert inception_v3.WEIGHTS_PATH.endswith("/" + features_module.INCEPTION_FILE)
+    assert inception_v3.WEIGHTS_PATH.endswith("/" + inception.WEIGHTS_FILE)
 
 
 def test_weights_of_inception_are_read_from_a_file(tmp_path, monkeypatch, no_network):
@@ -648,14 +714,16 @@ def test_weights_of_inception_are_read_from_a_file(tmp_path, monkeypatch, no_net
     monkeypatch.setattr(keras.applications, "InceptionV3", tiny)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
-    path = tmp_path / "models" / features_module.INCEPTION_FILE
+    path = tmp_path / "models" / inception.WEIGHTS_FILE
     model = tiny(None)
     model.save(path)
     given, cached = InceptionV3(path), InceptionV3("imagenet")
     assert given.weights == cached.weights == ModelFeatures(model).weights
     assert given.name == cached.name == "keras inception_v3"
     path.write_bytes(b"no weights")
-    with pytest.raises(ValueError, match="does not hold the weights of InceptionV3 with its classifier"):
+    with pytest.raises(
+        ValueError, match="does not contain the weights of InceptionV3 with its classifier"
+    ):
         InceptionV3()
 
 

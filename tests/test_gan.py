@@ -145,7 +145,7 @@ def moving_means(network):
     return [ops.convert_to_numpy(variable) for variable in named]
 
 
-@pytest.mark.filterwarnings("ignore:The consensus update differentiates through:UserWarning")
+@pytest.mark.filterwarnings("ignore:The consensus update differentiates:UserWarning")
 @pytest.mark.parametrize("update", kg.updates.UPDATES)
 @pytest.mark.parametrize("k", [1, 4])
 def test_batch_norm_statistics_move_once_a_step_whatever_k(update, k):

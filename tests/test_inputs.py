@@ -276,7 +276,7 @@ class NoSuchPlayers(kg.GAN):
 
 class Forgetful(kg.GAN):
     def __init__(self, generator, discriminator, scale, prior="normal", seed=None, name=None):
-        super().__init__(generator, discriminator, prior, seed, name)
+        super().__init__(generator, discriminator, prior=prior, seed=seed, name=name)
         self.scale = scale
 
 

@@ -4,6 +4,8 @@ import importlib.metadata
 import inspect
 import os
 import pathlib
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -12,6 +14,8 @@ import keras
 import pytest
 
 import keras_gan as kg
+import keras_gan_cli
+from keras_gan.utils.optional import PACKAGES
 
 ROOT = pathlib.Path(__file__).parents[1]
 SCRIPT = """
@@ -61,10 +65,19 @@ def test_version_is_one():
 
 def test_requirements_are_loose_for_users_and_exact_for_developers():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["project"]["dependencies"] == ["keras>=3.12", "tensorflow>=2.20", "numpy"]
+    assert project["project"]["dependencies"] == ["keras>=3.14", "tensorflow>=2.20", "numpy"]
     assert all("==" in requirement for requirement in project["dependency-groups"]["dev"])
     extras = project["project"]["optional-dependencies"]
     assert set(extras) == {"cli", "tfp", "datasets", "tuner", "plot", "demo", "serving", "jax", "torch"}
+
+
+def test_what_errors_tell_to_install_is_in_the_extras():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    names = {extra: [re.split("[<>=]", line)[0] for line in lines] for extra, lines in extras.items()}
+    told = {name for line in PACKAGES.values() for name in shlex.split(line)}
+    assert told <= {name for extra in names.values() for name in extra}
+    command = re.search('pip install (.*)"', inspect.getsource(keras_gan_cli.main))[1]
+    assert command.split() == names["cli"]
 
 
 def test_public_names_exist():

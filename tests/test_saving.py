@@ -55,7 +55,7 @@ def assert_identical(a, b):
 
 pytestmark = pytest.mark.filterwarnings(
     # The penalty through D's batch normalization is only approximate; here it need only be the same.
-    "ignore:.*differentiates through:UserWarning"
+    "ignore:.*differentiates:UserWarning"
 )
 
 

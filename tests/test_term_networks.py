@@ -134,13 +134,13 @@ def test_a_network_that_is_listed_twice_is_refused():
 @_register
 class WithOthers(kg.GAN):
     def __init__(self, generator, discriminator, encoder, prior="normal", seed=None, name=None):
-        super().__init__(generator, discriminator, prior, seed, name, encoder=encoder)
+        super().__init__(generator, discriminator, prior=prior, seed=seed, name=name, encoder=encoder)
 
 
 @_register
 class Named(kg.GAN):
     def __init__(self, generator, discriminator, ema, prior="normal", seed=None, name=None):
-        super().__init__(generator, discriminator, prior, seed, name, ema=ema)
+        super().__init__(generator, discriminator, prior=prior, seed=seed, name=name, ema=ema)
 
 
 def test_arguments_of_variants_that_would_be_lost():

@@ -434,7 +434,7 @@ def test_without_kerastuner_the_way_to_it_is_given(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_tuner", None)
     monkeypatch.delitem(sys.modules, "keras_gan.tuner")
     monkeypatch.delattr(kg, "tuner")
-    with pytest.raises(ImportError, match=r"pip install keras-gan\[tuner\]"):
+    with pytest.raises(ImportError, match="pip install keras-tuner tensorboard"):
         _ = kg.tuner
     with pytest.raises(AttributeError, match="no attribute 'tunner'"):
         _ = kg.tunner

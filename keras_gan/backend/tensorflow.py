@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -314,6 +315,18 @@ def seed_integer(number: int) -> int:
 def restore_on_error(gan: Game) -> contextlib.AbstractContextManager[None]:
     """Return a context without effect: variables have their values all the time."""
     return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raise failed checks of the data with their own messages, without the trace of the graph."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        failed = re.search(r"assertion failed: \[(.+?)\] \[", error.message, re.DOTALL)
+        if failed is None:
+            raise
+        raise tf.errors.InvalidArgumentError(None, None, failed[1]) from None
 
 
 def track_dropout_seeds(gan: Game) -> None:

@@ -1,6 +1,7 @@
 """Gradients, optimizer steps and random bits on torch."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,8 +20,18 @@ DISTRIBUTION_SEED = None
 
 
 def trainer_step(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `method(self, data)`, which is what the trainer calls."""
-    return method
+    """Return what the trainer calls: `method(self, data)`."""
+
+    @functools.wraps(method)
+    def guarded(self, data):
+        layers = self._flatten_layers(include_self=False)
+        changes = any(isinstance(layer, keras.layers.SpectralNormalization) for layer in layers)
+        # Keras' layer changes its kernel in place in each pass, which earlier passes have yet to read.
+        keeps = torch.autograd.graph.allow_mutation_on_saved_tensors
+        with keeps() if changes else contextlib.nullcontext():
+            return method(self, data)
+
+    return guarded
 
 
 def gradients(
@@ -153,6 +164,11 @@ def is_chief(gan: Game) -> bool:
 
 def restore_on_error(gan: Game) -> contextlib.AbstractContextManager[None]:
     """Return a context without effect: variables have their values all the time."""
+    return contextlib.nullcontext()
+
+
+def plain_errors() -> contextlib.AbstractContextManager[None]:
+    """Return a context without effect: checks of the data raise their own messages."""
     return contextlib.nullcontext()
 
 

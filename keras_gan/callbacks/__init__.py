@@ -17,3 +17,7 @@ __all__ = [
     "SampleGrid",
     "TrainingCurves",
 ]
+
+
+def __dir__():
+    return __all__

@@ -8,3 +8,7 @@ from keras_gan.datasets.loading import load, load_arrays
 from keras_gan.datasets.toy import GaussianMixture, stack_digits
 
 __all__ = ["GaussianMixture", "load", "load_arrays", "stack_digits"]
+
+
+def __dir__():
+    return __all__

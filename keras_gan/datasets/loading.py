@@ -268,9 +268,53 @@ def _check_shard(shard, batch_size):
 
 
 def _pipeline(selection, batch_size, value_range, shuffle, seed, shard, drop_remainder):
+    tensors, class_names = selection
+    dataset = batches_by_epoch(
+        tensors,
+        batch_size,
+        shuffle,
+        seed,
+        shard=shard,
+        drop_remainder=drop_remainder,
+        prepare=lambda tensor: _scaled(tensor, value_range),
+    )
+    dataset.class_names = class_names
+    return dataset
+
+
+def batches_by_epoch(
+    tensors: Any,
+    batch_size: int,
+    shuffle: bool,
+    seed: int,
+    *,
+    shard: tuple[int, int] = (0, 1),
+    drop_remainder: bool = False,
+    prepare: Callable[[Any], Any] = lambda tensor: tensor,
+) -> Any:
+    """Return a `tf.data.Dataset` of batches whose order is a function of the seed and the epoch.
+
+    Args:
+        tensors: a tensor or a structure of tensors, or of arrays, of n rows.
+        batch_size: rows of a batch; the last may have fewer.
+        shuffle: whether each epoch has an order of its own.
+        seed: integer.
+        shard: pair (number, count): the part of each batch that this process reads.
+        drop_remainder: whether to leave out a last batch with fewer rows.
+        prepare: function that each tensor of a batch passes through.
+
+    Returns:
+        The dataset, with its counter as `epoch` and n as `num_examples`.
+
+    Example:
+
+    >>> from keras_gan.datasets.loading import batches_by_epoch
+    >>> dataset = batches_by_epoch(np.arange(4), batch_size=2, shuffle=False, seed=0)
+    >>> [batch.numpy().tolist() for batch in dataset]
+    [[0, 1], [2, 3]]
+    """
     tf = tensorflow()
 
-    tensors, class_names = selection
     with tf.device("CPU"):
         tensors = tf.nest.map_structure(tf.constant, tensors)
         epoch = tf.Variable(0, trainable=False, dtype="int64")
@@ -282,8 +326,10 @@ def _pipeline(selection, batch_size, value_range, shuffle, seed, shard, drop_rem
             f"Received: batch_size={batch_size}"
         )
 
-    def one_pass(_):
-        number = epoch.assign_add(1) - 1
+    def next_epoch(_):
+        return epoch.assign_add(1) - 1
+
+    def one_pass(number):
         order = tf.range(rows, dtype="int64")
         if shuffle:
             order = tf.random.experimental.stateless_shuffle(order, [seed, number], alg="philox")
@@ -294,13 +340,12 @@ def _pipeline(selection, batch_size, value_range, shuffle, seed, shard, drop_rem
         number, count = shard
         rows = tf.shape(indices)[0] // count
         indices = indices[number * rows : (number + 1) * rows]
-        return tf.nest.map_structure(
-            lambda tensor: _scaled(tf.gather(tensor, indices), value_range), tensors
-        )
+        return tf.nest.map_structure(lambda tensor: prepare(tf.gather(tensor, indices)), tensors)
 
     # The pass begins inside the pipeline, when the first batch is drawn: an iterator that merely
-    # exists has not read the counter, so an epoch's number can be assigned until then.
-    dataset = tf.data.Dataset.range(1).flat_map(one_pass)
+    # exists has not read the counter, so an epoch's number can be assigned until then. The number is
+    # an element of its own: an iterator that is restored has it, and does not count again.
+    dataset = tf.data.Dataset.range(1).map(next_epoch).flat_map(one_pass)
     dataset = dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     options = tf.data.Options()
@@ -310,7 +355,6 @@ def _pipeline(selection, batch_size, value_range, shuffle, seed, shard, drop_rem
     options.autotune.enabled = False
     dataset = dataset.with_options(options).prefetch(2)
     dataset.epoch = epoch
-    dataset.class_names = class_names
     dataset.num_examples = rows
     dataset.batch_size = batch_size
     return dataset

@@ -80,3 +80,7 @@ __all__ = [
     "simulate_decoder",
     "stacked_digit_modes",
 ]
+
+
+def __dir__():
+    return __all__

@@ -66,7 +66,7 @@ class NoisyDecoder:
             rows = (latents - self.prior.mean) / self.prior.stddev
         else:
             rows = _normal_quantiles(latents, self.prior)
-        return np.float32(rows.reshape(n, -1))
+        return rows.reshape(n, -1).astype("float32")
 
     def check_output(self, shape: tuple[int, ...] | None = None) -> None:
         """Raise unless the decoder maps each latent to a row of x, of this shape if it is known."""

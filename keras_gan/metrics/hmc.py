@@ -60,7 +60,16 @@ def anneal(
     return log_weights, float(np.mean(shares[WARM_UP:]))
 
 
-def transition(fit, rows, fits, steps, rates, beta, momentum_key, decision_key):
+def transition(
+    fit: Callable[[Tensor], Tensor],
+    rows: Tensor,
+    fits: Tensor,
+    steps: Tensor,
+    rates: Tensor,
+    beta: Tensor,
+    momentum_key: Tensor,
+    decision_key: Tensor,
+) -> tuple[Tensor, ...]:
     """Take one step of Hamiltonian Monte Carlo that leaves p(z) p(x | z)^β invariant."""
     momenta = NORMAL.draw(rows.shape, momentum_key)
     new_rows, new_momenta = leapfrog(fit, rows, momenta, steps[:, None], beta)
@@ -78,7 +87,9 @@ def transition(fit, rows, fits, steps, rates, beta, momentum_key, decision_key):
     return rows, fits, ops.clip(steps, LEAST_STEP, GREATEST_STEP), rates, ops.mean(decisions)
 
 
-def leapfrog(fit, rows, momenta, steps, beta):
+def leapfrog(
+    fit: Callable[[Tensor], Tensor], rows: Tensor, momenta: Tensor, steps: Tensor, beta: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return rows and momenta after `LEAPFROG_STEPS` steps at inverse temperature β."""
 
     def slope(rows):

@@ -1,11 +1,11 @@
 """A check that callbacks import until they use `keras_gan.utils.validation`."""
 
+import numbers
 from typing import Any
-
-from keras_gan.utils.validation import check_integer
 
 
 def check_whole(least: int, **arguments: Any) -> None:
     """Raise unless all arguments are integers of at least `least`."""
     for name, value in arguments.items():
-        check_integer(name, value, minimum=least)
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+            raise ValueError(f"`{name}` is a whole number of {least} or more. Received: {value!r}")

@@ -1,7 +1,7 @@
 """Modes that samples reach: mixtures of Gaussians, and the thousand classes of stacked digits."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -251,7 +251,7 @@ class StackedDigits(ClassifierMetric):
         return probabilities.argmax(axis=1)
 
 
-def stack_classes(digits: Sequence[np.ndarray]) -> np.ndarray:
+def stack_classes(digits: Iterable[np.ndarray]) -> np.ndarray:
     """Return the classes of stacked digits from those in the three channels."""
     hundreds, tens, ones = digits
     return 100 * hundreds + 10 * tens + ones

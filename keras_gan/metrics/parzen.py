@@ -129,10 +129,10 @@ def select_bandwidth(
     >>> select_bandwidth([[0.5]], [[0.2], [0.8]], grid=[0.1, 0.2, 0.3, 0.4])
     0.3
     """
-    grid = _bandwidths("grid", grid)
+    bandwidths = _bandwidths("grid", grid)
     options: dict[str, Any] = {"block_size": block_size, "dtype": dtype, "value_range": value_range}
-    log_likelihoods = parzen_log_likelihood(samples, validation, grid, **options)
-    return float(grid[log_likelihoods.mean(axis=1).argmax()])
+    log_likelihoods = parzen_log_likelihood(samples, validation, bandwidths, **options)
+    return float(bandwidths[log_likelihoods.mean(axis=1).argmax()])
 
 
 @dataclass(frozen=True)
@@ -324,7 +324,7 @@ def _bandwidths(name, values):
         )
     if not ((bandwidths >= SMALLEST) & (bandwidths <= 1 / SMALLEST)).all():
         raise ValueError(
-            f"`{name}` is the standard deviation of the windows, from {SMALLEST:g} to {1 / SMALLEST:g}. "
+            f"`{name}` must be > 0 (from {SMALLEST:g} to {1 / SMALLEST:g}), as a standard deviation. "
             f"Received: {values!r}."
         )
     return bandwidths.astype("float64")

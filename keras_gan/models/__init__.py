@@ -6,3 +6,7 @@ from keras_gan.models.objectives import Objectives
 from keras_gan.models.play import Play, Player
 
 __all__ = ["GAN", "Objectives", "Play", "Player", "WeightEMA"]
+
+
+def __dir__():
+    return __all__

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import keras
 from keras import ops
 
-from keras_gan.utils.networks import all_weights, same, state_name
+from keras_gan.utils.networks import all_weights, same
 from keras_gan.utils.typing import REAL, Tensor
 
 
@@ -54,9 +54,9 @@ class WeightEMA:
                 ops.copy(ops.cast(weight, dtype)),
                 trainable=False,
                 dtype=dtype,
-                name=state_name("ema", weight),
+                name=f"ema_{i}",
             )
-            for weight, dtype in ((w, _at_least_float32(w.dtype)) for w in self.weights)
+            for i, (weight, dtype) in enumerate((w, _at_least_float32(w.dtype)) for w in self.weights)
         ]
 
     def belongs_to(self, networks: Sequence[keras.Model]) -> bool:

@@ -8,7 +8,9 @@ import numpy as np
 from keras import ops
 
 from keras_gan import backend
+from keras_gan.models.data_position import FitData
 from keras_gan.models.fitting import order_callbacks
+from keras_gan.models.ranges import check_data
 from keras_gan.utils import batches, structures
 from keras_gan.utils.typing import Game
 
@@ -76,30 +78,54 @@ class Feeding(keras.Model):
                 "`class_weight` weighs the labels of a `y` that is one array. Expected `sample_weight`, "
                 "a number for each row, for data in dicts and for several conditions."
             )
-        if hasattr(x, "element_spec"):
-            # A `tf.data.Dataset` has its own order, and Keras would warn that it cannot shuffle it.
-            kwargs.setdefault("shuffle", False)
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = order_callbacks(callbacks, x, shuffle=kwargs.get("shuffle", True))
+        given = {"data": self._training(x, y, batch_size, kwargs)}
         if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = self._validation(kwargs["validation_data"])
-        y, kwargs["sample_weight"] = with_labels(x, y, kwargs.get("sample_weight"))
-        x = watched(self, x, y)
-        if is_array(x):
-            rows = int(len(structures.leaves(x)[0]) * (1 - (kwargs.get("validation_split") or 0)))
-            if kwargs.get("steps_per_epoch") is None:
-                batches.check_last_batch(rows, batch_size or 32, self.discriminator_steps)
-            batches.warn_of_nonfinite({"x": x, "y": y, "sample_weight": kwargs["sample_weight"]})
-        with backend.restore_on_error(self):
-            return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+            given["validation"] = self._validation(kwargs)
+        elif kwargs.get("validation_split") and given["data"].is_arrays:
+            given["data"], given["validation"] = given["data"].split(kwargs.pop("validation_split"))
+        if given["data"].is_arrays:
+            self._check_training(given["data"])
+        check_data(self, x, given["data"].y)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks, given = order_callbacks(callbacks, **given)
+        if "validation" in given:
+            kwargs["validation_data"] = self._parts(given["validation"])
+        data = given["data"]
+        kwargs.update(sample_weight=data.sample_weight, shuffle=data.shuffle, steps_per_epoch=data.steps)
+        with backend.restore_on_error(self), backend.plain_errors():
+            x = watched(self, data.x, data.y)
+            return super().fit(x, data.y, batch_size, epochs, verbose, callbacks, **kwargs)
 
-    def _validation(self, given):
-        """Return validation data with labels where there are weights, and with checked labels."""
-        if not isinstance(given, (tuple, list)):
-            return watched(self, given, None)
-        x, y, weight = (*given, None, None)[:3]
+    def _training(self, x, y, batch_size, options):
+        """Return the training data; those of `fit`'s options that are theirs are taken out."""
+        y, weight = with_labels(x, y, options.pop("sample_weight", None))
+        steps = options.pop("steps_per_epoch", None)
+        data = FitData(x, y, weight, batch_size, steps, seed=self.seed)
+        # All else has its own order, and Keras would warn that it cannot shuffle it.
+        can_shuffle = data.is_arrays or isinstance(x, keras.utils.PyDataset)
+        return data._replace(shuffle=options.pop("shuffle", can_shuffle))
+
+    def _check_training(self, data):
+        """Refuse arrays that training cannot use, and warn of those that spoil it."""
+        self.data_spec.check_arrays(data.x, data.y)
+        rows = len(structures.leaves(data.x)[0])
+        if data.steps is None:
+            batches.check_last_batch(rows, data.batch_size or 32, self.discriminator_steps)
+        batches.warn_of_nonfinite({"x": data.x, "y": data.y, "sample_weight": data.sample_weight})
+
+    def _validation(self, options):
+        """Return validation data, with labels where there are weights alone."""
+        given = options["validation_data"]
+        parts = given if isinstance(given, (tuple, list)) else (given,)
+        x, y, weight = (*parts, None, None)[:3]
         y, weight = with_labels(x, y, weight)
-        return tuple(part for part in (watched(self, x, y), y, weight) if part is not None)
+        return FitData(x, y, weight, steps=options.get("validation_steps"), validation=True)
+
+    def _parts(self, data):
+        """Return validation data as `fit` takes them."""
+        parts = watched(self, data.x, data.y), data.y, data.sample_weight
+        parts = tuple(part for part in parts if part is not None)
+        return parts if len(parts) > 1 else parts[0]
 
     def _one_batch(self, x, y, sample_weight):
         """Return a batch with checked labels, empty ones where there are weights alone."""
@@ -110,7 +136,8 @@ class Feeding(keras.Model):
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""
         y, kwargs["sample_weight"] = with_labels(x, y, kwargs.get("sample_weight"))
-        return super().evaluate(watched(self, x, y), y, *args, **kwargs)
+        with backend.plain_errors():
+            return super().evaluate(watched(self, x, y), y, *args, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """See base class; `sample_weight` needs no labels."""
@@ -183,7 +210,7 @@ def watched(gan: Game, x: Any, y: Any) -> Any:
         return x
     if not backend.unchecked_labels(gan):
         return x
-    elif isinstance(x, keras.utils.PyDataset):
+    if isinstance(x, keras.utils.PyDataset):
         return Checked(x, data.check_labels)
     elif hasattr(x, "element_spec"):
         return x.map(lambda *element: data.asserted(element))

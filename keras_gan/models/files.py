@@ -5,12 +5,13 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import keras
+import numpy as np
 
 from keras_gan.utils.files import atomic_file, reserve
 from keras_gan.utils.typing import PathLike, Shape
@@ -41,6 +42,40 @@ def restore(variables: Mapping[str, keras.Variable], store: Mapping[str, Any], o
             )
     for name, variable in variables.items():
         variable.assign(store[name])
+
+
+def assign_tree(variables: Sequence[keras.Variable], tree: Mapping[str, Any]) -> None:
+    """Assign the values of a tree of Keras to the variables that have their paths.
+
+    Args:
+        variables: all variables that the tree must hold.
+        tree: nested dict of values by the parts of paths.
+
+    Raises:
+        ValueError: a variable is missing, another is there, or a shape differs.
+    """
+    values = _by_path(tree)
+    expected = {variable.path: tuple(variable.shape) for variable in variables}
+    received = {path: np.shape(value) for path, value in values.items()}
+    if received != expected:
+        wrong = [path for path in {**expected, **received} if expected.get(path) != received.get(path)]
+        raise ValueError(
+            "The state does not fit this GAN, and nothing was loaded. Keras gives the layers of a "
+            "`keras.Sequential` other paths when it makes one from a file. Build the same GAN in code, "
+            "with the same names, compile it alike, and call `gan.load_weights(folder)`; or keep a "
+            f"`.keras` file. {_differences(expected, received, wrong)}"
+        )
+    for variable in variables:
+        variable.assign(values[variable.path])
+
+
+def _by_path(tree, prefix=""):
+    """Return the values of a nested dict by their paths."""
+    values = {}
+    for name, value in tree.items():
+        path = f"{prefix}{name}"
+        values.update(_by_path(value, f"{path}/") if isinstance(value, Mapping) else {path: value})
+    return values
 
 
 @contextlib.contextmanager
@@ -114,20 +149,25 @@ def mismatch(expected: Mapping[str, Shape], received: Mapping[str, Shape]) -> st
             "it is of a GAN that was not compiled, and holds no state of optimizers, which this one "
             "needs to train on. Load it before `compile`, to begin training with its networks."
         )
-    told = [
-        f"{name}: expected {_shape(expected, name)}, received {_shape(received, name)}"
-        for name in [*networks, *training]
-    ]
-    more = f"; and {len(told) - 4} more" if len(told) > 4 else ""
     alike = (
         "has the same networks"
         if networks
         else "is compiled alike (optimizers, update rule, terms, average)"
     )
+    differences = _differences(expected, received, [*networks, *training])
     return (
-        f"it does not fit. {'; '.join(told[:4])}{more}. Load it into a GAN that {alike}, or load a "
+        f"it does not fit. {differences}. Load it into a GAN that {alike}, or load a "
         "`.keras` file with `keras.models.load_model`, which makes the GAN itself."
     )
+
+
+def _differences(expected, received, names):
+    """Return the first arrays that differ, in words."""
+    differences = [
+        f"{name}: expected {_shape(expected, name)}, received {_shape(received, name)}" for name in names
+    ]
+    more = f"; and {len(names) - 4} more" if len(names) > 4 else ""
+    return "; ".join(differences[:4]) + more
 
 
 def _shape(shapes, name):

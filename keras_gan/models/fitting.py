@@ -1,11 +1,12 @@
 """What a GAN watches during its own `fit`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 
+from keras_gan.models.data_position import FitData, Position, position
 from keras_gan.utils.typing import Logs
 
 _EMPTY = (
@@ -16,57 +17,72 @@ _EMPTY = (
 
 
 def order_callbacks(
-    callbacks: keras.callbacks.Callback | Sequence[Any] | None, data: Any, shuffle: bool
-) -> list[keras.callbacks.Callback]:
-    """Return the callbacks of `fit` in the order in which they act, with a `FitGuard` as the first.
+    callbacks: keras.callbacks.Callback | Sequence[Any] | None, **given: FitData
+) -> tuple[list[keras.callbacks.Callback], dict[str, FitData]]:
+    """Return the callbacks of `fit` in the order in which they act, and the data for Keras.
 
-    One that keeps the state of the others (it has a method `keep`) comes before them, so that it sees
-    an epoch's end after all of them have acted on it, when the next begins, and before they go on.
+    A `FitGuard` comes first. One that keeps the run (it has a method `attach`) comes before the others,
+    so that it sees an epoch's end after all of them have acted on it, when the next begins, and before
+    they continue. If there is such a callback, the data are read in a way that shows their position.
 
     Args:
         callbacks: callbacks, nested as Keras allows, or None.
-        data: what `fit` trains on.
-        shuffle: whether Keras shuffles it, by a state that it does not save.
+        **given: the training data as `data`, and validation data.
+
+    Raises:
+        ValueError: the training data are an empty array, the position of the data cannot be kept, or a
+            callback would set the learning rate.
     """
-    if hasattr(data, "shape") and not len(data):
+    if hasattr(given["data"].x, "shape") and not len(given["data"].x):
         raise ValueError(_EMPTY)
     callbacks = keras.tree.flatten(callbacks or [])
-    keepers = [callback for callback in callbacks if hasattr(callback, "keep")]
-    others = [callback for callback in callbacks if not hasattr(callback, "keep")]
-    # Keras shuffles neither `tf.data` nor the loaders of torch nor generators.
-    has_order = any(hasattr(data, name) for name in ("element_spec", "batch_sampler", "__next__"))
+    _check_callbacks(callbacks)
+    keepers = [callback for callback in callbacks if hasattr(callback, "attach")]
+    others = [callback for callback in callbacks if not hasattr(callback, "attach")]
+    positions = {name: position(data) if keepers else Position(data) for name, data in given.items()}
     for keeper in keepers:
-        keeper.keep(others, shuffled=bool(shuffle) and not has_order)
-    return [FitGuard(data), *keepers, *others]
+        keeper.attach(others, positions)
+    data = {name: each.data for name, each in positions.items()}
+    return [FitGuard(positions.values()), *keepers, *others], data
+
+
+def _check_callbacks(callbacks):
+    """Refuse callbacks of Keras that fail later, when they set the only learning rate of a model."""
+    kinds = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+    for callback in callbacks:
+        if isinstance(callback, kinds):
+            raise ValueError(
+                f"`{type(callback).__name__}` sets the learning rate of the model's only optimizer. A "
+                "GAN has two. Pass a `keras.optimizers.schedules` schedule to either optimizer, or set "
+                "`gan.d_optimizer.learning_rate` or `gan.g_optimizer.learning_rate` in your own "
+                "callback, such as `keras.callbacks.LambdaCallback`."
+            )
 
 
 class FitGuard(keras.callbacks.Callback):
-    """Tells data their epoch, `TerminateOnNaN` of losses that are not finite, and users of no data.
+    """Sets the epoch of the data, reports non-finite losses to `TerminateOnNaN`, and refuses empty data.
 
     It comes first among the callbacks, which all receive the same logs.
 
     Args:
-        data: what `fit` trains on; if it has an `epoch` variable, it is set.
+        positions: the positions of the data.
     """
 
     # Keras may report the logs of a step while the next one runs.
     async_safe = True
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, positions: Iterable[Position]) -> None:
         super().__init__()
-        self._data = data
+        self._positions = list(positions)
         self._batches = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Set the data's epoch, on which its order depends."""
-        counter: Any = getattr(self._data, "epoch", None)
-        if hasattr(counter, "assign"):
-            counter.assign(epoch)
-        elif isinstance(counter, int):
-            self._data.epoch = epoch
+        """Set the epoch of the data, on which their order depends."""
+        for each in self._positions:
+            each.begin(epoch)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Count, and give `keras.callbacks.TerminateOnNaN` the `loss` that it looks for."""
+        """Count batches, and give `keras.callbacks.TerminateOnNaN` the `loss` that it looks for."""
         self._batches += 1
         if logs and not math.isfinite(logs["d_loss"] + logs["g_loss"]):
             logs["loss"] = math.nan

@@ -104,8 +104,8 @@ def _build(name, optimizer, variables):
     inner = unscaled(optimizer)
     if inner.built and not networks.same(inner._trainable_variables, variables):
         raise ValueError(
-            f"`{name}_optimizer` already keeps state for other weights, so it cannot move these. Expected "
-            "a new optimizer, such as `optimizer.__class__.from_config(optimizer.get_config())`. "
+            f"`{name}_optimizer` already keeps state for other weights, so it cannot move these. "
+            "Expected a new optimizer, such as `type(optimizer).from_config(optimizer.get_config())`. "
             f"Received: {type(inner).__name__} named {inner.name!r}, built for "
             f"{len(inner._trainable_variables)} weights."
         )

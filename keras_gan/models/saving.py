@@ -16,6 +16,7 @@ from keras import ops
 
 from keras_gan.models.files import (
     TRAINING,
+    assign_tree,
     damage,
     mismatch,
     reserve,
@@ -109,6 +110,26 @@ class Saving(keras.Model):
                 super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
             finally:
                 self._checks_file = True
+
+    def set_state_tree(self, state_tree: Mapping[str, Any]) -> None:
+        """Take the values of a tree that `get_state_tree` returned; Orbax loads a GAN by it.
+
+        Args:
+            state_tree: dict from kinds of variables to nested dicts of values, with the keys
+                `trainable_variables`, `non_trainable_variables`, `optimizer_variables` and
+                `metrics_variables`, or some of them.
+
+        Raises:
+            ValueError: the tree lacks a variable of the GAN, has another, or one of another shape.
+        """
+        variables = {
+            "trainable_variables": self.trainable_variables,
+            "non_trainable_variables": self.non_trainable_variables,
+            "optimizer_variables": self.optimizer.variables if self.compiled else [],
+            "metrics_variables": self.metrics_variables,
+        }
+        for kind, tree in state_tree.items():
+            assign_tree(variables[kind], tree)
 
     @contextlib.contextmanager
     def _unchanged_on_error(self, filepath):

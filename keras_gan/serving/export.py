@@ -1,30 +1,27 @@
-"""A GAN as a SavedModel, which TensorFlow Serving and other programs run without this package."""
+"""A GAN as a SavedModel, for TensorFlow Serving and for programs without this package."""
 
 import contextlib
-import importlib
-import json
-import numbers
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import uuid
 import warnings
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
+from keras_gan.models.conversion import call_on_tensorflow, raise_os_errors
+from keras_gan.models.exporting import resources
 from keras_gan.models.gan import GAN
 from keras_gan.serving.signatures import Signatures, are_images
 from keras_gan.utils import structures
-from keras_gan.utils.files import sync
+from keras_gan.utils.files import atomic_folder, check_local_path
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import PathLike, ValueRange
-from keras_gan.visualization import check_value_range
+from keras_gan.utils.validation import check_flag, check_integer, check_range
 
-# A server allocates for so many samples at most.
+__all__ = ["export_savedmodel"]
+
+# The server allocates memory for at most so many samples.
 MAX_NUMBER = 1000
 # TensorFlow Serving reads versions as integers of 64 bits.
 _LAST_VERSION = 2**63 - 1
@@ -33,20 +30,21 @@ _LAST_VERSION = 2**63 - 1
 def export_savedmodel(
     gan: GAN,
     path: PathLike,
+    *,
     version: int | None = None,
     use_ema: bool = False,
-    classes: int | Iterable[str] | None = None,
+    classes: int | Sequence[str] | None = None,
     warmup: bool = True,
     value_range: ValueRange | None = None,
     max_number: int = MAX_NUMBER,
 ) -> Path:
-    """Write a GAN for TensorFlow Serving: the folder `path/<version>/`, whole or not at all.
+    """Write a GAN for TensorFlow Serving to the folder `path/<version>/`, whole or not at all.
 
-    Any program with TensorFlow runs it, in Python by `tf.saved_model.load`, without this package. A
-    conditional GAN takes `condition` as the last input of every signature: a row for each sample, or one
-    row for all. Several conditions are inputs of the names that the networks give theirs, otherwise
-    `condition_0` and so on. Samples and logits that are structures have names such as `samples_left`. A
-    generator without latents has neither `sample` nor `interpolate`. The signatures:
+    Any program with TensorFlow runs it, in Python through `tf.saved_model.load`, without this package. A
+    conditional GAN takes `condition` as the last input of every signature: one row for each sample, or
+    one row for all. Several conditions are inputs named after those of the networks, otherwise
+    `condition_0` and so on. Structured samples and logits have names such as `samples_left`. A generator
+    without latents has neither `sample` nor `interpolate`. The signatures:
 
     | signature | inputs | outputs |
     |---|---|---|
@@ -56,40 +54,41 @@ def export_savedmodel(
     | `discriminate` | `samples` `(n, ...)` | `logits`, and their sigmoid, `probabilities` |
 
     On TensorFlow `sample` draws what `gan.generate(number, seed)` draws; a smaller number gives the
-    first of the same samples. `interpolate` goes along straight lines, both ends included, in
-    `steps` ≥ 2; its outputs have shapes `(n, steps, ...)`. The probabilities are D(x), that samples are
-    data, if the loss takes the discriminator's outputs for logits, as that of the 2014 game does; other
-    losses make scores of them.
+    first of the same samples. `interpolate` follows straight lines, both ends included, in
+    `steps` ≥ 2; its outputs have shape `(n, steps, ...)`. The probabilities are D(x), the probability
+    that a sample is real, if the loss treats the discriminator's outputs as logits, as that of the 2014
+    game does; with other losses they are scores without this meaning.
 
-    If samples are images of 1, 3 or 4 channels, and their `value_range` is known, the first three come
-    in two more forms: `generate_uint8` and its like return `samples` as uint8 from 0 to 255;
-    `generate_png` returns `png_bytes`, an encoded file for each image, which REST clients get in base64.
+    If samples are images of 1, 3 or 4 channels, in `keras.config.image_data_format()`, and their
+    `value_range` is known, the first three come in two more forms: `generate_uint8`, `sample_uint8` and
+    `interpolate_uint8` return `samples` as uint8 from 0 to 255; `generate_png` and so on return
+    `png_bytes`, an encoded file for each image, which REST clients receive in base64.
 
     Args:
         gan: `kg.GAN`, compiled or not.
-        path: local folder of the model's versions, made if missing.
+        path: local folder of the model's versions, created if missing.
         version: positive integer; by default one more than the largest in `path`.
-        use_ema: whether the average of the generator's weights makes the samples.
-        classes: for a condition that is a class: their number, or list of their names. Signatures then
-            take `condition` as int64 in [0, classes), or as the names, one for each row, and refuse
-            others. Networks get the numbers, or one-hot vectors if their conditions are vectors.
+        use_ema: whether the EMA of the generator's weights generates the samples.
+        classes: for a condition that is a class: the number of classes, or a list of their names.
+            Signatures then take `condition` as int64 in [0, classes), or as names, one for each row, and
+            refuse others. Networks receive the numbers, or one-hot vectors if their conditions are
+            vectors.
         warmup: whether to write a request for each signature, which TensorFlow Serving runs when it
-            loads the model, where `tensorflow-serving-api` is installed
-            (`pip install keras-gan[serving]`).
-        value_range: pair of the numbers that are black and white in samples, for uint8 and PNG; by
-            default (0, 1) of a generator that ends in a sigmoid, (-1, 1) of one that ends in a tanh, and
-            otherwise unknown.
-        max_number: rows that one request may have, samples that it may ask for, and points of all its
-            paths together.
+            loads the model, if `tensorflow-serving-api` is installed (extra `serving`).
+        value_range: pair of numbers that are black and white in samples, for uint8 and PNG; by
+            default (0, 1) for a generator that ends in a sigmoid, (-1, 1) for one that ends in a tanh,
+            and unknown otherwise.
+        max_number: limit for one request: the number of rows, of samples, and of points of all paths
+            together.
 
     Returns:
         `pathlib.Path` of the version's folder.
 
     Raises:
-        TypeError: `gan` is no `kg.GAN`.
-        ValueError: `path` is remote; another argument is out of range; the GAN is not conditional though
-            `classes` are given, has no average, or cannot be compiled for TensorFlow.
-        FileExistsError: there is such a version, or `path` is a file.
+        TypeError: `gan` is not a `kg.GAN`, or another argument has the wrong type.
+        ValueError: `path` is remote; another argument is out of range; `classes` or `use_ema` are given
+            for a GAN without condition or EMA; the GAN cannot be compiled for TensorFlow.
+        FileExistsError: the version exists, or `path` is a file.
         OSError: the folder cannot be written.
 
     Example:
@@ -105,37 +104,24 @@ def export_savedmodel(
     >>> bool(np.allclose(drawn["samples"], gan.generate(latents=drawn["latents"]), atol=1e-6))
     True
     """
-    _check_arguments(gan, path, version, max_number)
-    options = {
-        "classes": _check_classes(gan, classes),
-        "max_number": int(max_number),
-        "value_range": _check_range(gan, value_range),
-        "warmup": bool(warmup),
-    }
-    average = gan.require_ema() if use_ema else None
-    write = _write if keras.backend.backend() == "tensorflow" else _write_elsewhere
-    with average.swapped_in() if average else contextlib.nullcontext():
-        return _published(Path(path), version, lambda folder: write(gan, folder, options))
-
-
-def _check_arguments(gan, path, version, max_number):
     if not isinstance(gan, GAN):
         raise TypeError(
-            "What is exported is a `kg.GAN`, with its discriminator and its prior. A network alone is "
-            f"exported by its own `export`. Received: {gan!r} of type {type(gan).__name__}"
+            "`gan` must be a `kg.GAN`, with its discriminator and its prior. A network alone is "
+            f"exported by its own `export`. Received: {gan!r} of type {type(gan).__name__}."
         )
-    if "://" in str(path):
-        raise ValueError(
-            "A version appears by the renaming of a folder, which remote stores do not have. Expected a "
-            f"local `path`, from where it can be copied. Received: {str(path)!r}"
-        )
-    if version is not None and not (_positive(version) and version <= _LAST_VERSION):
-        raise ValueError(
-            "`version` is a positive integer of 64 bits, of which TensorFlow Serving takes the largest, "
-            f"or None for the next. Received: {version!r}"
-        )
-    if not _positive(max_number):
-        raise ValueError(f"`max_number` is a positive integer. Received: {max_number!r}")
+    path = check_local_path("path", path)
+    if version is not None:
+        hint = "TensorFlow Serving serves the largest; None takes the next."
+        version = check_integer("version", version, minimum=1, maximum=_LAST_VERSION, hint=hint)
+    options = {
+        "classes": _check_classes(gan, classes),
+        "max_number": check_integer("max_number", max_number, minimum=1),
+        "value_range": _check_image_range(gan, value_range),
+        "warmup": check_flag("warmup", warmup),
+    }
+    use_ema = check_flag("use_ema", use_ema)
+    with gan.require_ema().swapped_in() if use_ema else contextlib.nullcontext():
+        return _write_version(gan, path, version, options)
 
 
 def _check_classes(gan, classes):
@@ -144,20 +130,30 @@ def _check_classes(gan, classes):
         return None
     if not gan.conditional:
         raise ValueError(
-            "`classes` are those of a condition, and this GAN is not conditional: its networks take one "
-            f"input each. Leave `classes` out. Received: classes={classes!r}"
+            "`classes` describe a condition, and this GAN has none: its networks take one input each. "
+            f"Leave `classes` out. Received: classes={classes!r}"
         )
-    if isinstance(classes, Iterable) and not isinstance(classes, (str, bytes)):
-        classes = [str(name) for name in classes]
-    number = len(set(classes)) if isinstance(classes, list) else classes
-    if not _positive(number) or (isinstance(classes, list) and number < len(classes)):
-        raise ValueError(
-            "`classes` is the number of classes, or a list of their names, each another. Received: "
-            f"{classes!r}"
-        )
+    if isinstance(classes, Sequence | np.ndarray) and not isinstance(classes, str) and np.ndim(classes):
+        names = [str(name) for name in classes if isinstance(name, str)]
+        if len(set(names)) < len(classes):
+            raise ValueError(
+                "`classes` must be the number of classes, or a list of distinct class names. Received: "
+                f"{classes!r}"
+            )
+        classes, number = names, len(names)
+    else:
+        classes = number = check_integer("classes", classes, minimum=1, hint="Or list the class names.")
+    _check_number_of_classes(gan, number)
+    return classes
+
+
+def _check_number_of_classes(gan, number):
     known = gan.data_spec.classes[0]
-    if known is not None and number > known:
-        raise ValueError(f"The networks know {known} classes. Received {number}: classes={classes!r}")
+    if not number or (known is not None and number > known):
+        raise ValueError(
+            f"`classes` must be at least one class, and at most those that the networks have: {known}. "
+            f"Received: {number}."
+        )
     leaves = structures.leaves(gan.condition_spec)
     if len(leaves) > 1 or tuple(leaves[0].shape[1:]) not in [(), (1,), (number,)]:
         raise ValueError(
@@ -165,168 +161,72 @@ def _check_classes(gan, classes):
             f"this GAN take conditions of shape {gan.condition_shape}: leave `classes` out, or give "
             "their number."
         )
-    return classes if isinstance(classes, list) else int(classes)
 
 
-def _check_range(gan, value_range):
+def _check_image_range(gan, value_range):
     """Return the two ends of a range of images, or None."""
     if value_range is None:
         return None
     if not are_images(gan.sample_spec):
         raise ValueError(
-            "`value_range` is that of images, of shape (height, width, 1, 3 or 4). This GAN makes "
-            f"samples of shape {gan.sample_shape}: leave it out."
+            "`value_range` describes images of 1, 3 or 4 channels. This GAN generates samples of shape "
+            f"{gan.sample_shape}: leave it out."
         )
-    return check_value_range(value_range)
+    return check_range("value_range", value_range, hint="Such as (-1, 1) for a tanh.")
 
 
-def _positive(number):
-    return isinstance(number, numbers.Integral) and not isinstance(number, bool) and number > 0
-
-
-def _published(path, version, write):
-    """Return the folder of a new version, which `write(folder)` fills whole or not at all."""
+def _write_version(gan, path, version, options):
+    """Write a version, and return its folder. Without `version`, take the next free number."""
     if path.exists() and not path.is_dir():
         raise FileExistsError(f"{path} is a file. Expected the folder of a model's versions.")
-    _refuse_existing(path, version)
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    # A server looks at folders whose names are numbers.
-    temporary = path / f".writing-{uuid.uuid4().hex}"
-    try:
-        temporary.mkdir()
-        write(temporary)
-        for file in (*temporary.rglob("*"), temporary):
-            sync(file)
-        _refuse_existing(path, version)
-        target = path / str(version or _next(path))
-        while not _renamed(temporary, target):
-            _refuse_existing(path, version)
-            target = path / str(_next(path))
-        sync(path)
-        return target
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        for folder in made:
-            with contextlib.suppress(OSError):  # of folders that others have used since
-                folder.rmdir()
-        raise
-
-
-def _refuse_existing(path, version):
-    if version in _versions(path):
-        raise FileExistsError(
-            f"{path / str(version)} exists, and a version that is served is not written over. Expected "
-            "another `version`, or None for the next free one."
-        )
-
-
-def _versions(path):
-    names = [child.name for child in path.iterdir()] if path.exists() else []
-    return [int(name) for name in names if name.isdecimal()]
-
-
-def _next(path):
-    return 1 + max(_versions(path), default=0)
-
-
-def _renamed(folder, target):
-    """Rename a folder, unless somebody has taken the name since."""
-    try:
-        folder.rename(target)
-    except OSError:
-        if not target.exists():
-            raise
-        return False
-    return True
-
-
-def _write_elsewhere(gan, folder, options):
-    """Have a process of its own, on TensorFlow, load the GAN from a file and write it."""
-    code = "import sys; from keras_gan import export; export._load_and_write(sys.argv[1])"
-    modules = {known.__module__ for known in keras.saving.get_custom_objects().values()}
-    environment = {
-        "KERAS_BACKEND": "tensorflow",
-        # Of a GPU this process may hold all the memory.
-        "CUDA_VISIBLE_DEVICES": "-1",
-        # Modules of the user's, which hold layers, are found where this process finds them.
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
-    with tempfile.TemporaryDirectory() as place:
-        file = str(Path(place) / "gan.keras")
-        gan.save(file)
-        run = subprocess.run(
-            [sys.executable, "-c", code, json.dumps([file, sorted(modules), str(folder), options])],
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if run.returncode:
+    while True:
+        target = path / str(version or _next_version(path))
+        if target.exists():
+            raise FileExistsError(
+                f"{target} exists, and versions are never replaced, since a server may be serving "
+                "them. Expected another `version`, or None for the next free one."
+            )
         try:
-            is_of_system, message = json.loads(run.stdout.splitlines()[-1])
-        except (IndexError, ValueError):
-            raise RuntimeError(f"The process that exports failed: {run.stderr[-3000:]}") from None
-        raise (OSError if is_of_system else ValueError)(message)
+            # The temporary name is not a number: servers do not look at it.
+            with atomic_folder(target) as folder:
+                call_on_tensorflow(_write, gan, str(folder), options)
+            return target
+        except FileExistsError:
+            # Another process has taken the number meanwhile.
+            if version or not target.exists():
+                raise
 
 
-def _load_and_write(arguments):
-    """Do in that process what `_write_elsewhere` asks for, and print what goes wrong."""
-    file, modules, folder, options = json.loads(arguments)
-    try:
-        _write(_loaded(file, modules), Path(folder), options)
-    except (OSError, ValueError) as error:
-        print(json.dumps([isinstance(error, OSError), str(error)]))
-        sys.exit(1)
+def _next_version(path):
+    names = [child.name for child in path.iterdir()] if path.exists() else []
+    return 1 + max((int(name) for name in names if name.isdecimal()), default=0)
 
 
-def _loaded(file, modules):
-    for module in modules:
-        with contextlib.suppress(ImportError):  # Keras then says what it misses
-            importlib.import_module(module)
-    try:
-        return keras.models.load_model(file, compile=False, safe_mode=False)
-    except Exception as error:
-        raise ValueError(
-            "The GAN could not be made again on TensorFlow, whose format a SavedModel is. Expected "
-            "layers and functions of your own in a module, not in the program itself, registered by "
-            "`keras.saving.register_keras_serializable`, and written with `keras.ops`. Or load the "
-            f"`.keras` file under KERAS_BACKEND=tensorflow, and export there. Received: {error}"
-        ) from error
-
-
-def _write(gan, folder, options):
-    tf = tensorflow()
+def _write(gan: GAN, folder: str, options: dict[str, Any]) -> None:
+    """Write a SavedModel, on TensorFlow."""
     options = dict(options)
     warmup = options.pop("warmup")
     signatures = Signatures(gan, **options)
     archive = keras.export.ExportArchive()
-    for network in gan.layers:
-        archive.track(network)
+    archive.track(resources(gan))
     for name, (function, inputs) in signatures.all().items():
-        _add(archive, name, function, inputs)
-    try:
-        with warnings.catch_warnings():
-            # Of what Keras does itself.
-            warnings.simplefilter("ignore")
-            archive.write_out(str(folder), verbose=False)
+        _add_endpoint(archive, name, function, inputs)
+    with raise_os_errors(Path(folder).parent), warnings.catch_warnings():
+        # Warnings from Keras' own export code.
+        warnings.simplefilter("ignore")
+        archive.write_out(folder, verbose=False)
         if warmup:
-            _write_warmup(signatures, folder)
-    except tf.errors.OpError as error:
-        raise OSError(
-            f"{folder.parent} could not be written, and nothing is left behind. Make room, or choose "
-            f"another `path`. Received: {error.message}"
-        ) from error
+            _write_warmup(signatures, Path(folder))
 
 
-def _add(archive, name, function, inputs):
+def _add_endpoint(archive, name, function, inputs):
     try:
         archive.add_endpoint(name, function, inputs).get_concrete_function()  # which compiles it
     except Exception as error:
         raise ValueError(
             f"The signature {name!r} of this GAN cannot be compiled for TensorFlow. Expected a prior, "
-            "networks, and methods `make` and `judge` that are written with `keras.ops`, and draw from "
-            f"the seed that they are given. Received: {type(error).__name__}: {error}"
+            "networks, and methods `generate_batch` and `discriminate` of `keras.ops`, which draw from "
+            f"the seed that they receive. Received: {type(error).__name__}: {error}"
         ) from error
 
 

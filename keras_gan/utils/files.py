@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from keras_gan.utils.typing import PathLike
 
@@ -110,6 +111,36 @@ def _rename(temporary, path):
         if path.exists():
             raise FileExistsError(f"{path} already exists.") from error
         raise
+
+
+def check_local_path(name: str, path: Any) -> Path:
+    """Return a local path, or raise.
+
+    Args:
+        name: name of the argument, for the message.
+        path: what was received.
+
+    Raises:
+        TypeError: it is not a path.
+        ValueError: it is empty, or remote.
+
+    Example:
+
+    >>> from keras_gan.utils.files import check_local_path
+    >>> check_local_path("filepath", "models/digits.onnx").name
+    'digits.onnx'
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"`{name}` must be a local path. Received: {path!r} of type {type(path).__name__}."
+        )
+    text = os.fspath(path)
+    if not isinstance(text, str) or not text or "://" in text:
+        raise ValueError(
+            f"`{name}` must be a local path, since remote stores cannot rename what is complete. Write "
+            f"it locally, and copy it. Received: {text!r}"
+        )
+    return Path(text)
 
 
 def sync(path: PathLike) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_gan import backend
 from keras_gan.utils import inputs, structures
-from keras_gan.utils.typing import INTEGER, Structure, Tensor
+from keras_gan.utils.typing import Structure, Tensor
+from keras_gan.utils.validation import check_integer
 
 # Activations that turn logits into probabilities: the losses would apply them a second time.
 _PROBABILITIES = {"sigmoid", "hard_sigmoid", "softmax", "sparse_sigmoid", "log_softmax"}
@@ -104,11 +106,6 @@ def all_weights(networks: Sequence[keras.Model]) -> list[keras.Variable]:
 def same(some: Sequence[keras.Variable], others: Sequence[keras.Variable]) -> bool:
     """Return whether two lists hold the same variables in the same order."""
     return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
-
-
-def state_name(what: str, variable: keras.Variable) -> str:
-    """Return a name for what is kept of a weight, which no other weight shares."""
-    return f"{what}_{variable.path}".replace("/", "_")
 
 
 def forget_losses(*networks: keras.Model) -> None:
@@ -236,6 +233,28 @@ def check_moved(
             )
 
 
+def check_lora(networks: Sequence[keras.Model]) -> None:
+    """Refuse LoRA weights that cannot be trained, as those that Keras has loaded.
+
+    Keras merges them into the kernel when it saves a layer, and sets both factors to 0 when it loads
+    one. The gradient of each factor is a multiple of the other.
+
+    Raises:
+        ValueError: both factors of a layer are 0; the message names it.
+    """
+    for layer in [layer for network in networks for layer in network._flatten_layers()]:
+        for kind in ("kernel", "embeddings") if getattr(layer, "lora_enabled", False) else ():
+            factors = [getattr(layer, f"lora_{kind}_{side}", None) for side in "ab"]
+            held = [backend.local_rows(factor) for factor in factors if factor is not None]
+            if held and not any(map(np.any, held)):
+                raise ValueError(
+                    f"The LoRA factors of {layer.name!r} are both 0, as Keras leaves them when it loads "
+                    "a file, whose kernel holds their product. They would never move. Give one of them "
+                    f"new values, such as `layer.lora_{kind}_a.assign(keras.initializers.HeUniform()("
+                    f"layer.lora_{kind}_a.shape))`."
+                )
+
+
 def called(what: str, function: Callable[..., Structure], *specs: Structure) -> Structure:
     """Return the specification of what a function of networks gives for inputs of such specifications.
 
@@ -342,27 +361,23 @@ def check_steps(discriminator_steps: int) -> int:
     """Return k.
 
     Raises:
-        ValueError: it is no positive integer.
+        TypeError: it is not an integer.
+        ValueError: it is not positive.
     """
-    if not isinstance(discriminator_steps, INTEGER) or discriminator_steps < 1:
-        raise ValueError(
-            "`discriminator_steps` is the number of discriminator steps for each generator step, an "
-            f"integer of at least 1. Received: {discriminator_steps!r}"
-        )
-    return int(discriminator_steps)
+    hint = "It is the number of discriminator steps for each generator step."
+    return check_integer("discriminator_steps", discriminator_steps, minimum=1, hint=hint)
 
 
 def check_seed(seed: int | None) -> int:
     """Return a seed as an integer, a random one for None.
 
     Raises:
-        ValueError: it is no integer from 0 to 2⁶³ − 1.
+        TypeError: it is not an integer.
+        ValueError: it is not in the range from 0 to 2⁶³ − 1.
     """
     if seed is None:
         return random.randrange(2**31)
-    if not isinstance(seed, INTEGER) or not 0 <= seed < 2**63:
-        raise ValueError(f"`seed` must be an integer from 0 to 2⁶³ − 1. Received: {seed!r}")
-    return int(seed)
+    return check_integer("seed", seed, minimum=0, maximum=2**63 - 1)
 
 
 def warn_of_probabilities(discriminator: keras.Model, logits: Structure) -> None:

@@ -1,7 +1,4 @@
-"""Packages imported where they are used: optional ones, missed with the command that brings them.
-
-And TensorFlow, which reads data on every backend.
-"""
+"""Imports of optional packages, and of TensorFlow where it only reads data."""
 
 import contextlib
 import importlib
@@ -9,20 +6,21 @@ from types import ModuleType
 
 import keras
 
+# What to install for each module. By the packages' own names: that works in a clone and out of it.
 PACKAGES = {
-    "click": "cli",
-    "keras_tuner": "tuner",
-    "matplotlib": "plot",
-    "mlxtend": "demo",
-    "PIL": "plot",
-    "scipy": "datasets",
-    "tensorflow_datasets": "datasets",
-    "tensorflow_probability": "tfp",
+    "click": "click",
+    "keras_tuner": "keras-tuner tensorboard",
+    "matplotlib": "matplotlib",
+    "mlxtend": "mlxtend",
+    "PIL": "pillow",
+    "scipy": "scipy",
+    "tensorflow_datasets": "tensorflow-datasets importlib_resources",
+    "tensorflow_probability": '"tensorflow-probability[tf]"',
 }
 
 
 def require(module: str) -> ModuleType:
-    """Import an optional package, or say which extra brings it.
+    """Import an optional package, or say how to install it.
 
     Args:
         module: name of the module, such as `"matplotlib.pyplot"`.
@@ -45,7 +43,7 @@ def require(module: str) -> ModuleType:
     except ImportError as error:
         raise ImportError(
             f"This needs the optional package {package!r}, which could not be imported ({error}). "
-            f"Install it with: pip install keras-gan[{PACKAGES[package]}]"
+            f"Install it with: pip install {PACKAGES[package]}"
         ) from error
 
 

@@ -273,7 +273,6 @@ ROWS = {
         lambda: kg.second_order.twice_differentiable(small.decoder, ops.ones((2, 3)))
     ),
     "second_order.check": Function(small.checked),
-    "visualization.require": Function(lambda: kg.visualization.require("PIL.Image").__name__),
     "visualization.check_value_range": Function(lambda: kg.visualization.check_value_range((-1, 1))),
     "visualization.to_uint8": Function(lambda: kg.visualization.to_uint8(small.DIGITS, (0, 1))),
     "visualization.image_grid": Function(

@@ -22,7 +22,6 @@ from values import (
     Instance,
     Integer,
     Number,
-    Open,
     PathTo,
     Probabilities,
     Range,

@@ -154,8 +154,8 @@ class ModelFeatures(FeatureExtractor):
             raise ValueError(
                 f"The extractor {self.name!r} expects samples of shape {self._shape}. "
                 f"Received: {shape}. A `resizer`, such as 'bilinear', changes height and width of "
-                "images, and repeats the channel of grayscale images for a model of 3 channels, but does "
-                "not convert color to grayscale."
+                "images, and repeats the channel of grayscale images for a model of 3 channels, but "
+                "does not convert color to grayscale."
             )
         return samples
 

@@ -1,0 +1,134 @@
+"""The range of a generator's samples, and data that it cannot reach."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_gan.models.objectives import Objectives
+from keras_gan.utils import networks, structures
+from keras_gan.utils.typing import Game, ValueRange
+
+_RANGES = {
+    "sigmoid": (0.0, 1.0),
+    "hard_sigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "hard_tanh": (-1.0, 1.0),
+    "softsign": (-1.0, 1.0),
+}
+_MAX_ROWS = 1024
+
+
+def output_range(network: keras.Model, output: Any = None) -> ValueRange | None:
+    """Return the range of a network's last activation, or None if it has no bounds.
+
+    A `Rescaling` layer after the activation moves the bounds.
+
+    Args:
+        network: `keras.Model`.
+        output: one of its symbolic outputs; by default the first.
+
+    Example:
+
+    >>> from keras_gan.models.ranges import output_range
+    >>> layers = keras.layers
+    >>> network = keras.Sequential(
+    ...     [keras.Input((2,)), layers.Dense(3, "tanh"), layers.Rescaling(127.5, 127.5)]
+    ... )
+    >>> output_range(network)
+    (0.0, 255.0)
+    """
+    layer = networks.last_layer(network, output)
+    if not isinstance(layer, keras.layers.Rescaling):
+        return _RANGES.get(networks.final_activation(network, output))
+    bounds = output_range(network, layer.input)
+    if bounds is None:
+        return None
+    moved = [np.multiply(bound, layer.scale) + layer.offset for bound in bounds]
+    return float(np.min(moved)), float(np.max(moved))
+
+
+def sample_range(gan: Game) -> ValueRange | None:
+    """Return the range of a GAN's samples, or None if it is not known.
+
+    Args:
+        gan: `kg.GAN`. Only the generator's own samples have its range, not what a subclass makes of
+            them in `generate_batch`.
+    """
+    if type(gan).generate_batch is not Objectives.generate_batch:
+        return None
+    return output_range(gan.generator)
+
+
+def check_data(gan: Game, x: Any, y: Any) -> None:
+    """Refuse data that training would fail on, or learn nothing from, before it begins.
+
+    Arrays, datasets of `kg.datasets.load` and the first batch of a `keras.utils.PyDataset` are looked
+    at; other data cannot be read twice.
+
+    Args:
+        gan: `kg.GAN`.
+        x: data as `fit` takes them.
+        y: labels, if `x` is an array or a structure of arrays.
+
+    Raises:
+        ValueError: the data lie farther outside the generator's range than that range is wide, or the
+            last batch has fewer rows than the discriminator takes steps.
+    """
+    rows, size = (getattr(x, name, None) for name in ("num_examples", "batch_size"))
+    if rows is not None and size is not None:
+        _check_last_batch(rows % size if len(x) * size > rows else 0, gan.discriminator_steps)
+    outputs = structures.leaves(gan.generator.output) if sample_range(gan) is not None else []
+    for values, output in zip(_values(gan, x, y), outputs, strict=False):
+        _check_range(values, output_range(gan.generator, output))
+
+
+def _values(gan, x, y):
+    """Return numbers of each leaf of the examples, or nothing of data that cannot be read twice."""
+    if hasattr(x, "file_paths"):  # `keras.utils.image_dataset_from_directory` makes floats of bytes
+        return [np.array([0.0, 255.0])]
+    batch = _first_rows(x, y)
+    if batch is None:
+        return []
+    return [ops.convert_to_numpy(leaf) for leaf in structures.leaves(gan.data_spec.parts(batch)[0])]
+
+
+def _first_rows(x, y):
+    if hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple)):
+        return structures.mapped(lambda leaf: leaf[:: max(1, len(leaf) // _MAX_ROWS)], x), y
+    if isinstance(x, keras.utils.PyDataset):
+        return x[0]
+    counter = getattr(x, "epoch", None)
+    if not hasattr(counter, "assign"):
+        return None
+    epoch = int(counter)
+    batch = next(iter(x))
+    counter.assign(epoch)
+    return batch
+
+
+def _check_range(values, bounds):
+    if bounds is None or values.dtype.kind not in "fiu" or not np.isfinite(values).any():
+        return
+    low, high = bounds
+    values = values[np.isfinite(values)].astype("float64")
+    excess = np.maximum(np.maximum(low - values, values - high), 0).mean()
+    if excess > high - low:
+        raise ValueError(
+            f"The data reach from {values.min():g} to {values.max():g}, but the generator can only "
+            f"produce values in [{low:g}, {high:g}], the range of its last activation. Scale the data "
+            "to that range, or end the generator in a layer that reaches them, such as "
+            "`keras.layers.Rescaling` or a linear `Dense`."
+        )
+
+
+def _check_last_batch(rows, steps):
+    if 0 < rows < steps:
+        raise ValueError(
+            f"The last batch of an epoch has {rows} rows, fewer than `discriminator_steps={steps}`, for "
+            "each of which it needs one. Load the data with `drop_remainder=True`, or with another "
+            "`batch_size`."
+        )
