@@ -1,11 +1,12 @@
-"""Paths between latents."""
+"""Interpolation between latents."""
 
 from collections.abc import Callable
 
 import numpy as np
 from keras import ops
 
-from keras_gan.utils.typing import INTEGER, Array
+from keras_gan.utils.typing import Array
+from keras_gan.utils.validation import check_choice, check_integer
 
 __all__ = ["PATHS", "get", "interpolate", "linear", "spherical"]
 
@@ -15,7 +16,7 @@ def __dir__():
 
 
 def interpolate(start: Array, end: Array, steps: int, path: str = "linear") -> np.ndarray:
-    """Return points at equal steps along paths from some latents to others, both ends included.
+    """Return points at equal steps along the paths from `start` to `end`, both included.
 
     The linear path is the straight line. In many dimensions it leaves the region that a uniform or
     normal prior draws from: the middle between two independent latents has about 1/√2 of their
@@ -50,13 +51,12 @@ def interpolate(start: Array, end: Array, steps: int, path: str = "linear") -> n
     start, end = (np.asarray(ops.convert_to_numpy(ends), "float64") for ends in (start, end))
     if start.ndim < 2 or start.shape != end.shape:
         raise ValueError(
-            "A path leads from each latent of `start` to that of `end`: two arrays of one shape "
-            f"(n, ...). Received shapes: {start.shape} and {end.shape}"
+            "`start` and `end` must be arrays of the same shape (n, ...), a path for each row. "
+            f"Received shapes: {start.shape} and {end.shape}"
         )
     if not (np.isfinite(start).all() and np.isfinite(end).all()):
-        raise ValueError("`start` and `end` are finite latents. Received some that are NaN or infinite.")
-    if not isinstance(steps, INTEGER) or steps < 2:
-        raise ValueError(f"`steps` counts both ends: a whole number of 2 or more. Received: {steps!r}")
+        raise ValueError("`start` and `end` must be finite. Received NaN or infinite numbers.")
+    steps = check_integer("steps", steps, minimum=2, hint="It counts both ends of a path.")
     rows = [array.reshape(len(array), 1, -1) for array in (start, end)]
     times = np.linspace(0, 1, steps)[:, None]
     points = get(path)(*rows, times)
@@ -64,7 +64,7 @@ def interpolate(start: Array, end: Array, steps: int, path: str = "linear") -> n
 
 
 def get(path: str) -> Callable[..., np.ndarray]:
-    """Return the function of a path, or say which paths there are.
+    """Return the function of a path by its name.
 
     Args:
         path: `"linear"` or `"spherical"`.
@@ -80,9 +80,7 @@ def get(path: str) -> Callable[..., np.ndarray]:
     >>> kg.interpolation.get("linear")(np.zeros(2), np.ones(2), 0.25).tolist()
     [0.25, 0.25]
     """
-    if not isinstance(path, str) or path not in PATHS:
-        raise ValueError(f"`path` is one of {list(PATHS)}. Received: {path!r}")
-    return PATHS[path]
+    return PATHS[check_choice("path", path, PATHS)]
 
 
 def linear(start: np.ndarray, end: np.ndarray, times: np.ndarray | float) -> np.ndarray:
@@ -123,6 +121,8 @@ def spherical(start: np.ndarray, end: np.ndarray, times: np.ndarray | float) -> 
     turned = np.cos(times * angle) * first + np.sin(times * angle) * _unit(aside, _perpendicular(first))
     return linear(_length(start), _length(end), times) * turned
 
+
+__all__ = ["PATHS", "get", "interpolate", "linear", "spherical"]
 
 PATHS = {"linear": linear, "spherical": spherical}
 
