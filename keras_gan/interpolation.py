@@ -15,7 +15,7 @@ def __dir__():
     return __all__
 
 
-def interpolate(start: Array, end: Array, steps: int, path: str = "linear") -> np.ndarray:
+def interpolate(start: Array, end: Array, steps: int, *, path: str = "linear") -> np.ndarray:
     """Return points at equal steps along the paths from `start` to `end`, both included.
 
     The linear path is the straight line. In many dimensions it leaves the region that a uniform or
@@ -121,8 +121,6 @@ def spherical(start: np.ndarray, end: np.ndarray, times: np.ndarray | float) -> 
     turned = np.cos(times * angle) * first + np.sin(times * angle) * _unit(aside, _perpendicular(first))
     return linear(_length(start), _length(end), times) * turned
 
-
-__all__ = ["PATHS", "get", "interpolate", "linear", "spherical"]
 
 PATHS = {"linear": linear, "spherical": spherical}
 

@@ -134,7 +134,7 @@ def interpolate(model, rows, steps, path, condition, seed, output):
     runs.check_writable(output.parent)
     # One draw, whose halves are independent; draws with two seeds might not be.
     ends = keras.ops.convert_to_numpy(model.gan.prior.sample(2 * rows, seed))
-    latents = kg.interpolation.interpolate(ends[:rows], ends[rows:], steps, path)
+    latents = kg.interpolation.interpolate(ends[:rows], ends[rows:], steps, path=path)
     conditions = model.conditions(rows, condition)
     images = model.to_uint8(
         model.gan.generate(

@@ -8,8 +8,8 @@ from typing import Any
 from keras_gan.datasets.options import Options
 from keras_gan.datasets.sources import open_source
 from keras_gan.utils.optional import tensorflow
-from keras_gan.utils.validation import check_flag, check_integer
 from keras_gan.utils.typing import Array, PathLike, ValueRange
+from keras_gan.utils.validation import check_flag, check_integer
 
 
 def load(
