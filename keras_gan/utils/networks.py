@@ -178,8 +178,8 @@ def check_weights(teams: Mapping[str, Sequence[keras.Model]]) -> None:
         if not all_weights(members):
             names = " and ".join(repr(network.name) for network in members)
             raise ValueError(
-                f"The network {names} has no weights to train. Create its layers in its constructor, and "
-                "only call them in `call`."
+                f"The network {names} has no weights to train. Create its layers in its constructor, "
+                "and only call them in `call`."
             )
 
 
