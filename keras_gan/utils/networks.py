@@ -168,6 +168,21 @@ def check_models(**models: keras.Model) -> None:
             )
 
 
+def check_weights(teams: Mapping[str, Sequence[keras.Model]]) -> None:
+    """Refuse a player without weights, such as a network whose `call` creates new layers.
+
+    Raises:
+        ValueError: there is one; the message names its networks.
+    """
+    for members in teams.values():
+        if not all_weights(members):
+            names = " and ".join(repr(network.name) for network in members)
+            raise ValueError(
+                f"The network {names} has no weights to train. Create its layers in its constructor, "
+                "and only call them in `call`."
+            )
+
+
 def check_disjoint_players(teams: Mapping[str, Sequence[keras.Model]]) -> None:
     """Refuse players that share weights.
 
