@@ -4,6 +4,7 @@ Samples, conditions and logits may be structures. `None` stands for a missing on
 of an unconditional GAN, and remains `None`.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from keras_gan.utils.typing import Structure, Tensor
+from keras_gan.utils.validation import check_tensor
 
 
 def mapped(function: Callable[..., Any], *structures: Structure) -> Structure:
@@ -44,6 +46,18 @@ def stacked(first: Structure, second: Structure) -> Structure:
 def float32(structure: Structure) -> Structure:
     """Return the structure with all leaves cast to float32."""
     return mapped(lambda leaf: ops.cast(leaf, "float32"), structure)
+
+
+def check_tensors(name: str, structure: Structure) -> Structure:
+    """Return a structure of tensors of floats, or raise an error that names the argument.
+
+    Raises:
+        TypeError: a leaf does not consist of numbers, or there is none.
+        ValueError: a leaf is a scalar, or empty.
+    """
+    if not leaves(structure):
+        raise TypeError(f"`{name}` must be a tensor, or a structure of tensors. Received: {structure!r}")
+    return mapped(functools.partial(check_tensor, name), structure)
 
 
 def arrays(value: Any) -> Structure:
