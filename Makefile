@@ -1,70 +1,103 @@
-# One virtual environment for everything: `make test` and `make demo` set it up themselves.
+# One virtual environment for everything: each target sets up what it needs.
+SHELL := /bin/bash -o pipefail
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# What the tests import beyond the package itself.
+OLDEST := .venv-oldest
+# What the tests import in addition to the package itself.
 EXTRAS := cli,tfp,datasets,tuner,serving,plot,demo
 # As many processes as cores, each of which has a file of tests to itself at a time, the longest first.
 PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
-# Run a part of the tests on a backend, and say where the time has gone.
+# The parts of the package that depend on versions of Keras and TensorFlow.
+CORE_TESTS := $(addprefix tests/test_,gan.py losses.py saving.py resume.py updates.py terms.py sample_grid.py)
+# Percent of lines and branches that the quick tests reach on TensorFlow.
+COVERAGE_FLOOR := FLOOR
+
+# Run a part of the tests on a backend, and report where the time went.
 define pytest
-	KERAS_BACKEND=$(1) $(BIN)/python -m pytest -m $(2) $(PARALLEL) --junitxml .pytest_cache/$@.xml $(ARGS)
+	KERAS_BACKEND=$(1) $(BIN)/python -m pytest -m $(2) $(PARALLEL) --junitxml .pytest_cache/$@.xml $(3) $(ARGS)
 	@$(BIN)/python tests/budget.py .pytest_cache/$@.xml
+endef
+
+# Install, and name each package while it is downloaded.
+define install
+	@echo "Installing the packages for \`make $(notdir $@)\` into $(VENV). This happens once, and takes a minute or more:"
+	@$(BIN)/python -m pip install --progress-bar off $(1) | sed -un 's/^Collecting \([^ ]*\).*/  \1/p; /^Installing/s/:.*/ .../p'
+	@touch $@
+endef
+
+# TensorFlow writes these lines before its log level takes effect. Ctrl-C is left to the program.
+define quietly
+	$(1) 2> >(trap '' INT; grep --line-buffered -v -e 'absl::InitializeLog' -e '^[IW]0000 ' >&2)
 endef
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 SLOW := test-slow-tensorflow test-slow-jax test-slow-torch
-.PHONY: demo test test-jax test-torch test-slow $(SLOW) bench reference lint format clean
+.PHONY: demo test test-jax test-torch test-slow $(SLOW) test-oldest coverage bench docs dist lint clean
 
-demo: $(VENV)/demo ## train the adversarial nets of 2014 on real digits
-	TF_ENABLE_ONEDNN_OPTS=1 $(BIN)/python examples/gan_mnist.py $(ARGS)
+demo: $(VENV)/demo ## train a GAN on handwritten digits and draw samples
+	@echo "Starting TensorFlow ..."
+	@$(call quietly,TF_ENABLE_ONEDNN_OPTS=1 $(BIN)/python examples/conditional_digits.py $(ARGS))
 
-test: $(VENV)/test ## run the tests, on TensorFlow
+test: $(VENV)/test ## run the quick tests on TensorFlow
 	$(call pytest,tensorflow,"not slow")
 
-test-jax test-torch: test-%: $(VENV)/backends ## run the tests on another backend
+test-jax test-torch: test-%: $(VENV)/backends ## run the quick tests on another backend
 	$(call pytest,$*,"not slow")
 
-test-slow: $(SLOW) ## run what takes long, where it proves something
+test-slow: $(SLOW) ## run the slow tests, each on the backends for which it proves something
 
 $(SLOW): test-slow-%: $(VENV)/backends
 	$(call pytest,$*,slow)
 
+test-oldest: $(OLDEST)/ready ## run the core tests with the oldest supported Keras and TensorFlow
+	KERAS_BACKEND=tensorflow $(OLDEST)/bin/python -m pytest -m "not slow" $(CORE_TESTS) $(ARGS)
+
+coverage: $(VENV)/test ## run the quick tests, and fail if they reach less of the package than before
+	$(call pytest,tensorflow,"not slow",--cov --cov-report term:skip-covered --cov-fail-under $(COVERAGE_FLOOR))
+
 # Without oneDNN, TensorFlow's convolutions take twice as long on older processors, its peers' do not.
-bench: $(VENV)/backends ## measure speed and memory, beside peers and the machine's limit
+bench: $(VENV)/backends ## measure speed and memory against peers and the machine's limit
 	TF_ENABLE_ONEDNN_OPTS=1 KERAS_BACKEND=tensorflow $(BIN)/python -m benchmarks $(ARGS)
 
-reference: $(VENV)/test ## write the reference of the API into site/, from the docstrings
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pdoc --docformat google --output-directory site keras_gan keras_gan.tuner
+docs: $(VENV)/test ## build the documentation site in site/
+	KERAS_BACKEND=tensorflow $(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs site
+	@echo "Open site/index.html"
 
-lint: $(VENV)/test ## check style, format and types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+dist: $(VENV)/test ## build the wheel and the source archive in dist/, and check them
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
 
-format: $(VENV)/test ## mend style and format
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+lint: $(VENV)/test ## check style, format, types and spelling, and fix what can be fixed
+	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
-clean: ## remove what the commands above have made
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache .mypy_cache .coverage htmlcov build dist site
+clean: ## remove what the commands above made
+	rm -rf $(VENV) $(OLDEST) runs .pytest_cache .ruff_cache .mypy_cache .coverage htmlcov build dist site docs/api
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "keras_gan needs Python 3.11 or later. Name one: make PYTHON=python3.12 ..."; exit 1; }
-	$(PYTHON) -m venv $(VENV) || \
-		{ rm -rf $(VENV); echo "Python cannot make a virtual environment (Debian: apt install python3-venv)."; exit 1; }
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@echo "Creating the virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "Python cannot create a virtual environment (Debian: apt install python3-venv)."; exit 1; }
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 
 $(VENV)/demo: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable ".[demo]"
-	@touch $@
+	$(call install,--editable ".[demo]")
 
 $(VENV)/test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]" --group dev
-	@touch $@
+	$(call install,--editable ".[$(EXTRAS)]" --group dev)
 
 $(VENV)/backends: $(VENV)/test
-	$(BIN)/python -m pip install --quiet --group backends
+	$(call install,--group backends)
+
+# The lower bounds of pyproject.toml, as exact versions.
+$(OLDEST)/ready: pyproject.toml
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(OLDEST)/bin/python -m pip install --quiet --editable ".[cli,tfp,plot,demo]" pytest psutil scikit-learn \
+		$$($(OLDEST)/bin/python -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"])' | sed 's/>=/==/g')
 	@touch $@

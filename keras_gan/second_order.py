@@ -10,6 +10,7 @@ from keras import ops
 from keras_gan import backend
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Critic, Structure, Tensor
+from keras_gan.utils.validation import check_callable
 
 __all__ = ["check", "twice_differentiable"]
 
@@ -39,6 +40,9 @@ def twice_differentiable(function: Callable[[Structure], Structure], inputs: Str
     >>> kg.second_order.twice_differentiable(upsample, ops.ones((1, 4, 4, 1)))
     True
     """
+
+    check_callable("function", function)
+    inputs = structures.check_tensors("inputs", inputs)
 
     def outputs(points):
         return structures.float32(function(points))
@@ -81,13 +85,38 @@ def _culprits(network):
     """Name the layers of a network that are not twice differentiable."""
     found = []
     for layer in _leaves(network):
-        tensor = getattr(layer, "input", None) if layer._inbound_nodes else None
-        if hasattr(tensor, "shape") and "float" in str(tensor.dtype):
-            shape = [2] + [size or 8 for size in tensor.shape[1:]]
-            inputs = ops.convert_to_tensor(np.random.default_rng(0).normal(size=shape), tensor.dtype)
-            if not twice_differentiable(layer, inputs):
+        if layer._inbound_nodes and not isinstance(layer, keras.layers.InputLayer):
+            # A layer may take several tensors, some of them more than once.
+            called = layer._inbound_nodes[-1].arguments
+            tensors = list({id(tensor): tensor for tensor in called.keras_tensors}.values())
+            if not tensors or any("float" not in tensor.dtype for tensor in tensors):
+                continue
+            if not twice_differentiable(_of_tensors(layer, called, tensors), _random(tensors)):
                 found.append(layer)
     return _name(found) or "unknown layers (the network's layers cannot be checked one by one)"
+
+
+def _of_tensors(layer, called, tensors):
+    """Return a layer, as it is called in its network, as a function of a list of tensors."""
+
+    def function(values):
+        given = dict(zip(map(id, tensors), values, strict=True))
+        return layer(*_filled(called.args, given), **_filled(called.kwargs, given))
+
+    return function
+
+
+def _filled(arguments, given):
+    return keras.tree.map_structure(lambda leaf: given.get(id(leaf), leaf), arguments)
+
+
+def _random(tensors):
+    rng = np.random.default_rng(0)
+    shapes = [[2, *(size or 8 for size in tensor.shape[1:])] for tensor in tensors]
+    return [
+        ops.convert_to_tensor(rng.normal(size=shape), tensor.dtype)
+        for shape, tensor in zip(shapes, tensors, strict=True)
+    ]
 
 
 def check(

@@ -269,9 +269,9 @@ class Optimistic(UpdateRule):
                     ops.zeros(v.shape, v.dtype),
                     trainable=False,
                     dtype=v.dtype,
-                    name=networks.state_name("last_step", v),
+                    name=f"{player}_last_step_{i}",
                 )
-                for v in networks.trainable(gan.team(player))
+                for i, v in enumerate(networks.trainable(gan.team(player)))
             ]
             for player in gan.teams
         ]

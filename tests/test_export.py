@@ -439,7 +439,7 @@ export._write = fail
         (conditional, {"classes": 2.5}, TypeError, "`classes` must be an integer >= 1"),
         (conditional, {"classes": 4}, ValueError, "at most those that the networks have: 3"),
         (lambda: conditional((4,), "float32"), {"classes": 3}, ValueError, "one-hot vector of 3"),
-        (dense, {"use_ema": True}, ValueError, "ema_decay"),
+        (dense, {"use_ema": True}, ValueError, "requires an EMA"),
     ],
 )
 def test_what_cannot_be_exported(make, arguments, error, message, tmp_path):

@@ -190,7 +190,7 @@ def test_weights_of_validation_data(rng):
 def test_weights_of_another_shape():
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
     gan.compile(**sgd(0.1))
-    with pytest.raises(ValueError, match=r"one number for each. Received the shape \(\S+, 2\)"):
+    with pytest.raises(ValueError, match=r"one number for each row. Received the shape \(\S+, 2\)"):
         gan.fit(np.zeros((8, 2), "float32"), sample_weight=np.ones((8, 2)), verbose=0)
 
 
@@ -198,7 +198,8 @@ def test_a_weight_that_is_no_number_is_reported():
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
     gan.compile(**sgd(0.1))
     weight = np.array([1.0, np.nan, 1.0, 1.0])
-    logs = gan.fit(np.zeros((4, 2), "float32"), sample_weight=weight, verbose=0).history
+    with pytest.warns(UserWarning, match="`sample_weight` has numbers .* the first in row 1"):
+        logs = gan.fit(np.zeros((4, 2), "float32"), sample_weight=weight, verbose=0).history
     assert np.isnan(logs["d_loss"][0])
     assert all(np.isfinite(w).all() for w in gan.get_weights())
 

@@ -25,7 +25,7 @@ class Inferring(kg.GAN):
     needs_real = True
 
     def __init__(self, generator, discriminator, encoder, prior="normal", seed=None, name=None):
-        super().__init__(generator, discriminator, prior, seed, name, encoder=encoder)
+        super().__init__(generator, discriminator, prior=prior, seed=seed, name=name, encoder=encoder)
 
     @property
     def teams(self):
@@ -45,7 +45,7 @@ class Translating(kg.GAN):
 
     def __init__(self, generator, discriminator, back, back_discriminator, seed=None, name=None):
         others = {"back": back, "back_discriminator": back_discriminator}
-        super().__init__(generator, discriminator, None, seed, name, **others)
+        super().__init__(generator, discriminator, prior=None, seed=seed, name=name, **others)
 
     @property
     def teams(self):
@@ -169,12 +169,12 @@ def _inputs(inputs, named):
 
 
 def two_conditions(prior):
-    return kg.GAN(generator(label(), angle()), discriminator(label(), angle()), prior, seed=0)
+    return kg.GAN(generator(label(), angle()), discriminator(label(), angle()), prior=prior, seed=0)
 
 
 def named(prior):
     parts = [generator(label(), angle(), named=True), discriminator(label(), angle(), named=True)]
-    return kg.GAN(*parts, prior, seed=0)
+    return kg.GAN(*parts, prior=prior, seed=0)
 
 
 def pairs(prior, **options):
@@ -188,7 +188,7 @@ def team(prior):
 
 
 def recognised(prior):
-    return kg.GAN(generator(), discriminator(), prior, seed=0)
+    return kg.GAN(generator(), discriminator(), prior=prior, seed=0)
 
 
 def four(prior):
@@ -198,12 +198,12 @@ def four(prior):
 
 def heads(prior):
     judge = discriminator(outputs={"logits": 1, "classes": CLASSES})
-    return kg.GAN(generator(label()), judge, prior, seed=0)
+    return kg.GAN(generator(label()), judge, prior=prior, seed=0)
 
 
 def scales(prior):
     judge = discriminator(outputs={"coarse": 1, "fine": 4})
-    return kg.GAN(generator(), judge, prior, seed=0)
+    return kg.GAN(generator(), judge, prior=prior, seed=0)
 
 
 def rows(number, seed=1):

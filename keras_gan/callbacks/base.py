@@ -1,4 +1,4 @@
-"""What callbacks share that act every few epochs."""
+"""Base classes of callbacks that act every few epochs."""
 
 import contextlib
 import copy
@@ -9,49 +9,48 @@ import keras
 import numpy as np
 
 from keras_gan import backend
-from keras_gan.metrics.metric import check_whole
 from keras_gan.models.objectives import Objectives
 from keras_gan.models.ranges import sample_range
 from keras_gan.utils import structures
 from keras_gan.utils.images import channels_first
 from keras_gan.utils.optional import require, tensorflow
 from keras_gan.utils.typing import Data, Logs, PathLike, ValueRange
-from keras_gan.visualization import check_value_range, encode_png, save_gif, save_png
+from keras_gan.utils.validation import check_flag, check_integer, check_range
+from keras_gan.visualization import encode_png, save_gif, save_png
 
 
 class EpochCallback(keras.callbacks.Callback):
     """Acts on the samples or the logs of a GAN every few epochs, and can be deep-copied.
 
     Args:
-        every: int, epochs from one act to the next.
+        every: number of epochs between two actions.
     """
 
     _needs: tuple[str, ...] = ("generate",)
 
     def __init__(self, every: int) -> None:
         super().__init__()
-        check_whole(1, every=every)
-        self.every = every
+        self.every = check_integer("every", every, minimum=1)
         self._writer = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        # A copy is for another run: it leaves model and writer behind, and shares arrays and data
-        # sets, which may be a whole training set and are only read.
+        # A copy is for another run, so it has no model and no writer. It shares arrays and datasets,
+        # which are only read and may be large.
         twin = copy.copy(self)
         twin._model = twin._writer = None
         return twin
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Refuse a model that makes no samples."""
+        """Refuse a model that does not generate samples."""
         for name in self._needs:
             if not hasattr(self.model, name):
                 raise TypeError(
-                    f"{type(self).__name__} is for a model with `{name}`, such as a `GAN`. "
-                    f"Received a model without it: {type(self.model).__name__}"
+                    f"{type(self).__name__} needs a model with `{name}`, such as a `GAN`. "
+                    f"Received: {type(self.model).__name__}"
                 )
 
     def _writes(self):
-        """Whether this process writes files: of several that train together, one does."""
+        """Return whether this process writes files: one of those that train together does."""
         return backend.is_chief(self.model)
 
     def _is_due(self, number):
@@ -59,50 +58,50 @@ class EpochCallback(keras.callbacks.Callback):
 
 
 class DrawingCallback(EpochCallback):
-    """Draws after the first, every n-th and the last epoch, also of a run that is stopped early.
+    """Draws after the first, every n-th and the last epoch, including that of a run that stops early.
 
-    A member writes `_draw`. Epochs are numbered from 1, also in a run that is resumed.
+    A subclass defines `_draw`. Epochs are counted from 1, also in a run that is resumed.
     """
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Forget what an earlier run left undrawn."""
+        """Reset the pending epoch."""
         super().on_train_begin(logs)
-        self._undrawn: int | None = None
+        self._pending_epoch: int | None = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Draw, if it is this epoch's turn."""
-        self._undrawn = epoch + 1
-        if self._is_due(self._undrawn):
+        """Draw if the epoch is due."""
+        self._pending_epoch = epoch + 1
+        if self._is_due(self._pending_epoch):
             self._draw_now()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Draw the last epoch of a run that was stopped early."""
-        if self._undrawn is not None:
+        """Draw the last epoch of a run that stopped early."""
+        if self._pending_epoch is not None:
             self._draw_now()
 
     def _draw_now(self):
-        self._draw(self._undrawn)
-        self._undrawn = None
+        self._draw(self._pending_epoch)
+        self._pending_epoch = None
 
     def _draw(self, number):
         raise NotImplementedError(f"{type(self).__name__} must define `_draw`.")
 
 
 class ImageCallback(DrawingCallback):
-    """Draws images of a GAN into `epoch-0007.png`, a film and a TensorBoard log.
+    """Draws samples into `epoch-0007.png`, a GIF and a TensorBoard log.
 
-    A member writes `_samples` and `_picture`, and sets `_tag`, the name of the pictures.
+    A subclass defines `_samples` and `_plot`, and sets `_tag`, the name in the log and of the GIF.
 
     Args:
-        directory: folder of the pictures.
-        every: int, epochs from one picture to the next.
-        value_range: pair of the numbers shown as black and white, or `None`.
-        gif: bool, whether training ends with a film.
-        tensorboard: folder of a TensorBoard log, or `None`.
-        use_ema: bool, whether the samples are those of the generator's average.
+        directory: folder of the images.
+        every: number of epochs between two images.
+        value_range: pair of numbers shown as black and white, or None.
+        gif: whether to write a GIF when training ends.
+        tensorboard: folder of a TensorBoard log, or None.
+        use_ema: whether to draw samples of the EMA of the generator's weights.
     """
 
-    _earlier: int | None
+    _resumed_epochs: int | None
     _drawn: list[int]
 
     def __init__(
@@ -116,18 +115,18 @@ class ImageCallback(DrawingCallback):
     ) -> None:
         super().__init__(every)
         if value_range is not None:
-            check_value_range(value_range)
+            value_range = check_range("value_range", value_range)
         self.directory = Path(directory)
         self.value_range = self._shown_range = value_range
-        self.gif = gif
+        self.gif = check_flag("gif", gif)
         self.tensorboard = tensorboard
-        self.use_ema = use_ema
+        self.use_ema = check_flag("use_ema", use_ema)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Report what would spoil the first picture, and open the TensorBoard log."""
+        """Draw samples once, so that errors appear before training, and open the TensorBoard log."""
         require("PIL.Image")
         super().on_train_begin(logs)
-        self._earlier, self._drawn = None, []
+        self._resumed_epochs, self._drawn = None, []
         samples = self._images()
         if self.value_range is None:
             known = sample_range(self.model) if isinstance(self.model, Objectives) else None
@@ -136,13 +135,13 @@ class ImageCallback(DrawingCallback):
             self._writer = tensorflow().summary.create_file_writer(str(self.tensorboard))
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Draw, if it is this epoch's turn."""
-        if self._earlier is None:
-            self._earlier = epoch  # how many epochs an earlier run had trained
+        """Draw if the epoch is due."""
+        if self._resumed_epochs is None:
+            self._resumed_epochs = epoch
         super().on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Draw the last epoch of a run that was stopped early, and finish film and log."""
+        """Draw the last epoch of a run that stopped early, and finish the GIF and the log."""
         super().on_train_end(logs)
         if self.gif and self._writes():
             self._animate()
@@ -153,14 +152,14 @@ class ImageCallback(DrawingCallback):
     def _samples(self):
         raise NotImplementedError(f"{type(self).__name__} must define `_samples`.")
 
-    def _picture(self, samples):
-        raise NotImplementedError(f"{type(self).__name__} must define `_picture`.")
+    def _plot(self, samples):
+        raise NotImplementedError(f"{type(self).__name__} must define `_plot`.")
 
     def _images(self):
         samples = self._samples()
         if not hasattr(samples, "shape"):
             samples = structures.leaves(samples)
-            # Images of several domains stand side by side.
+            # Images of several domains are placed side by side.
             together = all(leaf.ndim == 4 for leaf in samples)
             width = 3 if channels_first() else 2
             samples = np.concatenate(samples, axis=width) if together else samples[0]
@@ -170,26 +169,33 @@ class ImageCallback(DrawingCallback):
                 f"generator returned shape {samples.shape}. End it with a layer such as "
                 "`keras.layers.Reshape((28, 28, 1))`, or train without this callback."
             )
+        if not channels_first() and samples.shape[1] in (1, 3) and samples.shape[3] not in (1, 3, 4):
+            raise ValueError(
+                f"{type(self).__name__} draws images, of shape (n, height, width, channels). Received "
+                f"samples of shape {samples.shape}, which seem to have their channels first: call "
+                '`keras.config.set_image_data_format("channels_first")`, or end the generator with '
+                "`keras.layers.Permute((2, 3, 1))`."
+            )
         return samples
 
     def _draw(self, number):
-        picture = self._picture(self._images())
+        plot = self._plot(self._images())
         if not self._writes():
             return
-        save_png(self._path(number), picture)
-        # A new list: a deep copy of this callback shares the old one.
+        save_png(self._path(number), plot)
+        # A deep copy of this callback shares the old list.
         self._drawn = [*self._drawn, number]
         if self._writer is not None:
-            self._log(picture, number)
+            self._log(plot, number)
 
-    def _log(self, picture, number):
+    def _log(self, plot, number):
         tf = tensorflow()
-        # `tf.summary.image` needs the package tensorboard, which only readers of the log need.
+        # `tf.summary.image` would need the package tensorboard.
         image = tf.compat.v1.Summary.Image(
-            height=picture.shape[0],
-            width=picture.shape[1],
-            colorspace=1 if picture.ndim == 2 else picture.shape[2],
-            encoded_image_string=encode_png(picture),
+            height=plot.shape[0],
+            width=plot.shape[1],
+            colorspace=1 if plot.ndim == 2 else plot.shape[2],
+            encoded_image_string=encode_png(plot),
         )
         value = tf.compat.v1.Summary.Value(tag=self._tag, image=image)
         summary = tf.compat.v1.Summary(value=[value]).SerializeToString()
@@ -201,8 +207,8 @@ class ImageCallback(DrawingCallback):
         return self.directory / f"epoch-{number:04d}.png"
 
     def _animate(self):
-        # The folder may hold pictures of other runs: only those before a resumed run belong to it.
-        numbers = [*range(1, (self._earlier or 0) + 1), *self._drawn]
+        # The folder may hold images of other runs, apart from the epochs before a resumed one.
+        numbers = [*range(1, (self._resumed_epochs or 0) + 1), *self._drawn]
         paths = [path for path in map(self._path, numbers) if path.exists()]
         frames = [np.asarray(require("PIL.Image").open(path)) for path in paths]
         frames = [frame for frame in frames if frame.shape == frames[-1].shape]
@@ -210,51 +216,56 @@ class ImageCallback(DrawingCallback):
             save_gif(self.directory / f"{self._tag}.gif", frames)
 
 
-def rows_of_conditions(condition: Any, rows: int, what: str) -> Any:
-    """Return the conditions of `rows` samples as an array, or as arrays in the structure given.
+def check_condition(condition: Any, rows: int, what: str) -> Any:
+    """Return the conditions of some samples as an array or a structure of arrays, or raise.
+
+    Args:
+        condition: array, list or structure of arrays.
+        rows: number of samples.
+        what: the samples in words, for the message.
 
     Raises:
-        ValueError: they are not so many; the message says that `what` needs them.
+        ValueError: the conditions do not have `rows` rows.
     """
     condition = structures.arrays(condition)
     for leaf in structures.leaves(condition):
         if leaf.shape[:1] != (rows,):
             raise ValueError(
-                f"`condition` needs one row for each of the {what}. Received shape: {leaf.shape}"
+                f"`condition` must have one row for each of the {what}. Received shape: {leaf.shape}"
             )
     return condition
 
 
-def gather(data: Data, most: int | None = None) -> np.ndarray:
+def load_images(data: Data, max_images: int | None = None) -> np.ndarray:
     """Return the images of an array, or of a dataset of batches, as one array without labels.
 
     Args:
         data: array `(n, ...)`, or `tf.data.Dataset` of batches of images or of `(images, labels)`.
-            A dataset of `kg.datasets.load` is read in the order of its first epoch, and its count
-            of epochs stays what it was.
-        most: int, how many images are enough; `None` for all. They are taken from all of an array,
-            which may be sorted, and from the beginning of a dataset.
+            A dataset of `kg.datasets.load` is read in the order of its first epoch, and its epoch
+            counter keeps its value.
+        max_images: number of images to read, or None for all. They are evenly spaced in an array, which
+            may be sorted, and the first ones of a dataset.
 
     Raises:
-        ValueError: there is no image, or no end of them.
+        ValueError: there are no images, or the dataset is infinite.
         TypeError: batches are dicts.
     """
-    images: Any = _read_batches(data, most) if hasattr(data, "element_spec") else data
+    images: Any = _read_batches(data, max_images) if hasattr(data, "element_spec") else data
     if len(getattr(images, "shape", ())) < 2 or 0 in images.shape:
         raise ValueError(
-            "Real images are an array of shape (n, ...), or a `tf.data.Dataset` of batches of them, "
-            f"with one image or more. Received: {getattr(images, 'shape', type(images).__name__)}"
+            "Real images must be an array of shape (n, ...), or a `tf.data.Dataset` of batches of them, "
+            f"with at least one image. Received: {getattr(images, 'shape', type(images).__name__)}"
         )
-    if most is not None and most < len(images):
-        images = np.asarray(images)[np.linspace(0, len(images) - 1, most).astype(int)]
+    if max_images is not None and max_images < len(images):
+        images = np.asarray(images)[np.linspace(0, len(images) - 1, max_images).astype(int)]
     return np.asarray(images)
 
 
-def _read_batches(dataset, most):
-    if most is None and keras.ops.convert_to_numpy(dataset.cardinality()) == _INFINITE:
+def _read_batches(dataset, max_images):
+    if max_images is None and keras.ops.convert_to_numpy(dataset.cardinality()) == _INFINITE:
         raise ValueError(
-            "The real images never end: the dataset repeats. Leave `repeat()` out, or end it with "
-            "`take(batches)`."
+            "The dataset of real images is infinite, since it repeats. Leave out `repeat()`, or limit "
+            "it with `take(batches)`."
         )
     batches, rows = [], 0
     with _first_epoch(dataset):
@@ -262,24 +273,24 @@ def _read_batches(dataset, most):
             images = batch[0] if isinstance(batch, (tuple, list)) else batch
             if isinstance(images, dict):
                 raise TypeError(
-                    "Real images come in batches of images, or of (images, labels). Received batches "
-                    f"that are dicts with the keys {sorted(images)}. Take one of them: "
+                    "A dataset of real images must have batches of images, or of (images, labels). "
+                    f"Received: batches that are dicts with the keys {sorted(images)}. Select one: "
                     f'`dataset.map(lambda batch: batch["{next(iter(images), "image")}"])`.'
                 )
             batches.append(keras.ops.convert_to_numpy(images))
             rows += len(batches[-1])
-            if most is not None and rows >= most:
+            if max_images is not None and rows >= max_images:
                 break
     return np.concatenate(batches) if batches else np.empty(0)
 
 
-# What `tf.data.Dataset.cardinality` says of a dataset without end.
+# `tf.data.Dataset.cardinality` of an infinite dataset.
 _INFINITE = -1
 
 
 @contextlib.contextmanager
 def _first_epoch(dataset):
-    """Have a dataset that orders each epoch anew give its first order, and go on as it was."""
+    """Read a dataset with an epoch counter in the order of its first epoch, and reset the counter."""
     counter = getattr(dataset, "epoch", None)
     if not hasattr(counter, "assign"):
         yield

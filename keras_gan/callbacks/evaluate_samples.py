@@ -1,4 +1,4 @@
-"""EvaluateSamples: metrics of the samples, among the numbers that training logs."""
+"""EvaluateSamples: metrics of samples in the logs of training."""
 
 import math
 import re
@@ -9,67 +9,67 @@ from typing import Any
 
 import numpy as np
 
-from keras_gan.callbacks.base import EpochCallback, gather
+from keras_gan.callbacks.base import EpochCallback, load_images
 from keras_gan.metrics import Metric
-from keras_gan.metrics.metric import check_whole
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Array, Data, Logs
+from keras_gan.utils.validation import check_flag, check_integer
 
-FEW = 16  # samples that are looked at before training
-_RENAME = "Pass the metrics as a dict, which gives them other names."
+NUM_PROBE = 16  # samples that are checked before training
+_RENAME = "Pass the metrics as a dict to rename them."
 
 
 class EvaluateSamples(EpochCallback):
-    """Measures samples every few epochs, and logs the numbers as `val_<name>`.
+    """Evaluates samples every few epochs, and logs the numbers as `val_<name>`.
 
-    Losses of a GAN do not say how good its samples are. What this callback writes into the logs
-    stands in the progress bar and in `History`, is drawn by `keras.callbacks.TensorBoard`, and can
-    be what `EarlyStopping`, `ModelCheckpoint` or a KerasTuner objective monitors. Put it **before**
-    such callbacks in the list: each sees what those before it wrote.
+    The losses of a GAN do not tell how good its samples are. The numbers that this callback logs appear
+    in the progress bar, in `History` and in TensorBoard, and can be monitored by
+    `EarlyStopping`, `ModelCheckpoint` or a KerasTuner objective. Place it **before**
+    such callbacks in the list: each sees the logs of those before it.
 
-    The samples are `gan.generate(num_samples, seed=seed)`, from the same latents each time, so that
-    numbers change because the generator does. The first epoch of a run, every n-th and the last are
-    measured. In the epochs between, the latest numbers are logged again: monitors find their key in
-    every epoch, History has one number for each, and no repetition counts as an improvement, so
-    that patience counts epochs as ever. Let it span several measurements. A run that is resumed goes
-    on with the latest numbers of the history, which `kg.callbacks.Resume` restores, and without them
-    measures its first epoch.
+    The samples are `gan.generate(num_samples, seed=seed)`, from the same latents each time. The first
+    epoch of a run, every n-th and the last are
+    evaluated. In between, the latest numbers are logged again, so that monitors find their key in
+    every epoch and `History` has one number for each. A repeated number is not an improvement:
+    choose a patience that spans several evaluations. A run that is resumed continues with the latest
+    numbers of the history, which `kg.callbacks.Resume` restores, and without them evaluates its first
+    epoch.
 
-    A metric that fails, and samples that are not finite, are named in a warning, and NaN is logged.
-    Keras takes the first number that it monitors for the best so far, and nothing is better than
-    NaN: with metrics that may fail in the first epoch, set `stop_on_error` or a monitor's baseline.
+    If a metric fails, or samples are not finite, a warning says so and NaN is logged.
+    Keras takes the first monitored number as the best so far, and no number is better than
+    NaN: if a metric may fail in the first epoch, set `stop_on_error` or the baseline of the monitor.
 
     Args:
-        metrics: a metric, a list of them, or a dict from names to them. A metric is a
-            `kg.metrics.Metric`, whose `prepare` is called once, when training begins, and whose
-            values keep their names; or a function `(real, fake)` that returns a number, which goes
-            by the function's name. In a dict, the name takes the place of theirs, and precedes them
-            if a metric has several values.
-        real: array `(n, ...)` of real images in the range of the samples, or a `tf.data.Dataset` of
-            batches, which is gathered once, when training begins; its labels are left out.
-        every: int, epochs from one measurement to the next. Defaults to 1.
-        num_samples: int, samples to measure. Many metrics are biased by it: compare numbers that
-            share it. Defaults to 1000.
-        seed: int, what the latents are drawn from. Defaults to 0.
-        condition: array of `num_samples` conditions, or one for all samples, for a GAN that takes
-            one. Defaults to `None`.
-        batch_size: int, samples to make at a time. Defaults to 500.
-        stop_on_error: bool, whether a metric that fails, or samples that are not finite, end
-            training with an error. Defaults to `False`: a warning.
-        use_ema: bool, whether the average of the generator's weights makes the samples, which
-            `gan.compile(ema_decay=...)` keeps. Defaults to `False`. What is then the best epoch
-            is kept by `ModelCheckpoint`, and loaded from its file: `EarlyStopping` with
-            `restore_best_weights=True` brings back the weights, but leaves the average as it is.
+        metrics: a metric, a list of metrics, or a dict from names to metrics. A metric is a
+            `kg.metrics.Metric`, which prepares the real images once and whose
+            values keep their names; or a function `(real, fake)` that returns a number, which is
+            logged under the name of the function. A name in a dict replaces theirs, or precedes them
+            if the metric has several values.
+        real: array `(n, ...)` of real images in the value range of the samples, or a `tf.data.Dataset`
+            of batches, which is read once, when training begins; labels are left out.
+        every: number of epochs between two evaluations. Defaults to 1.
+        num_samples: number of samples. Many metrics are biased by it: compare only numbers with the
+            same. Defaults to 1000.
+        seed: integer that the latents are drawn from. Defaults to 0.
+        condition: array of `num_samples` conditions, or one for all samples, for a conditional GAN.
+            Defaults to None.
+        batch_size: number of samples to generate at a time. Defaults to 500.
+        stop_on_error: whether to end training with an error if a metric fails or samples are not
+            finite. Defaults to False: a warning.
+        use_ema: whether to evaluate samples of the EMA of the generator's weights, which requires
+            `gan.compile(ema_decay=...)`. Defaults to False. Save the best epoch with
+            `ModelCheckpoint` then: `EarlyStopping` with
+            `restore_best_weights=True` restores the weights, but not their EMA.
 
     Attributes:
-        results: dict from names to what each metric returned last, such as a `kg.metrics.Score`,
-            which says how its numbers were made; `None` where it failed.
+        results: dict from names to the latest result of each metric, such as a `kg.metrics.Score`
+            with its provenance; None if the metric failed.
 
     Raises:
-        ValueError: an argument that cannot be; when training begins, `real` without images, of
-            another shape than the samples or refused by a metric; a name that is taken.
-        TypeError: what is no metric; when training begins, a model without `generate`.
-        RuntimeError: with `stop_on_error`, from what went wrong.
+        ValueError: an argument is invalid; when training begins, `real` has no images, has
+            another shape than the samples or is refused by a metric; a name is already logged.
+        TypeError: an argument has the wrong type; when training begins, the model has no `generate`.
+        RuntimeError: with `stop_on_error`, a metric failed or samples are not finite.
 
     Example:
 
@@ -87,12 +87,13 @@ class EvaluateSamples(EpochCallback):
     3
     """
 
-    _way_out = _RENAME
+    _hint = _RENAME
 
     def __init__(
         self,
         metrics: Callable[..., Any] | Sequence[Callable[..., Any]] | dict[str, Any],
         real: Data,
+        *,
         every: int = 1,
         num_samples: int = 1000,
         seed: int = 0,
@@ -102,43 +103,41 @@ class EvaluateSamples(EpochCallback):
         use_ema: bool = False,
     ) -> None:
         super().__init__(every)
-        check_whole(1, num_samples=num_samples, batch_size=batch_size)
-        check_whole(0, seed=seed)
         self.metrics = metrics
         self.real = real
-        self.num_samples = num_samples
-        self.seed = seed
+        self.num_samples = check_integer("num_samples", num_samples, minimum=1)
+        self.seed = check_integer("seed", seed, minimum=0)
         self.condition = condition
-        self.batch_size = batch_size
-        self.stop_on_error = stop_on_error
-        self.use_ema = use_ema
+        self.batch_size = check_integer("batch_size", batch_size, minimum=1)
+        self.stop_on_error = check_flag("stop_on_error", stop_on_error)
+        self.use_ema = check_flag("use_ema", use_ema)
         self.results: dict[str, Any] = {}
         self._measures = _measures(metrics)
-        self._most: int | None = None
+        self._max_images: int | None = None
         self._sample_shape = None
         self._latest: dict[str, float] = {}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Read the real images, and report what would spoil the first measurement."""
+        """Read the real images, and check a few samples before training."""
         super().on_train_begin(logs)
         if self._sample_shape is None:
             self._read()
         if isinstance(getattr(self.model, "sample_spec", None), (Mapping, tuple, list)):
             raise ValueError(
-                f"{type(self).__name__} measures samples that are one array. The generator's are a "
-                f"structure, of shapes {self.model.sample_shape}."
+                f"{type(self).__name__} evaluates samples that are one array. Received: a generator of "
+                f"a structure, of shapes {self.model.sample_shape}."
             )
         samples = self._first_samples()
         if samples.shape[1:] != self._sample_shape:
             raise ValueError(
-                f"The real images have shape {self._sample_shape}, but the generator's samples "
-                f"{samples.shape[1:]}. Pass images such as those that it is trained on."
+                f"The real images must have the shape of the samples, {samples.shape[1:]}. Received: "
+                f"{self._sample_shape}. Pass images such as those that the GAN is trained on."
             )
         self._check(samples)
         self._latest = {}
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Measure, if it is this epoch's turn, and log the latest numbers."""
+        """Evaluate if the epoch is due, and log the latest numbers."""
         logs = {} if logs is None else logs
         if not self._latest and epoch > 0:
             self._latest = self._logged()
@@ -147,19 +146,19 @@ class EvaluateSamples(EpochCallback):
         taken = sorted(self._latest.keys() & logs.keys())
         if taken:
             raise ValueError(
-                f"{type(self).__name__} measured {taken}, but another callback, or validation, has "
-                f"logged them already. {self._way_out}"
+                f"{type(self).__name__} logs {taken}, which another callback, or validation, has "
+                f"already logged. {self._hint}"
             )
         logs.update(self._latest)
 
     def _logged(self):
-        """Return the last numbers in the history of an earlier run, or {} if it lacks one of them."""
+        """Return the last numbers in the history of an earlier run, or {} if one is missing."""
         history = getattr(getattr(self.model, "history", None), "history", {})
         keys = [f"val_{key}" for measure in self._measures for key in measure.keys]
         return {key: history[key][-1] for key in keys} if all(map(history.get, keys)) else {}
 
     def _read(self):
-        real = gather(self.real, self._most)
+        real = load_images(self.real, self._max_images)
         for measure in self._measures:
             try:
                 measure.prepare(real)
@@ -171,19 +170,19 @@ class EvaluateSamples(EpochCallback):
         self._sample_shape = real.shape[1:]
 
     def _samples(self, n, condition):
-        how = {"seed": self.seed, "batch_size": self.batch_size, "use_ema": self.use_ema}
-        return np.asarray(self.model.generate(n, condition=condition, **how))
+        options = {"seed": self.seed, "batch_size": self.batch_size, "use_ema": self.use_ema}
+        return np.asarray(self.model.generate(n, condition=condition, **options))
 
     def _first_samples(self):
-        """Return a few of the samples: enough to see their shape and range, and what is refused."""
+        """Return a few samples, to check their shape and range."""
         condition = self.condition
         if hasattr(self.model, "data_spec"):
             condition = self.model.data_spec.conditions(condition, self.num_samples)
-        few = min(self.num_samples, FEW)
+        few = min(self.num_samples, NUM_PROBE)
         return self._samples(few, structures.cut(condition, 0, few))
 
     def _check(self, samples):
-        """Refuse samples that could only give numbers without a meaning, before training."""
+        """Refuse samples, before training, whose metrics would be meaningless."""
 
     def _evaluate(self, number):
         fake = self._samples(self.num_samples, self.condition)
@@ -192,17 +191,17 @@ class EvaluateSamples(EpochCallback):
         if not finite.all():
             bad = f"{np.count_nonzero(~finite)} of {len(fake)} samples"
             self._report(
-                f"After epoch {number}, {bad} hold numbers that are not finite: the generator has "
+                f"After epoch {number}, {bad} are not finite: the generator has "
                 "diverged. Lower the learning rates, or stop with `keras.callbacks.TerminateOnNaN`."
             )
-        found = {}
+        values_by_key = {}
         for measure in self._measures:
-            values = self._measure(measure, fake, number) if finite.all() else measure.nothing()
+            values = self._measure(measure, fake, number) if finite.all() else measure.nan_values()
             for key, value in values.items():
-                if f"val_{key}" in found:
-                    raise ValueError(f"Two metrics give the number {key!r}. {_RENAME}")
-                found[f"val_{key}"] = value
-        return found
+                if f"val_{key}" in values_by_key:
+                    raise ValueError(f"Two metrics return a value named {key!r}. {_RENAME}")
+                values_by_key[f"val_{key}"] = value
+        return values_by_key
 
     def _measure(self, measure, fake, number):
         try:
@@ -212,26 +211,26 @@ class EvaluateSamples(EpochCallback):
             self._report(
                 f"The metric {measure.name!r} failed after epoch {number}: {kind}: {error}", error
             )
-            values = measure.nothing()
+            values = measure.nan_values()
         return values
 
     def _report(self, message, error=None):
         if self.stop_on_error:
             failure = RuntimeError(message)
             if error is not None:
-                # The filter of Keras hides the cause of an error, but not its notes.
+                # Keras' traceback filter hides the cause of an error, but not its notes.
                 failure.add_note("".join(traceback.format_exception(error)))
             raise failure from error
         warnings.warn(f"{message} NaN is logged.", stacklevel=2)
 
 
 class _Measure:
-    """A metric, the name that it goes by, and the real images, or what it needs of them."""
+    """A metric, its name, and what it has prepared of the real images."""
 
     def __init__(self, name, metric, renames=False):
         if not isinstance(metric, Metric) and (isinstance(metric, type) or not callable(metric)):
             raise TypeError(
-                "A metric is a `kg.metrics.Metric`, made already, or a function `(real, fake)` that "
+                "A metric must be an instance of `kg.metrics.Metric`, or a function `(real, fake)` that "
                 f"returns a number. Received: {metric!r}"
             )
         self.name, self.metric, self.renames = name, metric, renames
@@ -242,7 +241,7 @@ class _Measure:
         self.state = self.metric.prepare(real) if isinstance(self.metric, Metric) else real
 
     def evaluate(self, fake):
-        """Return the metric's result, and its values by the names that are logged."""
+        """Return the result of the metric, and its values by the names in the logs."""
         evaluate = self.metric.evaluate if isinstance(self.metric, Metric) else self.metric
         result = evaluate(self.state, fake)
         values = getattr(result, "values", None)
@@ -258,8 +257,8 @@ class _Measure:
             return {f"{self.name}_{key}": value for key, value in values.items()}
         return values
 
-    def nothing(self):
-        """Return NaN by the names of the latest values, or of the metric before there are any."""
+    def nan_values(self):
+        """Return NaN for each name of the latest values, or of the metric before the first."""
         return dict.fromkeys(self.keys, math.nan)
 
 
@@ -272,7 +271,7 @@ def _measures(metrics):
     names = [measure.name for measure in measures]
     if not names or len(set(names)) < len(names):
         raise ValueError(
-            f"`metrics` needs one metric or more, each of another name. Received the names: {names}. "
+            f"`metrics` must be one or more metrics with distinct names. Received the names: {names}. "
             f"{_RENAME}"
         )
     return measures
@@ -285,7 +284,6 @@ def _name(metric):
     name = getattr(metric, "__name__", "<lambda>")
     if name == "<lambda>":
         raise ValueError(
-            f"The metric {metric!r} has no name to be logged by. Give it one: "
-            '`metrics={"name": metric}`.'
+            f'The metric {metric!r} has no name for the logs. Give it one: `metrics={{"name": metric}}`.'
         )
     return name

@@ -1,52 +1,52 @@
-"""LatentInterpolation: pictures of the way from one sample to another."""
+"""LatentInterpolation: samples between latents during training."""
 
 import numpy as np
 from keras import ops
 
-from keras_gan.callbacks.base import ImageCallback, rows_of_conditions
+from keras_gan.callbacks.base import ImageCallback, check_condition
 from keras_gan.interpolation import get, interpolate
-from keras_gan.metrics.metric import check_whole
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Array, Logs, PathLike, ValueRange
+from keras_gan.utils.validation import check_integer
 from keras_gan.visualization import image_grid, to_uint8
 
 
 class LatentInterpolation(ImageCallback):
     """Draws rows of samples along paths between latents every few epochs.
 
-    As Figure 3 of Goodfellow et al. (2014, arXiv:1406.2661): each row leads in equal steps from the
-    sample of one latent to that of another. Where neighbours differ little and yet each is a
-    plausible sample, the generator has learned more than single examples; a row that jumps says
-    that it has not. The latents are those of one seed, the same each time. Each picture is a file
-    `epoch-0007.png`; first and last epoch are always drawn, and files appear whole or not at all.
+    As in Figure 3 of Goodfellow et al. (2014, arXiv:1406.2661), each row leads in equal steps from the
+    sample of one latent to that of another. If neighbors differ little and each is a plausible sample,
+    the generator has learned more than single examples; jumps within a row suggest otherwise. The
+    latents are the same each time. Each plot is a file `epoch-0007.png`; the first and the last epoch
+    are always drawn, and files appear whole or not at all.
 
-    The linear path is the paper's. In many dimensions it passes through points much nearer to the
-    origin than the prior draws, in the middle 1/√2 of the length, where samples may be worse than
-    the generator's own; `"spherical"` keeps the length (White, 2016, arXiv:1609.04468). See
+    The paper uses the linear path. In many dimensions it passes much nearer to the origin than latents
+    of the prior lie (halfway at 1/√2 of their norm), where samples may be worse;
+    `"spherical"` preserves the norm (White, 2016, arXiv:1609.04468). See
     `kg.interpolation.interpolate`.
 
     Args:
-        directory: folder of the pictures, of this callback alone; made if missing.
-        every: int, epochs from one picture to the next. Defaults to 1.
-        rows: int, paths. Defaults to 8.
-        steps: int, samples a path, both ends included, at least 2. Defaults to 10.
+        directory: folder for the plots of this callback alone; created if it is missing.
+        every: number of epochs between two plots. Defaults to 1.
+        rows: number of paths. Defaults to 8.
+        steps: number of samples on a path, including both ends; at least 2. Defaults to 10.
         path: `"linear"`, the default, or `"spherical"`.
-        seed: int, what the ends are drawn from. Defaults to 0.
-        condition: array of `rows` conditions, one for each path, for a GAN that takes one. Defaults
-            to `None`.
-        value_range: pair of the numbers shown as black and white. `None`, the default, decides when
+        seed: integer that the ends are drawn from. Defaults to 0.
+        condition: array or list of `rows` conditions, one for each path, for a conditional GAN.
+            Defaults to None.
+        value_range: pair of numbers shown as black and white. None, the default, chooses when
             training begins: (-1, 1) if any sample is negative, else (0, 1).
-        gif: bool, whether training ends with `interpolation.gif`: the pictures of this run, and, if
-            it is resumed, those of the epochs before it. Defaults to `False`.
-        tensorboard: folder of a TensorBoard log to write the pictures into as well, with the number
-            of the epoch as step. Defaults to `None`.
-        use_ema: bool, whether the average of the generator's weights makes the samples, which
-            `gan.compile(ema_decay=...)` keeps. Defaults to `False`.
+        gif: whether to write `interpolation.gif` when training ends, with the plots of this run and, if
+            it is resumed, those of the epochs before it. Defaults to False.
+        tensorboard: folder of a TensorBoard log to write the plots to as well, with the epoch as
+            step. Defaults to None.
+        use_ema: whether to draw samples of the EMA of the generator's weights, which requires
+            `gan.compile(ema_decay=...)`. Defaults to False.
 
     Raises:
-        ValueError: an argument that cannot be; or, when training begins, samples that are not
-            images.
-        TypeError: when training begins, a model that is no `GAN`.
+        ValueError: an argument is invalid; when training begins, the samples are not images, or the
+            generator takes no latents.
+        TypeError: an argument has the wrong type; when training begins, the model is not a `GAN`.
 
     Example:
 
@@ -73,6 +73,7 @@ class LatentInterpolation(ImageCallback):
     def __init__(
         self,
         directory: PathLike,
+        *,
         every: int = 1,
         rows: int = 8,
         steps: int = 10,
@@ -85,35 +86,33 @@ class LatentInterpolation(ImageCallback):
         use_ema: bool = False,
     ) -> None:
         super().__init__(directory, every, value_range, gif, tensorboard, use_ema)
-        check_whole(1, rows=rows)
-        check_whole(2, steps=steps)
-        check_whole(0, seed=seed)
         get(path)
+        rows = check_integer("rows", rows, minimum=1)
         if condition is not None:
-            condition = rows_of_conditions(condition, rows, f"{rows} paths")
+            condition = check_condition(condition, rows, f"{rows} paths")
         self.rows = rows
-        self.steps = steps
+        self.steps = check_integer("steps", steps, minimum=2)
         self.path = path
-        self.seed = seed
+        self.seed = check_integer("seed", seed, minimum=0)
         self.condition = condition
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Refuse a generator without latents, besides what the base class refuses."""
+        """See base class; refuse a generator without latents."""
         if getattr(self.model, "prior", self) is None:
             raise ValueError(
-                "LatentInterpolation draws paths between latents, and the generator of this GAN takes "
+                "LatentInterpolation draws paths between latents. Received: a GAN whose generator takes "
                 "none (`prior=None`). Train without this callback."
             )
         super().on_train_begin(logs)
 
     def _samples(self):
-        # Ends alternate, so that more rows leave the first ones as they are.
+        # Ends alternate, so that the first rows do not depend on the number of rows.
         ends = ops.convert_to_numpy(self.model.prior.sample(2 * self.rows, self.seed))
-        latents = interpolate(ends[::2], ends[1::2], self.steps, self.path)
+        latents = interpolate(ends[::2], ends[1::2], self.steps, path=self.path)
         condition = structures.mapped(lambda c: np.repeat(c, self.steps, axis=0), self.condition)
         return self.model.generate(
             latents=latents.reshape(-1, *ends.shape[1:]), condition=condition, use_ema=self.use_ema
         )
 
-    def _picture(self, samples):
+    def _plot(self, samples):
         return image_grid(to_uint8(samples, self._shown_range), self.rows, self.steps)

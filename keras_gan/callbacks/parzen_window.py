@@ -1,56 +1,56 @@
-"""ParzenWindow: the measure of the 2014 paper, while a GAN trains."""
+"""ParzenWindow: the log-likelihood of the 2014 paper during training."""
 
 import numpy as np
 
 from keras_gan import metrics
-from keras_gan.callbacks.base import gather
+from keras_gan.callbacks.base import load_images
 from keras_gan.callbacks.evaluate_samples import EvaluateSamples
 from keras_gan.metrics import Metric
 from keras_gan.metrics.parzen import BANDWIDTHS
 from keras_gan.utils.typing import Array, Data, ValueRange
-from keras_gan.visualization import check_value_range
+from keras_gan.utils.validation import check_range
 
 
 class ParzenWindow(EvaluateSamples):
-    """Logs the Parzen-window log-likelihood of held-out images every few epochs, in nats an image.
+    """Logs the Parzen-window log-likelihood of held-out images every few epochs, in nats per image.
 
-    The protocol of Goodfellow et al. (2014, arXiv:1406.2661, section 5): windows are set on the
-    samples, their bandwidth is chosen on some held-out images, and the mean log-likelihood is
-    reported on others, so that no image has a say in both. Without `test` every other image of
-    `validation` is reported on (and its order should stay the same from run to run, as that of an
-    array or of `kg.datasets.load` does).
+    The protocol of Goodfellow et al. (2014, arXiv:1406.2661, section 5): windows are centered at the
+    samples, their bandwidth is chosen on some held-out images, and the mean log-likelihood of others
+    is reported. Without `test`, it is that of every other image of
+    `validation`, which should have the same order in all runs, as an
+    array or a dataset of `kg.datasets.load` has.
 
-    It writes `val_parzen_log_likelihood`, the greater the better, `val_parzen_standard_error` of
-    that mean, and `val_parzen_bandwidth`. Put it before callbacks that monitor them, and see
-    `EvaluateSamples` for all else. Choose among runs by it, and report on images of the test
-    split, with `kg.metrics.ParzenWindow`. It is a poor measure of quality: few cluster centres
+    It logs `val_parzen_log_likelihood` (higher is better), the `val_parzen_standard_error` of
+    that mean, and `val_parzen_bandwidth`. Place it before callbacks that monitor them; see
+    `EvaluateSamples` for everything else. Choose among runs by it, and report on images of the test
+    split, with `kg.metrics.ParzenWindow`. It is a poor measure of quality: few cluster centers
     score higher than real images do (Theis, van den Oord and Bethge, 2016, arXiv:1511.01844).
 
     Args:
         validation: array `(n, ...)` of held-out images, or a `tf.data.Dataset` of batches of them,
             such as `kg.datasets.load(...)`; labels are left out.
-        test: more of them, to report on. Defaults to `None`: every other one of `validation`.
-        every: int, epochs from one measurement to the next. Defaults to 1.
-        num_samples: int, windows: with more of them the log-likelihood grows. Defaults to the
+        test: other images, whose log-likelihood is reported. Defaults to None: every other image of
+            `validation`.
+        every: number of epochs between two evaluations. Defaults to 1.
+        num_samples: number of windows; the log-likelihood grows with it. Defaults to the
             paper's 10,000, which with 1,000 images of 28 × 28 take less than a second on two cores.
-        seed: int, what the latents are drawn from. Defaults to 0.
-        condition: array of `num_samples` conditions, or one for all samples, for a GAN that takes
-            one. Defaults to `None`.
-        batch_size: int, samples to make at a time. Defaults to 500.
-        value_range: pair of the numbers that are black and white in images and samples, brought to
-            the [0, 1] in which nats are counted. Defaults to (0, 1), as of a sigmoid; a tanh has
-            (-1, 1).
-        stop_on_error: bool, whether what goes wrong ends training. Defaults to `False`: a warning.
-        use_ema: bool, whether the average of the generator's weights makes the samples, as of
-            `EvaluateSamples`. Defaults to `False`.
-        grid: sequence of bandwidths to choose from, as of `kg.metrics.ParzenWindow`. Defaults to the
+        seed: integer that the latents are drawn from. Defaults to 0.
+        condition: array of `num_samples` conditions, or one for all samples, for a conditional GAN.
+            Defaults to None.
+        batch_size: number of samples to generate at a time. Defaults to 500.
+        value_range: pair of numbers that are black and white in images and samples, which are scaled
+            to [0, 1]. Defaults to (0, 1), as with a sigmoid output; with tanh it is (-1, 1).
+        stop_on_error: whether to end training with an error on failure. Defaults to False: a warning.
+        use_ema: whether to evaluate the EMA of the generator's weights, see
+            `EvaluateSamples`. Defaults to False.
+        grid: sequence of bandwidths to choose from, see `kg.metrics.ParzenWindow`. Defaults to the
             paper's ten.
 
     Raises:
-        ValueError: an argument that cannot be; when training begins, images or samples outside
-            `value_range`, fewer than two, or of another shape than the samples.
-        TypeError: when training begins, a model without `generate`.
-        RuntimeError: with `stop_on_error`, from what went wrong.
+        ValueError: an argument is invalid; when training begins, images or samples are outside of
+            `value_range`, or the images are fewer than two, or have another shape than the samples.
+        TypeError: an argument has the wrong type; when training begins, the model has no `generate`.
+        RuntimeError: with `stop_on_error`, the metric failed or samples are not finite.
 
     Example:
 
@@ -65,7 +65,7 @@ class ParzenWindow(EvaluateSamples):
     ['val_parzen_bandwidth', 'val_parzen_log_likelihood', 'val_parzen_standard_error']
     """
 
-    _way_out = (
+    _hint = (
         "A second measure in one run, such as one of the EMA, needs a name of its own: "
         '`EvaluateSamples({"ema": kg.metrics.ParzenWindow(validation)}, test, use_ema=True)`, '
         "with images in [0, 1]."
@@ -75,6 +75,7 @@ class ParzenWindow(EvaluateSamples):
         self,
         validation: Data,
         test: Data | None = None,
+        *,
         every: int = 1,
         num_samples: int = 10_000,
         seed: int = 0,
@@ -85,31 +86,29 @@ class ParzenWindow(EvaluateSamples):
         use_ema: bool = False,
         grid: Array = BANDWIDTHS,
     ) -> None:
-        # What is no grid is refused here, rather than when training begins.
-        metrics.ParzenWindow(np.zeros((1, 1)), grid)
-        protocol = _ParzenWindow(test, check_value_range(value_range), grid)
+        metrics.ParzenWindow(np.zeros((1, 1)), grid)  # refuses an invalid grid before training
+        self.value_range = check_range("value_range", value_range)
         super().__init__(
-            protocol,
+            _ParzenWindow(test, self.value_range, grid),
             validation,
-            every,
-            num_samples,
-            seed,
-            condition,
-            batch_size,
-            stop_on_error,
-            use_ema,
+            every=every,
+            num_samples=num_samples,
+            seed=seed,
+            condition=condition,
+            batch_size=batch_size,
+            stop_on_error=stop_on_error,
+            use_ema=use_ema,
         )
         self.validation = validation
         self.test = test
-        self.value_range = value_range
         self.grid = grid
 
     def _check(self, samples):
-        _check_range("The generator's samples", samples, check_value_range(self.value_range))
+        _check_range("The generator's samples", samples, self.value_range)
 
 
 class _ParzenWindow(Metric):
-    """The measure on real images that are divided here, and brought to [0, 1] with the samples."""
+    """Parzen windows that divide the real images, and scale them and the samples to [0, 1]."""
 
     names = metrics.ParzenWindow.names
 
@@ -117,11 +116,13 @@ class _ParzenWindow(Metric):
         self.test, self.value_range, self.grid = test, value_range, grid
 
     def prepare(self, real):
-        validation, test = (real[::2], real[1::2]) if self.test is None else (real, gather(self.test))
+        validation, test = (
+            (real[::2], real[1::2]) if self.test is None else (real, load_images(self.test))
+        )
         if len(test) == 0 or test.shape[1:] != real.shape[1:]:
             raise ValueError(
-                "the bandwidth is chosen on some images, and the likelihood is that of others of the "
-                "same shape: `test`, or every other one of two or more. Received for these shapes: "
+                "the bandwidth is chosen on some images, and the likelihood computed on others of the "
+                "same shape: `test`, or every other image of `validation`. Received the shapes "
                 f"{validation.shape} and {test.shape}"
             )
         measure = metrics.ParzenWindow(self._scaled("Validation images", validation), self.grid)
@@ -143,7 +144,7 @@ def _check_range(name, images, value_range):
     slack = 1e-6 * (high - low)
     if images.min() < low - slack or images.max() > high + slack:
         raise ValueError(
-            f"{name} reach from {images.min():g} to {images.max():g}, beyond `value_range`, "
-            f"({low:g}, {high:g}). Images and samples need one range: pass `value_range=(-1, 1)` for a "
-            "generator that ends in a tanh, `value_range=(0, 1)` for a sigmoid, and images in it."
+            f"{name} must lie in `value_range`, ({low:g}, {high:g}). Received: values from "
+            f"{images.min():g} to {images.max():g}. Pass `value_range=(-1, 1)` for a generator that "
+            "ends in tanh, `value_range=(0, 1)` for a sigmoid, and images in the same range."
         )

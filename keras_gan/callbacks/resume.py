@@ -1,8 +1,7 @@
-"""Resume: a run that was killed goes on as if it had not been."""
+"""Resume: an interrupted run continues as if it had not stopped."""
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -14,55 +13,64 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from keras_gan import backend
 from keras_gan.callbacks.base import EpochCallback
 from keras_gan.models.data_position import Position
-from keras_gan.utils import plain_state
-from keras_gan.utils.files import sync
+from keras_gan.utils import attributes
+from keras_gan.utils.files import atomic_folder, cleanup
 from keras_gan.utils.typing import Logs, PathLike
 
 FORMAT = 2
 _WEIGHTS, _ARRAYS, _PROGRESS = "gan.weights.h5", "callbacks.npz", "progress.json"
-# How a step is computed, not what: the machine decides some of it.
-_HOW = {"run_eagerly", "steps_per_execution", "jit_compile"}
+# Options that decide how a step is computed, and not its result.
+_IGNORED_OPTIONS = {"run_eagerly", "steps_per_execution", "jit_compile"}
 
 
 class Resume(EpochCallback):
-    """Goes on where a run that was killed stopped, and ends as if it had never been killed.
+    """Resumes an interrupted run exactly where it stopped.
 
-    The same program, started again, trains the epochs that are left, and ends with the same weights,
+    The same program, started again, trains the remaining epochs, and ends with the same weights,
     optimizers, seeds, history and files, to the bit. `keras.callbacks.BackupAndRestore` restores
-    neither the history nor what callbacks remember, and a kill between its two files repeats an epoch.
+    neither the history nor the other callbacks nor the position of the data, and repeats an epoch if
+    the run stops between its two files.
 
     After every n-th epoch and the last, the whole state of the run is written to a new folder
-    `directory/epoch-0007`, named by the number of epochs that are trained: the weights, both
-    optimizers and all seeds (`gan.weights.h5`), the history, the settings, and what the other
-    callbacks remember (`progress.json`, `callbacks.npz`). The folder gets its name when all of it is
-    on the disk, and only then the older one is removed: a kill or a full disk, whenever it comes,
-    leaves the older. So does the end of a run leave the last: `fit` with the same `epochs` then
-    returns the history, and with more of them trains on.
+    `directory/epoch-0007`, named by the number of finished epochs: the weights, both
+    optimizers and all seeds (`gan.weights.h5`), and the history, the settings, the attributes of the
+    other callbacks and the position of the data (`progress.json`, `callbacks.npz`). The folder gets its
+    name once all of it is on the disk, and only then is the older one removed: if the process is killed,
+    or the disk is full, the older one remains. The last state is kept when training ends: `fit` with the
+    same `epochs` then returns the history, and with more epochs continues.
 
-    What the other callbacks remember is what their attributes hold of numbers, strings, arrays, and
-    lists, tuples and dicts of them, such as `EarlyStopping`'s best weights. Objects of other kinds
-    are made anew. Callbacks are recognized by class and order. Files that a callback appends to, as
-    `CSVLogger(append=True)` does, hold the epochs twice that a resumed run repeats.
+    Attributes of the other callbacks are kept if they are numbers, strings, arrays, lists, tuples and
+    dicts of these, such as the best weights of `EarlyStopping`, or random generators of Python, NumPy
+    and torch. Callbacks are matched by class and order. If a callback appends to a file, as
+    `CSVLogger(append=True)` does, epochs that are repeated appear twice.
 
-    The run is the same if the order of its data is a function of the epoch, as of `kg.datasets.load`,
-    and if the GAN has a `seed`. The machine must compute the same numbers in each process: where one
-    process trains the same GAN twice, TensorFlow may add in another order the second time.
+    The data may be arrays, which are shuffled by the seed of the GAN and the epoch; a dataset of
+    `kg.datasets.load`, or another one of `tf.data`, with or without `steps_per_epoch`, whose shuffles
+    have seeds and whose functions are deterministic; a `keras.utils.PyDataset`, whose plain attributes
+    are kept as those of callbacks; a `torch.utils.data.DataLoader`, whose generators are seeded in each
+    epoch; or data of Grain. Validation data likewise. Other data, such as Python generators, are
+    refused before training. The random generators of Python, NumPy and torch are restored as well.
+
+    The GAN must have a `seed`, and the machine must compute the same numbers in each process: if one
+    process trains the same GAN twice, TensorFlow may add numbers in another order the second time.
 
     Args:
-        directory: folder of the state, of this run alone; made if missing. Remove it to begin anew.
-        every: int, epochs from one state to the next. Defaults to 1.
+        directory: folder for the states of this run alone; created if it is missing. Remove it to start
+            over.
+        every: number of epochs between two states. Defaults to 1.
 
     Attributes:
-        initial_epoch: int, how many epochs earlier runs had trained; 0 for a new run.
+        initial_epoch: number of epochs that earlier runs have trained; 0 for a new run.
 
     Raises:
-        ValueError: `every` is no positive integer; when training begins, a folder that cannot be
-            written to, a state that is damaged or of other settings, which the message names, or
-            arrays that Keras would shuffle.
-        TypeError: when training begins, a model that is no `GAN`.
-        OSError: a state could not be written; the one before is still there.
+        ValueError: `every` is not positive; when training begins, the folder cannot be
+            written to, the state in it is damaged or has other settings, which the message names, or
+            the position of the data cannot be kept.
+        TypeError: an argument has the wrong type; when training begins, the model is not a `GAN`.
+        OSError: a state could not be written; the previous one is kept.
 
     Example:
 
@@ -73,7 +81,7 @@ class Resume(EpochCallback):
     ...     gan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3))
     ...     points = np.zeros((64, 2), "float32")
     ...     resume = kg.callbacks.Resume("run/resume")
-    ...     return gan.fit(points, epochs=epochs, shuffle=False, verbose=0, callbacks=[resume])
+    ...     return gan.fit(points, epochs=epochs, verbose=0, callbacks=[resume])
     >>> train(epochs=2).epoch
     [0, 1]
     >>> train(epochs=3).epoch  # one epoch is left to train
@@ -83,7 +91,7 @@ class Resume(EpochCallback):
     _needs = ("generate", "get_compile_config")
     _finished: int | None
 
-    def __init__(self, directory: PathLike, every: int = 1) -> None:
+    def __init__(self, directory: PathLike, *, every: int = 1) -> None:
         super().__init__(every)
         self.directory = Path(directory)
         self.initial_epoch = 0
@@ -102,20 +110,23 @@ class Resume(EpochCallback):
         self._others, self._positions = callbacks, positions
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Find the newest state, and load the weights before other callbacks look at the model."""
+        """Find the latest state, and load the weights before other callbacks read them."""
         super().on_train_begin(logs)
         self._check_run()
         self._settings = _settings(self.model, self._positions, self.params.get("steps"))
-        self._kept = {**self._positions, "randomness": plain_state.ProcessRandomness()}
+        self._kept = {**self._positions, "randomness": attributes.ProcessRandomness()}
+        if backend.number_of_processes(self.model) > 1:
+            self._check_processes()
+            self._kept = {}
         known = [callback for callback in self._others if callback is not self.model.history]
-        self._callbacks = plain_state.by_label([*known, self.model.history])
-        # What differs from this is kept: what callbacks set when training begins may depend on weights.
+        self._callbacks = attributes.by_label([*known, self.model.history])
+        # Attributes that differ from these are kept.
         self._before = {
-            label: plain_state.fingerprints(callback) for label, callback in self._callbacks.items()
+            label: attributes.fingerprints(callback) for label, callback in self._callbacks.items()
         }
-        self._begun, self._finished = False, None
+        self._started, self._finished = False, None
         self._prepare_folder()
-        self._state = self._newest()
+        self._state = self._latest_valid()
         self.initial_epoch = 0 if self._state is None else self._state.epoch
         if self._state is not None:
             self._check_settings()
@@ -124,23 +135,23 @@ class Resume(EpochCallback):
             self.model._initial_epoch = max(self._state.epoch, self._epochs() if self._is_over() else 0)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Write the state that the epoch before has left, or put back that of the run before.
+        """Write the state after the previous epoch, or restore the state of the previous run.
 
-        At the epoch's end, callbacks further down the list, and History, would not have acted yet.
+        When an epoch ends, later callbacks in the list, and History, have not acted on it yet.
         """
-        if not self._begun:
-            self._put_back()
+        if not self._started:
+            self._restore_callbacks()
         elif epoch % self.every == 0:
             self._write(epoch)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Count."""
+        """Record the finished epoch."""
         self._finished = epoch + 1
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Write the last state, before other callbacks end: a run that has ended has it to end again."""
-        if not self._begun:
-            self._put_back()
+        """Write the last state, before the other callbacks end, so that a finished run can end again."""
+        if not self._started:
+            self._restore_callbacks()
         if self._finished is not None:
             self._write(self._finished, stopped=bool(self.model.stop_training))
 
@@ -148,15 +159,25 @@ class Resume(EpochCallback):
         if self._others is None:
             raise ValueError(
                 "Resume must know the other callbacks of the run. Expected: `gan.fit(..., "
-                "callbacks=[...])` with a list that holds it. Received: a `CallbackList`, or what "
-                "is not `GAN.fit`."
+                "callbacks=[...])` with a list that contains it. Received: a `CallbackList`, or another "
+                "method than `GAN.fit`."
+            )
+
+    def _check_processes(self):
+        """Refuse data whose position is another one in each process: one of them writes the state."""
+        kinds = {type(position).__name__ for position in self._positions.values()} - {"Position"}
+        if kinds:
+            raise ValueError(
+                "If several processes train together, Resume cannot keep the position of the data. "
+                "Expected: a dataset of `kg.datasets.load` without `steps_per_epoch`, whose order is a "
+                f"function of the epoch. Received: data of the kind {', '.join(sorted(kinds))}."
             )
 
     def _epochs(self):
         return self.params["epochs"]
 
     def _is_over(self):
-        """Whether the run that wrote the state was ended, by a callback, before these epochs."""
+        """Return whether a callback ended the run that wrote the state."""
         return self._state.stopped and self._epochs() <= self._state.epochs
 
     def _prepare_folder(self):
@@ -164,25 +185,23 @@ class Resume(EpochCallback):
             return
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            for left_over in self.directory.glob("*.tmp"):  # of a run that was killed while it wrote
-                shutil.rmtree(left_over)
-            probe = self.directory / f"{os.getpid()}.tmp"
-            probe.mkdir()
-            probe.rmdir()
+            cleanup(self.directory)
+            with tempfile.TemporaryDirectory(dir=self.directory):
+                pass  # raises if nothing can be written
         except OSError as error:
             raise ValueError(
-                "`directory` is a folder that the state of the run can be written to. Received: "
-                f"{str(self.directory)!r}, which cannot ({error}). Choose another one."
+                "`directory` must be a folder that can be written to. Received: "
+                f"{str(self.directory)!r} ({error}). Choose another one."
             ) from error
 
     def _states(self):
-        """Return the folders of states, newest first."""
-        found = [
+        """Return the folders of states, latest first."""
+        folders = [
             path for path in self.directory.glob("epoch-*") if re.fullmatch(r"epoch-\d{4,}", path.name)
         ]
-        return sorted(found, key=lambda path: int(path.name.partition("-")[2]), reverse=True)
+        return sorted(folders, key=lambda path: int(path.name.partition("-")[2]), reverse=True)
 
-    def _newest(self):
+    def _latest_valid(self):
         damage = None
         for folder in self._states():
             try:
@@ -192,64 +211,59 @@ class Resume(EpochCallback):
                 continue
             if damage is not None:
                 warnings.warn(
-                    f"{_damaged(*damage)} The run goes on from the older {folder.name}.", stacklevel=2
+                    f"{_damaged(*damage)} The run continues from the older {folder.name}.", stacklevel=2
                 )
             return state
         if damage is not None:
-            raise ValueError(f"{_damaged(*damage)} Remove {self.directory} to begin anew.") from damage[
+            raise ValueError(f"{_damaged(*damage)} Remove {self.directory} to start over.") from damage[
                 1
             ]
         return None
 
     def _check_settings(self):
         then, now = self._state.settings, self._settings
-        unlike = [path for path in {**then, **now} if then.get(path) != now.get(path)]
-        if unlike:
-            told = [f"{path} was {then.get(path)}, and is {now.get(path)}" for path in unlike[:4]]
-            more = f"; and {len(unlike) - 4} more" if len(unlike) > 4 else ""
+        mismatches = [path for path in {**then, **now} if then.get(path) != now.get(path)]
+        if mismatches:
+            text = "; ".join(
+                f"{path} was {then.get(path)}, and is {now.get(path)}" for path in mismatches[:4]
+            )
+            more = f"; and {len(mismatches) - 4} more" if len(mismatches) > 4 else ""
             raise ValueError(
-                f"The state in {self._state.folder} is of a run with other settings: "
-                f"{'; '.join(told)}{more}. Set them as they were to go on with that run. To begin "
+                f"The state in {self._state.folder} belongs to a run with other settings: "
+                f"{text}{more}. Restore them to continue that run. To begin "
                 f"another, choose another `directory`, or remove {self.directory}."
             )
 
-    def _put_back(self):
-        """Let the other callbacks and the history be as they were, once all have begun."""
-        self._begun, self.model._initial_epoch = True, None
+    def _restore_callbacks(self):
+        """Restore the other callbacks, the history and the data, once all callbacks have begun."""
+        self._started, self.model._initial_epoch = True, None
         if self._state is None:
             return
-        for label, attributes in self._state.callbacks.items():
+        for label, values in self._state.callbacks.items():
             if label in self._callbacks:
-                plain_state.restore(self._callbacks[label], attributes)
+                attributes.restore(self._callbacks[label], values)
         for name, kept in self._kept.items():
             kept.set_state(self._state.kept[name])
         for position in self._positions.values():
-            position.begin(self.initial_epoch)  # what counts the epoch itself has just been set back
+            position.begin(self.initial_epoch)  # the states hold the epoch before
         if self.params.get("verbose"):
-            print(self._state.tell(self._epochs(), self._is_over()))
+            print(self._state.describe(self._epochs(), self._is_over()))
 
     def _write(self, epoch, stopped=False):
         if not self._writes():
-            # On JAX all processes must take part in a saving; this one's files are of no use.
+            # On JAX all processes must take part in saving. These files are not needed.
             with tempfile.TemporaryDirectory() as elsewhere:
                 self._write_files(Path(elsewhere), epoch, stopped)
             return
         folder = self.directory / f"epoch-{epoch:04d}"
-        temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-        temporary.mkdir()
         try:
-            self._write_files(temporary, epoch, stopped)
-            if folder.exists():  # damaged: else it would have been gone on from
-                shutil.rmtree(folder)
-            os.rename(temporary, folder)
+            with atomic_folder(folder) as temporary:
+                self._write_files(temporary, epoch, stopped)
+                if folder.exists():  # a damaged state, since training has repeated the epoch
+                    shutil.rmtree(folder)
         except OSError as error:
-            message = (
-                f"The state after epoch {epoch} was not written; the one before is as it was: {error}"
-            )
+            message = f"The state after epoch {epoch} was not written; the previous one is kept: {error}"
             raise OSError(message) from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        sync(self.directory)
         for other in self._states():
             if other != folder:
                 shutil.rmtree(other)
@@ -264,13 +278,13 @@ class Resume(EpochCallback):
 
         states = {
             "callbacks": {
-                label: plain_state.changed(callback, self._before[label])
+                label: attributes.changed(callback, self._before[label])
                 for label, callback in self._callbacks.items()
             },
             "kept": {name: kept.get_state() for name, kept in self._kept.items()},
             "adapted": [keras.ops.convert_to_numpy(variable) for variable in _adapted(self.model)],
         }
-        states = {name: plain_state.encode(state, store) for name, state in states.items()}
+        states = {name: attributes.encode(state, store) for name, state in states.items()}
         self.model.save_weights(folder / _WEIGHTS)
         np.savez(folder / _ARRAYS, **arrays)
         progress = {
@@ -283,12 +297,10 @@ class Resume(EpochCallback):
             "sha256": {name: _sha256(folder / name) for name in (_WEIGHTS, _ARRAYS)},
         }
         (folder / _PROGRESS).write_text(json.dumps(progress))
-        for path in (folder / _ARRAYS, folder / _PROGRESS, folder):
-            sync(path)
 
 
 class _State(NamedTuple):
-    """What a folder holds, beside the weights."""
+    """Content of a folder, except for the weights."""
 
     folder: Path
     epoch: int
@@ -299,29 +311,29 @@ class _State(NamedTuple):
     kept: dict
     adapted: list
 
-    def tell(self, epochs, is_over):
-        """Say where the run goes on, or that it does not."""
+    def describe(self, epochs, is_over):
+        """Return a sentence about what is left to train."""
         place = f"epoch {self.epoch} of {epochs}"
         if self.epoch >= epochs:
-            left = f"{place} was reached before; nothing is left to train"
+            left = f"{place} is already reached; nothing is left to train"
         elif is_over:
             left = f"a callback stopped the run after {place}; nothing is left to train"
         else:
-            left = f"the run goes on after {place}"
+            left = f"the run continues after {place}"
         return f"Resume: {left} (state in {self.folder})."
 
 
 def _read(folder):
-    """Return the state in a folder, or raise what shows that it is damaged."""
+    """Return the state in a folder, or raise an error if it is damaged."""
     progress = json.loads((folder / _PROGRESS).read_text())
     if progress["format"] != FORMAT:
         raise ValueError(f"{_PROGRESS} has the format {progress['format']!r}, not {FORMAT}")
     for name, digest in progress["sha256"].items():
         if _sha256(folder / name) != digest:
-            raise ValueError(f"{name} does not hold what was written")
+            raise ValueError(f"{name} has changed since it was written")
     with np.load(folder / _ARRAYS) as arrays:
         states = [
-            plain_state.decode(progress[name], arrays.__getitem__)
+            attributes.decode(progress[name], arrays.__getitem__)
             for name in ("callbacks", "kept", "adapted")
         ]
     names = ("epoch", "epochs", "stopped", "settings")
@@ -338,11 +350,13 @@ def _sha256(path):
 
 
 def _settings(gan, positions, steps):
-    """Return what decides the run, from paths such as `"compile.loss.class_name"` to JSON.
+    """Return the settings that decide a run, as JSON by paths such as `"compile.loss.class_name"`.
 
-    Names are left out, since Keras counts those of layers on in each process.
+    Names are left out, since Keras numbers the layers of a process.
     """
-    compiled = {name: value for name, value in gan.get_compile_config().items() if name not in _HOW}
+    compiled = {
+        name: value for name, value in gan.get_compile_config().items() if name not in _IGNORED_OPTIONS
+    }
     networks = {"generator": gan.generator.get_config(), "discriminator": gan.discriminator.get_config()}
     own = {**networks, "prior": _prior(gan.prior), "seed": gan.seed}
     data = {name: position.settings for name, position in positions.items()}
@@ -356,7 +370,7 @@ def _settings(gan, positions, steps):
 
 
 def _adapted(gan):
-    """Return the variables of layers with LoRA, whose products Keras' files hold instead of them."""
+    """Return the variables of layers with LoRA. Keras' files hold only the merged kernel."""
     layers = [layer for layer in gan._flatten_layers() if getattr(layer, "lora_enabled", False)]
     return [variable for layer in layers for variable in layer.variables]
 
@@ -369,12 +383,12 @@ def _assign(variables, values):
 def _prior(prior):
     try:
         return keras.saving.serialize_keras_object(prior)
-    except ValueError:  # of TensorFlow Probability, which says what it is, but not how to make it
+    except ValueError:  # a distribution of TensorFlow Probability
         return repr(prior.distribution)
 
 
 def _collect_names(config, names):
-    """Number the names of layers in the order in which they come."""
+    """Number the names of layers in the order of their appearance."""
     items = config.values() if isinstance(config, dict) else config
     if isinstance(config, dict) and isinstance(config.get("name"), str):
         names.setdefault(config["name"], f"#{len(names)}")
@@ -392,5 +406,5 @@ def _flatten(path, config, names, flat):
         for index, item in enumerate(config):
             _flatten(f"{path}[{index}]", item, names, flat)
     else:
-        # As text, in which NaN is like NaN.
+        # Compare as text, since NaN != NaN.
         flat[path] = json.dumps(names.get(config, config) if isinstance(config, str) else config)

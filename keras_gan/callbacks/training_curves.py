@@ -1,4 +1,4 @@
-"""TrainingCurves: a picture of the numbers that training logs, kept up to date."""
+"""TrainingCurves: a plot of the logs, updated during training."""
 
 import json
 import math
@@ -14,26 +14,26 @@ from keras_gan.utils.typing import Logs, PathLike
 
 
 class TrainingCurves(DrawingCallback):
-    """Redraws the training curves every few epochs, so that a run can be watched.
+    """Plots the training curves every few epochs.
 
-    `keras_gan.visualization.training_curves` of all that is logged so far: losses, decisions, and every
-    other number, such as `val_parzen_log_likelihood`, in a panel of its own. Put it **after** the
-    callbacks that write into the logs. A picture takes some tenths of a second; the last epoch is
+    The plot is `kg.visualization.training_curves` of all logs so far: losses, decisions, and every
+    other number, such as `val_parzen_log_likelihood`, in its own panel. Place this callback **after**
+    those that write to the logs. A plot takes some tenths of a second; the last epoch is
     always drawn, and files appear whole or not at all.
 
-    The numbers themselves are kept beside the picture, in `curves.json` for `curves.png`, after
-    each epoch, with `null` for what is not finite. A run that is resumed (`initial_epoch`,
-    `keras.callbacks.BackupAndRestore`) reads them and draws on; one that begins at the first epoch
-    begins a new file.
+    The numbers are written next to the plot after each epoch, to `curves.json` for `curves.png`, with
+    `null` for numbers that are not finite. A run that is resumed (`initial_epoch`,
+    `keras.callbacks.BackupAndRestore`) reads them and continues the curves; one that begins at the
+    first epoch begins a new file.
 
     Args:
-        path: the PNG file; missing folders are made.
-        every: int, epochs from one picture to the next. Defaults to 1.
+        path: PNG file; missing folders are created.
+        every: number of epochs between two plots. Defaults to 1.
 
     Raises:
-        ValueError: an argument that cannot be; logs without `d_loss`, `g_loss`, `d_real` or
-            `d_fake`; in a resumed run, a JSON file of something else.
-        TypeError: when training begins, a model without `generate`.
+        ValueError: an argument is invalid; the logs lack `d_loss`, `g_loss`, `d_real` or
+            `d_fake`; in a resumed run, the JSON file holds something else.
+        TypeError: an argument has the wrong type; when training begins, the model has no `generate`.
 
     Example:
 
@@ -49,29 +49,29 @@ class TrainingCurves(DrawingCallback):
     ['curves.json', 'curves.png']
     """
 
-    def __init__(self, path: PathLike, every: int = 1) -> None:
+    def __init__(self, path: PathLike, *, every: int = 1) -> None:
         super().__init__(every)
         visualization.check_png(path)
         self.path = Path(path)
         self._rows: list[dict[str, float]] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Report what would spoil the first picture."""
+        """See base class; require matplotlib."""
         require("matplotlib.figure")
         super().on_train_begin(logs)
         self._rows = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Keep the numbers, and draw if it is this epoch's turn."""
+        """Write the numbers, and draw if the epoch is due."""
         if self._rows is None:
-            self._rows = self._earlier(epoch) if epoch > 0 else []
-        # A new list: a deep copy of this callback shares the old one.
+            self._rows = self._read(epoch) if epoch > 0 else []
+        # A deep copy of this callback shares the old list.
         self._rows = [*self._rows, {"epoch": epoch + 1, **_numbers(logs or {})}]
         if self._writes():
             files.write_bytes(self.path.with_suffix(".json"), _to_json(self._rows))
         super().on_epoch_end(epoch, logs)
 
-    def _earlier(self, epoch):
+    def _read(self, epoch):
         path = self.path.with_suffix(".json")
         if not path.exists():
             return []
@@ -79,8 +79,8 @@ class TrainingCurves(DrawingCallback):
             return [row for row in _from_json(path.read_bytes()) if row["epoch"] <= epoch]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(
-                f"{path} should hold the curves of the epochs before {epoch + 1}, as TrainingCurves "
-                f"wrote them, but holds something else ({error}). Remove it, or choose another `path`."
+                f"{path} must hold the curves of the epochs before {epoch + 1}, as TrainingCurves "
+                f"writes them. Received: something else ({error}). Remove it, or choose another `path`."
             ) from error
 
     def _draw(self, number):
@@ -99,7 +99,7 @@ def _numbers(logs):
 
 
 def _to_json(rows):
-    # JSON has no word for numbers that are not finite: they become `null`.
+    # JSON has no numbers that are not finite.
     rows = [{name: x if math.isfinite(x) else None for name, x in row.items()} for row in rows]
     return json.dumps(rows, allow_nan=False).encode()
 

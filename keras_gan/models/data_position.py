@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_gan.datasets.loading import batches_by_epoch
-from keras_gan.utils import plain_state, structures
+from keras_gan.utils import attributes, structures
 from keras_gan.utils.optional import tensorflow
 
 _ADVICE = (
@@ -173,7 +173,7 @@ class BatchesPosition(Position):
                 "(`num_batches` is None). Pass `steps_per_epoch` (of validation data, "
                 "`validation_steps`)."
             )
-        self._memory = plain_state.Memory(dataset=given.x)
+        self._memory = attributes.AttributeState(dataset=given.x)
         self.settings["batches"] = given.x.num_batches
         self.data = given._replace(x=_Epochs(given, self), steps=None, shuffle=False)
 
@@ -209,7 +209,7 @@ class LoaderPosition(Position):
                 f"show. Received: {' and '.join(found)}. Leave that out, or: {_ADVICE}"
             )
         seeded = _seeded(loader, given.seed)
-        self._memory = plain_state.Memory(
+        self._memory = attributes.AttributeState(
             loader=seeded, **{name: getattr(seeded, name) for name in ("dataset", *_SAMPLERS)}
         )
         self.data = given._replace(x=seeded, shuffle=False)  # with True, Keras warns
@@ -425,7 +425,7 @@ class _Epochs(keras.utils.PyDataset):
         self._order: tuple[int, Any] = (-1, ())
         self._epoch = 0
         self._reading = False
-        self._states = (memory, plain_state.ProcessRandomness())
+        self._states = (memory, attributes.ProcessRandomness())
 
     @property
     def epoch(self) -> int:

@@ -1,4 +1,4 @@
-"""A game: players, each with networks and an optimizer, and all that training needs around them."""
+"""The game around the training steps: players, noise, logs, sampling, and state between steps."""
 
 import contextlib
 import inspect
@@ -19,10 +19,11 @@ from keras_gan.models.presets import Presets
 from keras_gan.models.saving import SETTINGS, Saving
 from keras_gan.terms import Term
 from keras_gan.utils import batches, networks, structures
-from keras_gan.utils.typing import INTEGER, Array, Structure, Tensor
+from keras_gan.utils.typing import Array, Structure, Tensor
+from keras_gan.utils.validation import check_integer
 
 _NORM = "{}_gradient_norm"
-# What a GAN keeps under these names.
+# Attributes of every GAN, whose names a subclass cannot use for its arguments.
 _ATTRIBUTES = (
     "generator", "discriminator", "prior", "seed", "noise", "validation_noise", "ema", "terms",
     "term_networks", "training_state", "data_spec", "latent_spec", "shown_spec", "loss", "update",
@@ -30,14 +31,14 @@ _ATTRIBUTES = (
 
 
 class Game(Feeding, Saving, Exporting, Presets, keras.Model):
-    """The part of `GAN` around its steps: players, noise, logs, `fit`, `generate`, averages, settings.
+    """The part of `GAN` around its steps: players, noise, logs, sampling and the EMA.
 
     Args:
         prior: `kg.priors.Prior` of the latents' shape, or None.
         seed: integer, or None for a random one.
         name: as in `keras.Model`.
-        **own: arguments that a subclass takes besides: each becomes an attribute of its name, and is
-            written to files and passed to the constructor again by `keras.models.load_model`.
+        **own: further arguments of a subclass. Each becomes an attribute of the same name, and files
+            hold it: `keras.models.load_model` passes it to the constructor again.
     """
 
     data_spec: batches.DataSpec
@@ -54,8 +55,8 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         self.noise = keras.random.SeedGenerator(self.derive_seed(0), name="noise")
         self.validation_noise = keras.random.SeedGenerator(self.derive_seed(1), name="validation_noise")
         self._trackers: dict[str, keras.metrics.Metric] = {}
-        # What terms, update rule and average keep between steps, and the terms' networks, are weights
-        # of the GAN: on JAX nothing else gets into the compiled step and out of it.
+        # The state of terms, update rule and EMA, and the terms' networks, are weights of the GAN: on
+        # JAX, a compiled step can only read and change those.
         self.training_state: list[keras.Variable] = []
         self.term_networks: list[keras.Model] = []
         self.terms: list[Term] = []
@@ -68,7 +69,7 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         raise NotImplementedError(f"{type(self).__name__} must define `teams`.")
 
     def team(self, player: str) -> list[keras.Model]:
-        """Return the networks of a player, and those of the terms that join its loss first."""
+        """Return the networks of a player, and those of the terms whose first player it is."""
         joined = [term for term in self.terms if term.players[0][0] == player]
         return [*self.teams[player], *(network for term in joined for network in term.networks)]
 
@@ -88,22 +89,22 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
 
     @property
     def conditional(self) -> bool:
-        """Whether the networks take a condition beside latents and samples."""
+        """Whether the networks take a condition in addition to latents and samples."""
         return self.condition_spec is not None
 
     @property
     def sample_spec(self) -> Structure:
-        """What samples are, as a `keras.KerasTensor` or a structure."""
+        """Specification of samples: a `keras.KerasTensor` or a structure."""
         return self.data_spec.x
 
     @property
     def condition_spec(self) -> Structure:
-        """What conditions must be, as a `keras.KerasTensor` or a structure; None without."""
+        """Specification of conditions: a `keras.KerasTensor` or a structure, or None."""
         return self.data_spec.condition
 
     @property
     def sample_shape(self) -> Structure:
-        """The shape of a sample, without the batch axis; of structures a structure of shapes."""
+        """The shape of a sample without the batch axis, or a structure of shapes."""
         return structures.shapes(self.sample_spec)
 
     @property
@@ -119,7 +120,7 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The epoch means that are logged."""
+        """The metrics that log means over an epoch."""
         return list(self._trackers.values())
 
     def prepare(
@@ -128,33 +129,36 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         logged: Sequence[str],
         **options: Any,
     ) -> None:
-        """Give each player its optimizer, and build what keeps state: a part of `compile`.
+        """Give each player its optimizer, and build all that keeps state: a part of `compile`.
 
         Args:
             optimizers: optimizers, or their names, by the players' names.
-            logged: names of the epoch means, without the norms of gradients.
+            logged: names of the logs, without gradient norms and terms.
             **options: of `keras.Model.compile`.
         """
-        own = _different(optimizers)
+        own = _distinct(optimizers)
         self.update.check_optimizers(own.values())
         norms = [_NORM.format(name) for name in self.teams] if self.gradient_norms else []
         names = [*logged, *norms, *(name for term in self.terms for name in term.log_names)]
         if len(set(names)) < len(names):
-            raise ValueError(f"Terms need different names. Received, with the losses': {names}")
+            raise ValueError(
+                "Terms must have distinct names, different from those of the losses. Received, with the "
+                f"names of the losses: {names}"
+            )
         self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
         self._build_state()
         backend.track_dropout_seeds(self)
         teams = {name: self.team(name) for name in self.teams}
-        networks.check_apart(teams)
+        networks.check_disjoint_players(teams)
         networks.check_moved(self.layers, teams)
-        together = Optimizers(**{name: _scaled(o, teams[name]) for name, o in own.items()})
-        together.build(self._moved())
-        # Keras would scale the loss of all players as one.
+        together = Optimizers(**{name: _add_loss_scale(o, teams[name]) for name, o in own.items()})
+        together.build(self._trained_weights())
+        # Keras' automatic loss scale would be one for all players.
         super().compile(optimizer=together, auto_scale_loss=False, **options)
         self._compiled_settings = self._settings()
 
     def _build_state(self):
-        """Build the EMA, the terms and the update rule, and collect what they keep."""
+        """Build the EMA, the terms and the update rule, and collect their state."""
         generators = list(self.teams.values())[-1]
         self.ema = None if self.ema_decay is None else WeightEMA(generators, self.ema_decay)
         self.training_state.clear()
@@ -164,16 +168,16 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
             term.check_networks()
             self.term_networks.extend(term.networks)
         _check_listed_once(self.teams, self.term_networks)
-        networks.check_whole(self.teams, self.term_networks)
+        networks.check_disjoint_networks(self.teams, self.term_networks)
         self.training_state.extend(self.update.build(self))
         self.training_state.extend(self.ema.variables if self.ema else [])
 
-    def _moved(self):
-        """Return the weights that each player moves, as the networks are now."""
+    def _trained_weights(self):
+        """Return the weights that each player trains, as the networks are now."""
         return [networks.trainable(self.team(name)) for name in self.teams]
 
     def _settings(self):
-        """Return what `compile` was given, without optimizers, in a form that can be compared."""
+        """Return the arguments of `compile`, except for optimizers, in a form that can be compared."""
         parts = {"loss": self.loss, "update": self.update}
         parts.update({f"terms[{i}]": term for i, term in enumerate(self.terms)})
         configs = {
@@ -186,10 +190,10 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
     def weights_changed(self) -> bool:
         """Whether the networks have other weights to train than when the GAN was compiled."""
         averages = self.ema is not None and not self.ema.belongs_to(list(self.teams.values())[-1])
-        return self.compiled and (averages or not self.optimizer.moves(self._moved()))
+        return self.compiled and (averages or not self.optimizer.moves(self._trained_weights()))
 
     def check_settings(self) -> None:
-        """Refuse to train if attributes have changed since `compile`, which a compiled step ignores.
+        """Refuse to train if settings have changed since `compile`: a compiled step would ignore them.
 
         Raises:
             ValueError: a setting, or which weights are trainable, has changed.
@@ -211,9 +215,10 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
                 "replaced, quantized or given LoRA weights. Call `gan.compile` again, with new "
                 "optimizers for the players whose weights have changed."
             )
+        networks.check_lora([network for name in self.teams for network in self.team(name)])
 
     def draw(self, rows: int | Tensor, noise: Any) -> Tensor | None:
-        """Return latents of so many rows, or None without a prior."""
+        """Return `rows` latents, or None without a prior."""
         return None if self.prior is None else self.prior.sample(rows, noise)
 
     def _log(self, logs, rows):
@@ -222,71 +227,75 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         if unknown:
             raise ValueError(
                 f"The log {unknown[0]!r} was not announced to `compile`. Expected the names "
-                f"{list(self._trackers)}. A term logs its value under the names in its `log_names`: write "
-                "a `kg.terms.Term` to log a quantity of your own."
+                f"{list(self._trackers)}. A term logs its value under the names in its `log_names`: "
+                "write a `kg.terms.Term` to log a quantity of your own."
             )
         for name, value in logs.items():
             self._trackers[name].update_state(value, sample_weight=rows)
         return list(logs.values())
 
     def _report(self, nan_flag):
-        # NaN makes the means NaN even with weight 0, and 0 leaves them alone.
+        # Even with weight 0, NaN makes a mean NaN; 0 does not change it.
         for name in self.teams:
             self._trackers[f"{name}_loss"].update_state(nan_flag, sample_weight=0.0)
 
     def call(self, inputs: Structure, training: bool = False) -> Structure:
-        """Turn latents (or `[latents, condition]`) into samples."""
+        """Return samples for latents, or for `[latents, condition]`."""
         return self.generator(inputs, training=training)
 
     def generate(
         self,
         n: int | None = None,
+        *,
         seed: int | None = None,
         condition: Array | Structure | None = None,
         batch_size: int = 500,
         use_ema: bool = False,
         latents: Array | None = None,
     ) -> Any:
-        """Draw samples from the generator, as after training: no dropout, moving statistics.
+        """Generate samples in inference mode: without dropout, with moving statistics.
 
         Args:
-            n: how many, at least 1.
-            seed: integer; the same seed gives the same latents, and the first rows of a larger draw.
-                By default a new one each time, from Keras' global generator, so that the noise of
-                training stays as it was.
-            condition: for a conditional GAN, one condition for each sample, or one for all: an array, or
-                arrays in the structure in which the networks take several conditions.
-            batch_size: how many samples to make at a time, which bounds the memory.
-            use_ema: whether the average of the generator's weights makes the samples, which
+            n: number of samples, at least 1.
+            seed: integer. The same seed gives the same latents, and the first rows of a larger draw. By
+                default a new one each time, from Keras' global generator; the noise of training is
+                unaffected.
+            condition: for a conditional GAN, a condition for each sample, or one for all: an array, or
+                arrays in the structure of the networks' conditions.
+            batch_size: number of samples to generate at a time, which bounds the memory.
+            use_ema: whether to use the EMA of the generator's weights, which
                 `compile(ema_decay=...)` keeps.
-            latents: array `(n, ...)` of what to make samples of, in the place of `n` and `seed`.
+            latents: array `(n, ...)` of latents, instead of `n` and `seed`.
 
         Returns:
             Float32 NumPy array of shape `(n, ...)`, or a structure of them.
 
         Raises:
-            ValueError: `n` or `batch_size` is not positive; both `n` and `latents`, or neither; latents
-                with a seed, not finite or of another shape; the condition is missing, not wanted, of
-                another shape, or a label in no class; `use_ema` without an average.
+            TypeError: `n`, `batch_size` or `seed` is not an integer.
+            ValueError: `n` or `batch_size` is not positive; both or neither of `n` and `latents` are
+                given; the latents come with a seed, are not finite or have another shape; the condition
+                is missing, not wanted, has another shape, or contains an unknown label; `use_ema`
+                without an EMA.
         """
         if (n is None) == (latents is None):
             raise ValueError(
-                "Samples are drawn by their number `n`, or made of given `latents`: expected one of the "
-                f"two. Received: n={n!r} and {'no' if latents is None else 'some'} latents."
+                "Pass either the number of samples `n` or `latents`. Received: "
+                f"n={n!r} and {'no' if latents is None else 'some'} latents."
             )
         if latents is not None:
             if self.prior is None:
                 raise ValueError(
-                    "This GAN has no prior: its generator takes the condition alone. Leave `latents` "
-                    "out, and say by `n` how many samples to make."
+                    "This GAN has no prior: its generator takes only conditions. Leave out `latents`, "
+                    "and pass the number of samples `n`."
                 )
             if seed is not None:
                 raise ValueError(
-                    f"Given latents are not drawn: leave `seed` out. Received: seed={seed!r}"
+                    f"`seed` has no effect on given latents: leave it out. Received: seed={seed!r}"
                 )
-            points = batches.as_latents(latents, self.latent_spec)
+            points = batches.check_latents(latents, self.latent_spec)
             n = points.shape[0]
-        n, batch_size = _positive("n", n), _positive("batch_size", batch_size)
+        n = check_integer("n", n, minimum=1)
+        batch_size = check_integer("batch_size", batch_size, minimum=1)
         conditions = self.data_spec.conditions(condition, n)
         if latents is None:
             seed = keras.random.randint((), 0, 2**31 - 1) if seed is None else networks.check_seed(seed)
@@ -303,38 +312,37 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         return structures.mapped(lambda *parts: np.concatenate(parts), *samples)
 
     def require_ema(self) -> WeightEMA:
-        """Return the average of the generator's weights, or say how to keep one.
+        """Return the EMA of the generator's weights.
 
         Raises:
             ValueError: the GAN was compiled without `ema_decay`, or not at all.
         """
         if self.ema is None:
             raise ValueError(
-                "`use_ema=True`, but this GAN keeps no average of its generator's weights. Ask for one "
-                "before training: `gan.compile(..., ema_decay=0.999)`."
+                "`use_ema=True` requires an EMA of the generator's weights, which this GAN does not "
+                "keep. Request one before training: `gan.compile(..., ema_decay=0.999)`."
             )
         if not self.ema.belongs_to(list(self.teams.values())[-1]):
             raise ValueError(
-                "`use_ema=True`, but the generator has other weights than those that were averaged: it "
-                "was quantized, or given LoRA weights, after `compile`. Call "
+                "`use_ema=True`, but the EMA is not of the generator's current weights: a layer was "
+                "quantized, or given LoRA weights, after `compile`. Call "
                 "`gan.ema.assign_to_networks()` before such a change to keep the EMA."
             )
         return self.ema
 
     def derive_seed(self, number: int) -> int:
-        """Return an integer seed of its own for part `number` of this GAN's randomness."""
+        """Return a seed for part `number` of this GAN's randomness, derived from its own seed."""
         return backend.seed_integer(
             int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         )
 
 
 def _check_own(cls, own):
-    """Refuse arguments that the constructor does not name: no file could be loaded with them."""
+    """Refuse arguments that the constructor does not name: files with them could not be loaded."""
     taken = [name for name in own if name in _ATTRIBUTES or hasattr(Game, name)]
     if taken:
         raise TypeError(
-            f"A GAN has an attribute {taken[0]!r} itself. Give the argument of {cls.__name__}() "
-            "another name."
+            f"Every GAN has an attribute {taken[0]!r}. Rename this argument of {cls.__name__}()."
         )
     named = inspect.signature(cls).parameters
     unknown = [name for name in own if name not in named]
@@ -344,38 +352,32 @@ def _check_own(cls, own):
         )
 
 
-def _different(optimizers):
-    """Return the players' optimizers by name, and refuse one that two players share."""
+def _distinct(optimizers):
+    """Return the players' optimizers by name; refuse one that two players share."""
     own = {name: keras.optimizers.get(optimizer) for name, optimizer in optimizers.items()}
     if len({id(optimizer) for optimizer in own.values()}) < len(own):
         raise ValueError(
-            "Each player needs an optimizer of its own, since an optimizer keeps state for the "
-            "weights that it moves. Received the same "
-            f"{type(next(iter(own.values()))).__name__} twice."
+            "Each player needs its own optimizer, since an optimizer keeps state for the weights that "
+            "it moves. Received twice the same "
+            f"{type(next(iter(own.values()))).__name__}."
         )
     return own
 
 
 def _check_listed_once(teams, of_terms):
-    """Refuse networks of terms that somebody else has: what they add to a loss would count twice."""
+    """Refuse networks of terms that are also others': their losses would count twice."""
     known = {id(network) for team in teams.values() for network in team}
     for network in of_terms:
         if id(network) in known:
             raise ValueError(
-                f"The network {network.name!r} is one of the game's, or of another term's. Leave it out "
-                "of the term's `networks`, which are those that no one else brings."
+                f"The network {network.name!r} belongs to the GAN or to another term. A term's "
+                "`networks` must be its own: leave this one out."
             )
         known.add(id(network))
 
 
-def _positive(name: str, number: Any) -> int:
-    if not isinstance(number, INTEGER) or isinstance(number, bool) or number < 1:
-        raise ValueError(f"`{name}` must be a positive integer. Received: {number!r}")
-    return int(number)
-
-
-def _scaled(optimizer, team):
-    """Give the optimizer of networks that compute in float16 a loss scale of its own."""
+def _add_loss_scale(optimizer, team):
+    """Return the optimizer of a player, with a loss scale if its networks compute in float16."""
     scaler = keras.optimizers.LossScaleOptimizer
     wanted = any(map(networks.computes_in_float16, team)) and not isinstance(optimizer, scaler)
     return scaler(optimizer) if wanted else optimizer

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from keras_gan.terms import get as get_term
 from keras_gan.utils import batches, inputs, networks, structures
 from keras_gan.utils.batches import Batch
 from keras_gan.utils.typing import Logs, Structure
+from keras_gan.utils.validation import check_flag, check_integer
 
 _LOGS = ("d_loss", "g_loss", "d_real", "d_fake")
 
@@ -26,30 +28,31 @@ _LOGS = ("d_loss", "g_loss", "d_real", "d_fake")
 class GAN(Objectives, Game):
     """Generative adversarial nets of any Keras networks.
 
-    The generator turns latents into samples; the discriminator tells samples from data. Each learns
-    from the other, as Algorithm 1 of Goodfellow et al., 2014, arXiv 1406.2661 says.
+    The generator turns latents into samples; the discriminator distinguishes samples from data. Both
+    are trained against each other by Algorithm 1 of Goodfellow et al., 2014, arXiv 1406.2661.
 
-    A GAN is conditional if its networks take more inputs, `[latents, condition]` and
-    `[samples, condition]`: it trains on `(x, condition)`, with a label, an image or a vector for each
-    row as condition, or a tuple of several, `[latents, label, vector]`. Networks of named inputs (dicts)
-    take what has the same name in both as the condition, in data as a dict. Labels in the data of an
-    unconditional GAN are ignored.
+    A GAN is conditional if its networks take further inputs: `[latents, condition]` and
+    `[samples, condition]`. It trains on `(x, condition)`, where the condition of a row is a label, an
+    image, a vector, or a tuple of several (`[latents, label, vector]`). With named inputs (dicts), the
+    condition consists of the names that both networks share, and data are dicts. An unconditional GAN
+    ignores labels in its data.
 
     Args:
         generator: `keras.Model` from latents `(batch, ...)` to samples `(batch, ...)`, a tensor or a
             structure of tensors.
         discriminator: `keras.Model` from samples to logits (no sigmoid) of any shape `(batch, ...)`, a
-            tensor or a structure of tensors; or a dict with `logits` and what else terms read, such as
-            logits of classes: such a discriminator need not take the condition.
-        prior: where latents come from: a name (`"uniform"` is U(−√3, √3), `"normal"`, `"spherical"`),
-            a `kg.priors.Prior`, or a distribution of TensorFlow Probability. None is for a generator
-            without latents, all of whose inputs are the condition.
-        seed: integer that makes the noise of training reproducible; random by default.
+            tensor or a structure of tensors; or to a dict of `logits` and further outputs for terms,
+            such as class logits. With a dict, it need not take the condition.
+        prior: distribution of the latents: a name (`"uniform"` is U(−√3, √3), `"normal"`,
+            `"spherical"`), a `kg.priors.Prior`, or a distribution of TensorFlow Probability. None for a
+            generator without latents, whose inputs are all conditions.
+        seed: integer from 0 to 2⁶³ − 1 that makes the noise of training reproducible; random by default.
         name: as in `keras.Model`.
-        **own: arguments of a subclass's constructor, such as further networks: each becomes an attribute
-            of its name, and part of the GAN's files.
+        **own: arguments of a subclass, such as further networks. Each becomes an attribute of the same
+            name and is saved in the GAN's files.
 
     Raises:
+        TypeError: a network is not a `keras.Model`, or an argument is unknown.
         ValueError: the networks do not fit together, or the discriminator ends in probabilities.
 
     Example:
@@ -69,6 +72,7 @@ class GAN(Objectives, Game):
         self,
         generator: keras.Model,
         discriminator: keras.Model,
+        *,
         prior: str | priors.Prior | Any | None = "uniform",
         seed: int | None = None,
         name: str | None = None,
@@ -84,48 +88,50 @@ class GAN(Objectives, Game):
             generator, discriminator, drawn.shape if drawn else None, drawn is not None
         )
         if drawn is not None:
-            drawn = networks.shaped_prior(drawn, generator, latents)
+            drawn = networks.prior_with_shape(drawn, generator, latents)
             latents = keras.KerasTensor((None, *drawn.shape), getattr(latents, "dtype", "float32"))
         super().__init__(drawn, seed, name, **own)
-        self.generator, self.discriminator = generator, discriminator
+        self.generator = generator
+        self.discriminator = discriminator
         backend.track_dropout_seeds(self)
         self.latent_spec = latents
         if list(self.teams) != ["d", "g"]:
             raise ValueError(
-                "`teams` is a dict of the networks of both players, the discriminator's as `d` and the "
-                f"generator's as `g`, in this order. Received the keys: {list(self.teams)}"
+                "`teams` must be a dict of each player's networks with the keys 'd' (discriminator) and "
+                f"'g' (generator), in this order. Received the keys: {list(self.teams)}"
             )
-        self._meet(condition)
+        self._connect(condition)
 
-    def _meet(self, condition):
-        """Build the networks where they are not built, and see that they fit together."""
-        samples = networks.called(
+    def _connect(self, condition):
+        """Build unbuilt networks, and check that they fit together."""
+        samples = networks.output_spec(
             f"The generator {self.generator.name!r}", self.generate_batch, self.latent_spec, condition
         )
         self.data_spec = batches.DataSpec(samples, condition)
-        real, fake = networks.called(
+        real, fake = networks.output_spec(
             "The game's networks",
             functools.partial(self.present, training=False),
             samples,
             self.latent_spec,
             condition,
         )
-        _check_alike(real, fake)
+        _check_same_shapes(real, fake)
         self.shown_spec = fake
         takers = [(self.generator, self.latent_spec)]
         if (
             type(self).discriminate is Objectives.discriminate
-        ):  # one of its own may show a network anything
+        ):  # an override may call networks on anything
             output = networks.outputs(self.discriminator)
             if output is None:
-                output = networks.called("The discriminator", self.discriminate, fake, condition)
+                output = networks.output_spec("The discriminator", self.discriminate, fake, condition)
             networks.check_inputs(self.discriminator, self.generator, fake, condition, output)
             takers.append((self.discriminator, fake))
-        networks.called(
+        networks.output_spec(
             f"The discriminator {self.discriminator.name!r}", self.discriminate, fake, condition
         )
-        networks.check_apart(self.teams)
-        networks.check_whole(self.teams, [])
+        networks.check_weights(self.teams)
+        networks.check_disjoint_players(self.teams)
+        networks.check_disjoint_networks(self.teams, [])
         self._check_teams()
         networks.check_logits(self.discriminator)
         names = inputs.names(condition)
@@ -143,15 +149,15 @@ class GAN(Objectives, Game):
             networks.warn_of_probabilities(self.discriminator, large)
 
     def _check_teams(self):
-        """Refuse a network that the constructor was handed, and that no player moves."""
+        """Refuse a trainable network among the constructor's arguments that no player trains."""
         moved = {id(v) for team in self.teams.values() for network in team for v in network.weights}
         for name in self._own:
             own = getattr(self, name)
             variables = own.trainable_variables if isinstance(own, keras.Model) else []
             if any(id(variable) not in moved for variable in variables):
                 raise ValueError(
-                    f"No player moves the network {name!r}. Expected it in `teams`, or, if it is not to "
-                    f"be trained, `{name}.trainable = False`."
+                    f"No player moves the network {name!r}. Add it to `teams`, or set "
+                    f"`{name}.trainable = False` if it is not to be trained."
                 )
 
     @property
@@ -168,6 +174,7 @@ class GAN(Objectives, Game):
         self,
         d_optimizer: str | keras.optimizers.Optimizer,
         g_optimizer: str | keras.optimizers.Optimizer,
+        *,
         loss: str | losses.Loss = "non_saturating",
         terms: str | Term | Iterable[str | Term] = (),
         update: str | updates.UpdateRule = "alternating",
@@ -178,61 +185,72 @@ class GAN(Objectives, Game):
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
+        **unexpected: Any,
     ) -> None:
-        """Say how the players learn.
+        """Configure the GAN for training.
 
         Args:
             d_optimizer: the discriminator's `keras.optimizers.Optimizer`, or its name.
             g_optimizer: the generator's.
-            loss: what each player minimises: a name (see `kg.losses.LOSSES`) or a `kg.losses.Loss`.
-            terms: what adds to the players' losses: list of names or `kg.terms.Term`s, or one of them.
-            update: how gradients become steps: a name (see `kg.updates.UPDATES`) or a rule.
-            discriminator_steps: k, the discriminator's steps for each step of the generator. A batch
-                of k·m rows is cut into k minibatches of m; a remainder is left out.
+            loss: loss of both players: a name (see `kg.losses.LOSSES`) or a `kg.losses.Loss`.
+            terms: penalties and other additions to the losses: a name or a `kg.terms.Term`, or a list.
+            update: update rule: a name (see `kg.updates.UPDATES`) or a `kg.updates.UpdateRule`.
+            discriminator_steps: k, the number of discriminator steps for each generator step. A batch
+                of k·m rows is split into k minibatches of m rows; a remainder is dropped.
             single_pass: pass real and fake examples through the discriminator at once instead of in two
                 passes. It is faster, and mixes their batch-norm statistics.
-            ema_decay: number in (0, 1) that keeps an exponential moving average of the
-                generator's weights (those of all networks that move with it) beside it, which
-                `generate(use_ema=True)` uses: .999 averages over about the last 1,000 steps (see
-                `kg.models.WeightEMA`). None keeps none.
+            ema_decay: number in (0, 1) to keep an exponential moving average (EMA) of the weights of the
+                generator's player, for `generate(use_ema=True)`. 0.999 averages over about the last
+                1,000 steps (see `kg.models.WeightEMA`). By default there is none.
             gradient_norms: whether to log the Euclidean norm of each player's gradient, before its
                 optimizer clips or scales it, as `d_gradient_norm` and `g_gradient_norm`. A step that a
-                loss scale skips counts as 0. Of the consensus update it is the gradient of the loss
-                with the regularizer, of the extragradient update that of the first look.
+                loss scale skips counts as 0. With the consensus update it includes the regularizer;
+                with the extragradient update it is that of the look-ahead.
             run_eagerly: as in `keras.Model.compile`.
             steps_per_execution: as in `keras.Model.compile`.
-            jit_compile: as in `keras.Model.compile`. On a CPU under TensorFlow, "auto" has XLA compile
-                the optimizers' updates of networks with 100,000 weights or more, and nothing else; False
-                leaves XLA out.
+            jit_compile: as in `keras.Model.compile`. On a CPU under TensorFlow, `"auto"` compiles only
+                the optimizer updates of players with 100,000 weights or more with XLA. False disables
+                XLA.
+            **unexpected: refused with a list of the valid arguments.
 
         Raises:
+            TypeError: an argument is unknown, such as `optimizer`, or has another type.
             ValueError: a name is unknown (the nearest is suggested), a number is out of range, an
                 optimizer is given twice, or a term does not suit the networks.
         """
+        if unexpected:
+            *known, _ = inspect.signature(GAN.compile).parameters
+            raise TypeError(
+                f"`compile` has no argument `{next(iter(unexpected))}`. A GAN has an optimizer for each "
+                f"player, `d_optimizer` and `g_optimizer`. Expected: {', '.join(known[1:])}"
+            )
         terms = [terms] if isinstance(terms, (str, Term)) else terms
-        # Rules and terms keep state for these networks: a copy leaves the user's free for others.
-        self.loss, self.update = losses.get(loss), copy.copy(updates.get(update))
+        self.loss = losses.get(loss)
+        # Copies, since rules and terms keep state for these networks: the user's can serve others.
+        self.update = copy.copy(updates.get(update))
         self.terms = [copy.copy(get_term(term)) for term in terms]
         self.discriminator_steps = networks.check_steps(discriminator_steps)
-        self.single_pass = bool(single_pass)
+        self.single_pass = check_flag("single_pass", single_pass)
         self.ema_decay = ema_decay
-        self.gradient_norms = bool(gradient_norms)
-        self.requested_jit_compile = jit_compile
+        self.gradient_norms = check_flag("gradient_norms", gradient_norms)
+        automatic = isinstance(jit_compile, str) and jit_compile == "auto"
+        self.requested_jit_compile = (
+            "auto" if automatic else check_flag("jit_compile", jit_compile, hint='Or pass "auto".')
+        )
         self.prepare(
             {"d": d_optimizer, "g": g_optimizer},
             _LOGS,
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
-            jit_compile=jit_compile,
+            run_eagerly=check_flag("run_eagerly", run_eagerly),
+            steps_per_execution=check_integer("steps_per_execution", steps_per_execution, minimum=1),
+            jit_compile=self.requested_jit_compile,
         )
 
     @backend.trainer_step
     def train_step(self, data: Any) -> Logs:
-        """Algorithm 1, as the update rule plays it: k discriminator steps, then a generator step."""
-        batch, nan_flag = self.data_spec.read(
-            data, self.discriminator_steps
-        )  # k minibatches of m examples
-        values = [nan_flag]  # not finite if something went wrong in this step
+        """Run one iteration of Algorithm 1: k discriminator steps, then a generator step."""
+        # k minibatches of m examples; the flag is NaN if one of their numbers is not finite.
+        batch, nan_flag = self.data_spec.read(data, self.discriminator_steps)
+        values = [nan_flag]  # not finite if anything in this step is not
         every = [network for player in self.teams for network in self.team(player)]
         with networks.rollback_if_nonfinite(values, *every):
             self._report(nan_flag)
@@ -246,7 +264,7 @@ class GAN(Objectives, Game):
         return self.get_metrics_result()
 
     def discriminator_step(self, play: Play) -> Logs:
-        """Update the discriminator on a minibatch of m examples and m fakes."""
+        """Update the discriminator on a minibatch of m examples and m generated samples."""
         d, _ = self.players
         return updates.descend(functools.partial(self.discriminator_objective, play), [d])
 
@@ -257,14 +275,14 @@ class GAN(Objectives, Game):
         return updates.descend(functools.partial(self.generator_objective, batch, latents), [g])
 
     def shared_step(self, batch: Batch) -> Logs:
-        """Update the discriminator, and then the generator on the same fakes."""
+        """Update the discriminator, then the generator on the same generated samples."""
         d, g = self.players
         latents = self.draw(batch.rows, self.noise)
         return updates.descend(functools.partial(self.shared_objective, d, batch, latents), [g])
 
     @backend.trainer_step
     def test_step(self, data: Any) -> Logs:
-        """Both losses on validation data, with fresh latents, dropout off, and nothing updated."""
+        """Return both losses on validation data, with new latents, without dropout or updates."""
         batch, nan_flag = self.data_spec.read(data, 1)
         self._report(nan_flag)
         latents = self.draw(batch.rows, self.validation_noise)
@@ -272,23 +290,23 @@ class GAN(Objectives, Game):
         with networks.restored([self.noise.state]):
             _, logs = self.game_objective(batch, latents, training=False)
         self._log(logs, batch.rows)
-        # Nobody takes a step, along no gradient.
+        # There are no gradients during validation, so there are no norms to report.
         return {n: v for n, v in self.get_metrics_result().items() if not n.endswith("_gradient_norm")}
 
     def call_on_random_samples(self, function: Any) -> Any:
-        """Return `function(critic, samples)` for two random samples, with nothing left behind."""
+        """Return `function(critic, samples)` for two random samples; leaves the networks unchanged."""
         rng = np.random.default_rng(0)
         samples = structures.mapped(lambda spec: _two(spec, rng.uniform), self.shown_spec)
         with networks.frozen_statistics(*self.teams["d"]):
             return function(functools.partial(self._critic, self._zero_condition(), False), samples)
 
     def probe_generator(self, function: Any) -> Any:
-        """Return `function(make, latents)` for two random latents, with nothing left behind."""
+        """Return `function(generate, latents)` for two random latents; leaves the networks unchanged."""
         with networks.frozen_statistics(*self.teams["g"]):
             if self.prior is None:
                 return function(functools.partial(self.generate_batch, None), self._zero_condition())
-            make = functools.partial(self.generate_batch, condition=self._zero_condition())
-            return function(make, self.draw(2, 0))
+            generate = functools.partial(self.generate_batch, condition=self._zero_condition())
+            return function(generate, self.draw(2, 0))
 
     def _zero_condition(self):
         return structures.mapped(
@@ -296,13 +314,13 @@ class GAN(Objectives, Game):
         )
 
 
-def _check_alike(real, fake):
-    """Refuse a `present` that shows real and generated examples in different forms."""
+def _check_same_shapes(real, fake):
+    """Check that `present` returns real and generated examples of the same structure and shapes."""
     shapes = [[tuple(leaf.shape) for leaf in structures.leaves(shown)] for shown in (real, fake)]
-    alike = len(shapes[0]) == len(shapes[1]) and all(
+    agree = len(shapes[0]) == len(shapes[1]) and all(
         inputs.compatible(*pair) for pair in zip(*shapes, strict=True)
     )
-    if not alike:
+    if not agree:
         raise ValueError(
             "The discriminator must be shown real and generated examples of the same structure and "
             f"shapes. Received from `present`: {structures.shapes(real)} and {structures.shapes(fake)}."
@@ -314,14 +332,14 @@ def _large(samples):
 
 
 def _two(spec, draw):
-    # An axis of free length, as in sequences, is tried with 8 entries.
+    # Axes of unknown length, as in sequences, get 8 entries.
     return ops.convert_to_tensor(draw(size=[2, *(size or 8 for size in spec.shape[1:])]), "float32")
 
 
 def _names_of_examples(
     samples: Structure, discriminator: keras.Model, condition_names: Sequence[str]
 ) -> list[str | None]:
-    """Return the names that examples may have in a dict: keys of the samples, or the input's."""
+    """Return the names of the examples in a dict: keys of the samples, or the name of the input."""
     parts = inputs.parts(samples)
     if any(part.name for part in parts) or len(parts) > 1:
         return [part.name for part in parts]

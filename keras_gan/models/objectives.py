@@ -1,4 +1,4 @@
-"""What the two players of a GAN see of a batch, and what they minimise on it."""
+"""The objectives of both players: what they see of a batch, and what they minimize."""
 
 import functools
 from collections.abc import Callable
@@ -17,21 +17,21 @@ from keras_gan.utils.typing import Logs, Structure, Tensor
 
 
 class Objectives:
-    """The part of `GAN` that makes fakes, shows them, judges, and adds up each player's loss.
+    """The part of `GAN` that generates samples, discriminates, and adds up each player's loss.
 
-    A variant of the game overrides one or two of these seams, and nothing else:
+    A variant of the game overrides one or two of these methods (seams), and nothing else:
 
-    | seam | says | is overridden, for instance, by |
+    | seam | defines | example of an override |
     |---|---|---|
     | `teams` | which networks each player moves | an encoder that joins the generator |
     | `generate_batch` | how latents and condition become samples | several generators |
     | `present` | what the discriminator is shown, real and fake | pairs (x, E(x)) and (G(z), z) |
     | `discriminate` | how the discriminator looks at it | instance noise, packs of samples |
     | `logits` | which part of its output the losses see | K classes, whose log-sum-exp is a logit |
-    | `discriminator_loss`, `generator_loss` | what each player minimises | a loss of both logits |
+    | `discriminator_loss`, `generator_loss` | what each player minimizes | a loss of both logits |
 
-    Every objective returns `(losses, logs)`: a list with one loss for each player that it is for, and a
-    dict of scalars.
+    Every objective returns `(losses, logs)`: a list of one loss for each of its players, and a dict of
+    scalars.
 
     Example:
 
@@ -48,7 +48,7 @@ class Objectives:
     (3, 1)
     """
 
-    # What `GAN` brings.
+    # Attributes of `GAN`.
     generator: keras.Model
     discriminator: keras.Model
     prior: Prior | None
@@ -70,20 +70,20 @@ class Objectives:
 
     @property
     def needs_real(self) -> bool:
-        """Whether the generator's loss reads what the discriminator makes of real examples."""
+        """Whether the generator's loss depends on the discriminator's output for real examples."""
         return self.loss.needs_real
 
     def generate_batch(
         self, latents: Tensor | None, condition: Structure = None, training: bool = False
     ) -> Structure:
-        """Turn latents into float32 samples."""
+        """Return float32 samples for latents."""
         packed = inputs.pack(self.generator, latents, condition)
         return structures.float32(self.generator(packed, training=training))
 
     def present(
         self, x: Structure, latents: Tensor | None, condition: Structure, training: bool
     ) -> tuple[Structure, Structure]:
-        """Return what the discriminator is shown of real examples, and of the generator."""
+        """Return the real and the generated inputs of the discriminator."""
         return x, self.generate_batch(latents, condition, training)
 
     def discriminate(
@@ -93,24 +93,24 @@ class Objectives:
         training: bool = False,
         network: keras.Model | None = None,
     ) -> Structure:
-        """Turn what is shown into the float32 output of the discriminator, or of another network."""
+        """Return the float32 output of the discriminator, or of another network."""
         network = network or self.discriminator
         packed = inputs.pack(network, samples, condition)
         return structures.float32(network(packed, training=training))
 
     def logits(self, output: Structure) -> Structure:
-        """Return the part of the discriminator's output that the losses see.
+        """Return the part of the discriminator's output that the losses use.
 
-        It is the entry `logits` of a dict, whose other entries are for terms, and otherwise all of it.
+        It is the entry `logits` of a dict, whose other entries are for terms, or else the whole output.
         """
         return networks.game_logits(output)
 
     def discriminator_loss(self, play: Play) -> Tensor:
-        """Return what the discriminator minimises of its outputs, without terms."""
+        """Return the discriminator's loss for its outputs, without terms."""
         return self._loss("discriminator", play)
 
     def generator_loss(self, play: Play) -> Tensor:
-        """Return what the generator minimises of the discriminator's outputs, without terms."""
+        """Return the generator's loss for the discriminator's outputs, without terms."""
         return self._loss("generator", play)
 
     def _loss(self, player, play):
@@ -119,9 +119,10 @@ class Objectives:
         return self.loss(player, real, fake, play.weights)
 
     def plays(self, batch: Batch) -> list[Play]:
-        """Return each minibatch as the discriminator is shown it, with new fakes.
+        """Return each minibatch with newly generated samples, as the discriminator sees it.
 
-        All k minibatches of fakes come from one pass of the generator's networks, which do not move.
+        All k minibatches of generated samples come from one pass of the generator's networks, which do
+        not change during the k steps.
         """
         if not batch.k:
             return []
@@ -138,15 +139,15 @@ class Objectives:
             plays.append(self._play(batch.part(i, i + 1), cut(real), cut(fake), cut(latents), True))
         return plays
 
-    def _shown(self, batch, latents, training):
-        """Return a minibatch as the discriminator is shown it, and the generator's regularization."""
+    def _generate_play(self, batch, latents, training):
+        """Return a minibatch as the discriminator sees it, and the generator's regularization."""
         networks.forget_losses(*self.teams["g"])
         shown = self.present(batch.x, latents, batch.condition, training)
         return self._play(batch, *shown, latents, training), _regularization(self.teams["g"])
 
     def _play(self, batch: Batch, real: Any, fake: Any, latents: Any, training: bool) -> Play:
         weight = relative(batch.weight)
-        # Where no real row counts, no fake does: the discriminator would learn from fakes alone.
+        # If no real row counts, no generated row does: the discriminator would only see one side.
         counts = None if weight is None else ops.ones_like(weight) * ops.sign(ops.max(weight))
         return Play(
             player="discriminator",
@@ -163,15 +164,15 @@ class Objectives:
         output = self.discriminate(samples, condition, training, network)
         return self.logits(output) if network is None else output
 
-    def _judged(self, play):
-        """Return the play with the outputs for both halves, and the discriminator's regularization."""
+    def _discriminate_play(self, play):
+        """Return the play with the outputs of both halves, and the discriminator's regularization."""
         team = self.teams["d"]
         networks.forget_losses(*team)
         if self.single_pass:
             samples = structures.stacked(play.real, play.fake)
             condition = structures.stacked(play.condition, play.condition)
             outputs = self.discriminate(samples, condition, play.training)
-            # Of the outputs' rows: packs of samples have one for several.
+            # Outputs may have fewer rows than inputs: packed samples share one.
             real = structures.mapped(lambda leaf: leaf[: ops.shape(leaf)[0] // 2], outputs)
             fake = structures.mapped(lambda leaf: leaf[ops.shape(leaf)[0] // 2 :], outputs)
             return play._replace(real_output=real, fake_output=fake), _regularization(team)
@@ -182,22 +183,22 @@ class Objectives:
         return play._replace(real_output=real_output, fake_output=fake_output), regularization
 
     def discriminator_objective(self, play: Play) -> tuple[list[Tensor], Logs]:
-        """Return `([d_loss], logs)` on given fakes."""
-        play, regularization = self._judged(play)
+        """Return `([d_loss], logs)` for given generated samples."""
+        play, regularization = self._discriminate_play(play)
         loss, logs = self._whole_loss("discriminator", play, regularization)
         return [loss], {**logs, **self._decisions(play)}
 
     def generator_objective(
         self, batch: Batch, latents: Tensor | None, training: bool = True
     ) -> tuple[list[Tensor], Logs]:
-        """Return `([g_loss], logs)`; real examples are judged only if the loss asks for them."""
-        return self._generator_objective(*self._shown(batch, latents, training))
+        """Return `([g_loss], logs)`; calls the discriminator on real examples only if `needs_real`."""
+        return self._generator_objective(*self._generate_play(batch, latents, training))
 
     def shared_objective(
         self, d: Player, batch: Batch, latents: Tensor | None
     ) -> tuple[list[Tensor], Logs]:
-        """Return `([g_loss], logs)` on fakes that player `d` has taken a step on, from the same pass."""
-        play, regularization = self._shown(batch, latents, training=True)
+        """Take a step of player `d`, and return `([g_loss], logs)` for the same generated samples."""
+        play, regularization = self._generate_play(batch, latents, training=True)
         real, fake = structures.mapped(ops.stop_gradient, (play.real, play.fake))
         given = play._replace(real=real, fake=fake)
         d_logs = updates.descend(functools.partial(self.discriminator_objective, given), [d])
@@ -218,21 +219,21 @@ class Objectives:
         self, batch: Batch, latents: Tensor | None, training: bool = True
     ) -> tuple[list[Tensor], Logs]:
         """Return `([d_loss, g_loss], logs)` from one pass through all networks."""
-        play, g_regularization = self._shown(batch, latents, training)
-        play, d_regularization = self._judged(play)
+        play, g_regularization = self._generate_play(batch, latents, training)
+        play, d_regularization = self._discriminate_play(play)
         d_loss, d_logs = self._whole_loss("discriminator", play, d_regularization)
         g_loss, g_logs = self._whole_loss("generator", play, g_regularization)
         return [d_loss, g_loss], {**d_logs, **g_logs, **self._decisions(play)}
 
     def _whole_loss(self, player, play, regularization):
-        """Return one player's loss of the game, with its networks' regularization and its terms."""
+        """Return one player's loss with the regularization of its networks and its terms."""
         play = play._replace(player=player)
         own = self.discriminator_loss if player == "discriminator" else self.generator_loss
         loss = own(play) + regularization
         logs = {}
         for term in [term for term in self.terms if player in term.players]:
-            # A term looks at the networks, and does not count as one of their batches: its own alone,
-            # in the step of the player that moves them, keep what they note of this one.
+            # A term must not change the statistics of other networks. Those of its own networks are
+            # updated in the step of the player that moves them.
             moved = term.networks if player == term.players[0] else ()
             with networks.frozen_statistics(*self._others(moved)):
                 value = term(play, self.optimizer.iterations)
@@ -251,6 +252,6 @@ class Objectives:
 
 
 def _regularization(team: list[keras.Model]) -> Any:
-    """Return the sum of what the layers of networks add to a loss, as they were last called."""
+    """Return the sum of the losses that layers added in their last call."""
     losses = {id(loss): loss for network in team for loss in network.losses}
     return sum(losses.values())

@@ -1,7 +1,7 @@
-"""Who plays a GAN's game, and what they see of a minibatch."""
+"""The players of the game, and what they see of a minibatch."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -15,9 +15,9 @@ class Player(NamedTuple):
     """Networks that move together, and the optimizer that moves them.
 
     Args:
-        networks: list of `keras.Model`s: the generator and an encoder, say.
+        networks: list of `keras.Model`s, such as the generator and an encoder.
         optimizer: `keras.optimizers.Optimizer`.
-        norm: the name that the norm of its gradient is logged by; None logs none.
+        norm: name in the logs of the norm of its gradient; None logs no norm.
         xla_update: whether XLA may compile the optimizer's update where it does not compile the step.
 
     Example:
@@ -34,7 +34,7 @@ class Player(NamedTuple):
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """The weights that the player owns."""
+        """The weights that the player trains."""
         return trainable(self.networks)
 
     def move(self, grads: Sequence[Tensor]) -> None:
@@ -43,23 +43,23 @@ class Player(NamedTuple):
 
 
 class Play(NamedTuple):
-    """What the players see of one minibatch; what losses and terms are computed from.
+    """What the players see of one minibatch: the input of losses and terms.
 
-    Real and fake are what the discriminator is shown, outputs what it returns for them: tensors, or
-    structures of tensors.
+    `real` and `fake` are inputs of the discriminator, `real_output` and `fake_output` its outputs:
+    tensors or structures of tensors.
 
     Attributes:
         player: whose loss is computed, `"discriminator"` or `"generator"`.
         real: float32 real examples, batch axis first.
         fake: float32 generated examples, of the same structure.
-        latents: what they were made of; None without a prior.
+        latents: the latents of the generated examples; None without a prior.
         condition: the minibatch's condition, or None.
-        training: bool, whether networks run as in training.
+        training: bool, whether networks run in training mode.
         critic: function from samples to the discriminator's float32 logits, for the minibatch's
             condition. `critic(samples, network=other)` calls another network on the same inputs.
-        real_output: what the discriminator returns for `real`; None in a generator's step whose loss
-            does not read it.
-        fake_output: what it returns for `fake`.
+        real_output: output of the discriminator for `real`; None in a step of the generator whose loss
+            does not need it.
+        fake_output: output of the discriminator for `fake`.
         weights: `kg.losses.Weights` of the rows, each of mean 1. Generated rows have the weights of the
             real ones in a conditional GAN, whose fakes are made for the same conditions; otherwise ones,
             and zeros if no real row counts.
@@ -77,7 +77,7 @@ class Play(NamedTuple):
     latents: Tensor | None = None
     condition: Structure = None
     training: bool = True
-    critic: Callable[..., Structure] | None = None
+    critic: Any = None
     real_output: Structure = None
     fake_output: Structure = None
     weights: losses.Weights = losses.Weights()

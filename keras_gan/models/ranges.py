@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_gan.models.objectives import Objectives
-from keras_gan.utils import networks, structures
+from keras_gan.utils import batches, networks, structures
 from keras_gan.utils.typing import Game, ValueRange
 
 _RANGES = {
@@ -51,7 +51,7 @@ def output_range(network: keras.Model, output: Any = None) -> ValueRange | None:
     return float(np.min(moved)), float(np.max(moved))
 
 
-def sample_range(gan: Game) -> ValueRange | None:
+def sample_range(gan: Objectives) -> ValueRange | None:
     """Return the range of a GAN's samples, or None if it is not known.
 
     Args:
@@ -63,7 +63,7 @@ def sample_range(gan: Game) -> ValueRange | None:
     return output_range(gan.generator)
 
 
-def check_data(gan: Game, x: Any) -> None:
+def check_data(gan: Game, x: Any, y: Any) -> None:
     """Refuse data that training would fail on, or learn nothing from, before it begins.
 
     Arrays, datasets of `kg.datasets.load` and the first batch of a `keras.utils.PyDataset` are looked
@@ -72,6 +72,7 @@ def check_data(gan: Game, x: Any) -> None:
     Args:
         gan: `kg.GAN`.
         x: data as `fit` takes them.
+        y: labels, if `x` is an array or a structure of arrays.
 
     Raises:
         ValueError: the data lie farther outside the generator's range than that range is wide, or the
@@ -79,25 +80,25 @@ def check_data(gan: Game, x: Any) -> None:
     """
     rows, size = (getattr(x, name, None) for name in ("num_examples", "batch_size"))
     if rows is not None and size is not None:
-        _check_last_batch(rows % size if len(x) * size > rows else 0, gan.discriminator_steps)
+        batches.check_last_batch(min(rows, len(x) * size), size, gan.discriminator_steps)
     outputs = structures.leaves(gan.generator.output) if sample_range(gan) is not None else []
-    for values, output in zip(_values(gan, x), outputs, strict=False):
+    for values, output in zip(_values(gan, x, y), outputs, strict=False):
         _check_range(values, output_range(gan.generator, output))
 
 
-def _values(gan, x):
+def _values(gan, x, y):
     """Return numbers of each leaf of the examples, or nothing of data that cannot be read twice."""
     if hasattr(x, "file_paths"):  # `keras.utils.image_dataset_from_directory` makes floats of bytes
         return [np.array([0.0, 255.0])]
-    batch = _first_rows(x)
+    batch = _first_rows(x, y)
     if batch is None:
         return []
     return [ops.convert_to_numpy(leaf) for leaf in structures.leaves(gan.data_spec.parts(batch)[0])]
 
 
-def _first_rows(x):
+def _first_rows(x, y):
     if hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple)):
-        return structures.mapped(lambda leaf: leaf[:: max(1, len(leaf) // _MAX_ROWS)], x)
+        return structures.mapped(lambda leaf: leaf[:: max(1, len(leaf) // _MAX_ROWS)], x), y
     if isinstance(x, keras.utils.PyDataset):
         return x[0]
     counter = getattr(x, "epoch", None)
@@ -121,13 +122,4 @@ def _check_range(values, bounds):
             f"produce values in [{low:g}, {high:g}], the range of its last activation. Scale the data "
             "to that range, or end the generator in a layer that reaches them, such as "
             "`keras.layers.Rescaling` or a linear `Dense`."
-        )
-
-
-def _check_last_batch(rows, steps):
-    if 0 < rows < steps:
-        raise ValueError(
-            f"The last batch of an epoch has {rows} rows, fewer than `discriminator_steps={steps}`, for "
-            "each of which it needs one. Load the data with `drop_remainder=True`, or with another "
-            "`batch_size`."
         )

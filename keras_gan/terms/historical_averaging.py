@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_gan.terms.term import PLAYERS, Term
-from keras_gan.utils.networks import state_name, trainable
+from keras_gan.utils.networks import trainable
 from keras_gan.utils.typing import Config, Game, Play, Tensor
 from keras_gan.utils.validation import check_choice
 
@@ -48,9 +48,9 @@ class HistoricalAveraging(Term):
                 ops.zeros(v.shape, v.dtype),
                 trainable=False,
                 dtype=v.dtype,
-                name=state_name(self.name, v),
+                name=f"{self.name}_{i}",
             )
-            for v in self._weights
+            for i, v in enumerate(self._weights)
         ]
         self._count = keras.Variable(0.0, trainable=False, dtype="float32", name=f"{self.name}_count")
         return [*self._averages, self._count]

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-# Keras sets these anew for each run.
+# Keras sets these in each run.
 _SET_BY_KERAS = {"params", "_model"}
 
 
@@ -19,8 +19,8 @@ def by_label(callbacks: Iterable[keras.callbacks.Callback]) -> dict[str, keras.c
 
     Example:
 
-    >>> from keras_gan.utils import plain_state
-    >>> list(plain_state.by_label([keras.callbacks.History(), keras.callbacks.History()]))
+    >>> from keras_gan.utils import attributes
+    >>> list(attributes.by_label([keras.callbacks.History(), keras.callbacks.History()]))
     ['History', 'History 2']
     """
     labels: dict[str, keras.callbacks.Callback] = {}
@@ -103,23 +103,23 @@ def decode(code: Any, fetch: Callable[[str], np.ndarray]) -> Any:
     return fetch(code["scalar"]).view(np.dtype(code["dtype"]))[()]
 
 
-class Memory:
-    """Keeps what changes in the plain attributes of some objects.
+class AttributeState:
+    """Plain attributes of some objects that change after this object is created.
 
     Args:
         owners: objects by their names.
 
     Example:
 
-    >>> from keras_gan.utils import plain_state
+    >>> from keras_gan.utils import attributes
     >>> class Thing:
     ...     def __init__(self):
     ...         self.count, self.random = 0, np.random.default_rng(0)
     >>> thing, other = Thing(), Thing()
-    >>> memory, later = plain_state.Memory(thing=thing), plain_state.Memory(thing=other)
+    >>> state, later = (attributes.AttributeState(thing=each) for each in (thing, other))
     >>> thing.count = 5
     >>> _ = thing.random.random()
-    >>> later.set_state(memory.get_state())
+    >>> later.set_state(state.get_state())
     >>> other.count, bool(other.random.random() == thing.random.random())
     (5, True)
     """
@@ -129,17 +129,17 @@ class Memory:
         self._before = {name: fingerprints(owner) for name, owner in owners.items()}
 
     def get_state(self) -> dict[str, dict[str, Any]]:
-        """Return the plain attributes that have changed since this object was made."""
+        """Return the plain attributes that have changed."""
         return {name: changed(owner, self._before[name]) for name, owner in self._owners.items()}
 
     def set_state(self, state: Mapping[str, Mapping[str, Any]]) -> None:
-        """Restore what `get_state` returned; names that are not known are left out."""
+        """Restore what `get_state` returned, and ignore unknown names."""
         for name in state.keys() & self._owners.keys():
             restore(self._owners[name], state[name])
 
 
 class ProcessRandomness:
-    """The random generators of the process: those of Python, NumPy and, where it is imported, torch."""
+    """Global random generators of Python, NumPy and, if it is imported, torch."""
 
     def get_state(self) -> dict[str, Any]:
         """Return the states of all generators."""
