@@ -121,7 +121,7 @@ def test_identity_keeps_the_numbers_of_any_sample(shape):
         extractor(np.zeros((9, 8)))
     with pytest.raises(ValueError, match="at most 1e.38 in absolute value.* Standardize the data"):
         extractor(1e40 * x)
-    with pytest.raises(ValueError, match="`size of a sample` must be an integer <= 2147483647"):
+    with pytest.raises(ValueError, match="`shape` must have at most 2147483647 numbers. Received"):
         Identity((2**16, 2**16))
 
 
