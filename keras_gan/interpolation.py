@@ -1,4 +1,4 @@
-"""Paths between latents."""
+"""Interpolation between latents."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ def __dir__():
     return __all__
 
 
-def interpolate(start: Array, end: Array, steps: int, path: str = "linear") -> np.ndarray:
+def interpolate(start: Array, end: Array, steps: int, *, path: str = "linear") -> np.ndarray:
     """Return equally spaced points on paths between latents, including both ends.
 
     The linear path is a straight line. In many dimensions it leaves the region that a uniform or normal

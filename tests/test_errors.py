@@ -141,6 +141,15 @@ def test_network_that_cannot_be_called():
         kg.GAN(Unbuilt(), mlp(2, 1), prior=kg.priors.Normal(shape=2))
 
 
+def test_a_network_that_creates_its_layers_when_it_is_called():
+    class Lazy(keras.Model):
+        def call(self, samples):
+            return layers.Dense(1)(samples)
+
+    with pytest.raises(ValueError, match=r"'lazy\S*' has no weights to train.*in its constructor"):
+        kg.GAN(mlp(4, 2), Lazy())
+
+
 def test_network_with_two_outputs():
     x = keras.Input((4,))
     two = keras.Model(x, [layers.Dense(2)(x), layers.Dense(2)(x)])

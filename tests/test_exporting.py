@@ -74,7 +74,7 @@ def structured():
     return kg.GAN(keras.Model(latents, parts), judge, "normal", seed=0)
 
 
-# The GAN, and the inputs of its file: names with arrays of four rows. They are given to `generate` as well.
+# The GAN, the inputs of its file by name, of four rows each, and the condition for `generate`.
 ROWS = variants.rows(4)
 LATENTS = {"latents": np.random.default_rng(3).normal(size=(4, 4)).astype("float32")}
 PAIR = {"label": ROWS["label"], "angle": ROWS["angle"]}

@@ -99,7 +99,7 @@ def test_the_site_has_every_public_object(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     inventory = InventoryFile.loads((tmp_path / "site" / "objects.inv").read_bytes(), uri="")
-    names = {name for kind in ("py:class", "py:function") for name in inventory[kind]}
+    names = {name for kind in ("py:class", "py:function") for name in inventory.data[kind]}
     # Classes of a module that stand in another one too are found where they are defined.
     missing = {
         name

@@ -61,7 +61,8 @@ def test_links_to_files_lead_somewhere(page):
     assert not missing
 
 
-@pytest.mark.parametrize("page", PAGES)
+# The changelog names targets of earlier versions too.
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
 def test_commands_are_targets_of_the_makefile(page):
     text = (ROOT / page).read_text()
     commands = set(re.findall(r"(?:`|    )make ([a-z]+(?:-[a-z]+)*)", text))

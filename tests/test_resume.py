@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import os
+import random
 import resource
 import shutil
 
@@ -13,6 +14,7 @@ import pytest
 from games import mlp
 
 import keras_gan as kg
+from keras_gan import backend
 from keras_gan.callbacks import Resume
 from keras_gan.utils import attributes
 
@@ -395,3 +397,51 @@ def test_a_prior_of_tensorflow_probability_is_no_obstacle(tmp_path):
 
     train(1)
     assert train(3) == [0, 1, 2]
+
+
+def test_layers_with_lora_resume(tmp_path):
+    """Keras' files hold the kernel with both factors merged, and zeros instead of these."""
+
+    def train(epochs, folder):
+        keras.utils.set_random_seed(0)
+        gan = make_gan()
+        gan.generator.layers[0].enable_lora(2)
+        gan.compile(keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.05), run_eagerly=True)
+        gan.fit(IMAGES, batch_size=10, epochs=epochs, verbose=0, callbacks=[Resume(folder)])
+        return gan
+
+    whole = train(3, tmp_path / "whole")
+    train(2, tmp_path / "parts")
+    assert_same_run(train(3, tmp_path / "parts"), whole)
+    layer = whole.generator.layers[0]
+    assert np.abs(keras.ops.convert_to_numpy(layer.lora_kernel_b)).max() > 0
+
+
+def test_random_generators_resume(tmp_path):
+    """Those of the process, and those that are attributes of callbacks."""
+
+    class Draw(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.numpy, self.python = np.random.default_rng(1), random.Random(2)
+            self.legacy = np.random.RandomState(3)
+            self.drawn = []
+
+        def on_epoch_end(self, epoch, logs=None):
+            own = (self.numpy.random(), self.python.random(), self.legacy.random())
+            self.drawn.append((*own, np.random.random(), random.random()))  # noqa: NPY002
+
+    whole, parts = Draw(), Draw()
+    train(tmp_path / "whole", epochs=4, watch=[whole])
+    train(tmp_path / "parts", epochs=2, watch=[Draw()])
+    train(tmp_path / "parts", epochs=4, watch=[parts])
+    assert parts.drawn == whole.drawn
+    assert len({number for numbers in whole.drawn for number in numbers}) == 20
+
+
+def test_several_processes_keep_no_position_of_the_data(tmp_path, monkeypatch):
+    """Each has its own, and one of them writes the state."""
+    monkeypatch.setattr(backend, "number_of_processes", lambda gan: 2)
+    train(tmp_path, epochs=1, watch=[])
+    with pytest.raises(ValueError, match="Received: data of the kind PipelinePosition"):
+        train(tmp_path / "steps", epochs=1, watch=[], steps_per_epoch=1)

@@ -169,8 +169,8 @@ class Resume(EpochCallback):
         if kinds:
             raise ValueError(
                 "If several processes train together, Resume cannot keep the position of the data. "
-                "Expected: a dataset of `kg.datasets.load` without `steps_per_epoch`, whose order depends "
-                f"on the epoch alone. Received: data of the kind {', '.join(sorted(kinds))}."
+                "Expected: a dataset of `kg.datasets.load` without `steps_per_epoch`, whose order is a "
+                f"function of the epoch. Received: data of the kind {', '.join(sorted(kinds))}."
             )
 
     def _epochs(self):

@@ -114,8 +114,13 @@ def forget_losses(*networks: keras.Model) -> None:
 
 
 def non_trainable_state(*networks: keras.Model) -> list[keras.Variable]:
-    """Return the variables that networks update themselves, such as batch-norm statistics."""
-    return [variable for network in networks for variable in network.non_trainable_weights]
+    """Return the variables that networks update themselves, such as batch-norm statistics.
+
+    The weights of frozen layers are not among them: torch could not differentiate through weights that
+    are assigned between the passes.
+    """
+    layers = [layer for network in networks for layer in network._flatten_layers()]
+    return list({id(v): v for layer in layers for v in layer._non_trainable_variables}.values())
 
 
 @contextlib.contextmanager
@@ -165,6 +170,21 @@ def check_models(**models: keras.Model) -> None:
             raise TypeError(
                 f"The {name} must be a `keras.Model`. Received: {network!r} of type "
                 f"{type(network).__name__}"
+            )
+
+
+def check_weights(teams: Mapping[str, Sequence[keras.Model]]) -> None:
+    """Refuse a player without weights, such as a network whose `call` creates new layers.
+
+    Raises:
+        ValueError: there is one; the message names its networks.
+    """
+    for members in teams.values():
+        if not all_weights(members):
+            names = " and ".join(repr(network.name) for network in members)
+            raise ValueError(
+                f"The network {names} has no weights to train. Create its layers in its constructor, "
+                "and only call them in `call`."
             )
 
 
