@@ -588,7 +588,7 @@ def test_a_state_of_another_model_is_refused(photos, program, tmp_path):
     (tmp_path / "run" / "run.json").unlink()
     code, _, err = program("train", photos, *QUICK, "--width", "8", "--epochs", "1", "--output", "run")
     assert code == 2
-    assert "is of a run with other settings" in err.splitlines()[-1]
+    assert "belongs to a run with other settings" in err.splitlines()[-1]
 
 
 @once
