@@ -184,7 +184,7 @@ def test_slices_in_percent_are_those_of_tensorflow_datasets(size, slicing):
     start, stop = wanted.from_ or 0, size if wanted.to is None else wanted.to
     images = np.arange(size, dtype="float32").reshape(size, 1, 1)
     if start >= stop:
-        with pytest.raises(ValueError, match="holds no example"):
+        with pytest.raises(ValueError, match="is empty"):
             datasets.load_arrays(images, split, value_range=(0, size))
     else:
         taken = datasets.load_arrays(images, split, value_range=(0, size)).ravel()
@@ -206,8 +206,8 @@ def test_a_tuple_of_splits_gives_a_tuple_of_datasets():
         ("train[a:]", r"Unknown split 'train\[a:\]'"),
         ("", "Unknown split ''"),
         (None, "Unknown split None"),
-        ("train[10:]", r"'train\[10:\]' holds no example: it asks for the rows from 10 to 10"),
-        ("train[6:3]", "holds no example"),
+        ("train[10:]", r"'train\[10:\]' is empty: it asks for the rows from 10 to 10"),
+        ("train[6:3]", "is empty"),
         ("train[:11]", "reaches beyond the 10 examples of 'train'. Ask for fewer"),
         ("train[:110%]", "reaches beyond"),
         ("train[-11:]", "reaches beyond"),
@@ -345,7 +345,7 @@ SQUARE = np.zeros((3, 4, 4), "uint8")
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (SQUARE[:0], "'train' holds no example"),
+        (SQUARE[:0], "'train' is empty"),
         (SQUARE.astype("int64") + 256, r"dtype int64 must lie in \[0, 255\].*from 256 to 256"),
         (SQUARE.astype("int8") - 1, r"must lie in \[0, 255\].*from -1 to -1"),
         (
@@ -764,12 +764,12 @@ def test_folders_without_images_are_refused(tmp_path):
     for source in ("folder", "folder:", f"folder:{tmp_path / 'missing'}"):
         with pytest.raises(ValueError, match=r"There is no folder .*'folder:PATH'"):
             datasets.load(source)
-    with pytest.raises(ValueError, match=r"holds no image that can be read.*: 0$"):
+    with pytest.raises(ValueError, match=r"contains no image that can be read.*: 0$"):
         datasets.load(f"folder:{tmp_path}")
     (tmp_path / "broken.png").write_bytes(b"")
     with (
         pytest.warns(UserWarning, match="broken.png"),
-        pytest.raises(ValueError, match=r"holds no image that can be read.*: 1$"),
+        pytest.raises(ValueError, match=r"contains no image that can be read.*: 1$"),
     ):
         datasets.load(f"folder:{tmp_path}")
 
@@ -915,7 +915,7 @@ def test_datasets_with_images_of_mixed_sizes_need_a_size(tmp_path, rng):
 def test_datasets_without_images_are_refused(tmp_path):
     examples = tf.data.Dataset.from_tensor_slices({"text": ["a", "b"]})
     store(tmp_path, "words", {"text": tfds.features.Text()}, {"train": examples})
-    with pytest.raises(ValueError, match=r"'words' is no dataset of images.*features: 'text'"):
+    with pytest.raises(ValueError, match=r"'words' is not a dataset of images.*features: 'text'"):
         datasets.load("words", data_dir=tmp_path)
 
 

@@ -159,7 +159,7 @@ def test_gif_shows_the_frames_in_order(tmp_path, channels):
 
 @pytest.mark.parametrize("frames", [[], [np.zeros((8, 8), "uint8"), np.zeros((8, 9), "uint8")]])
 def test_gif_refuses_frames_of_several_shapes(tmp_path, frames):
-    with pytest.raises(ValueError, match=f"one shape. Received {len(frames)} pictures of shapes"):
+    with pytest.raises(ValueError, match=f"one shape. Received {len(frames)} images of shapes"):
         visualization.save_gif(tmp_path / "a.gif", frames)
 
 
