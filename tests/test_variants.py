@@ -161,7 +161,9 @@ def test_export(trained, tmp_path):
     if name in ("two_conditions", "named", "heads"):
         key = "label" if "label" in leaves else "condition"
         leaves[key] = tf.constant([0, 5, 1], leaves[key].dtype)
-        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"`{key}` is a class in \[0, 5\)"):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match=rf"`{key}` must be a class in \[0, 5\)"
+        ):
             run["generate"](latents=drawn["latents"], **leaves)
 
 
