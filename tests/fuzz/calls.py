@@ -290,7 +290,11 @@ def losses(name):
     # Logits have any shape, and what is not finite makes the loss so.
     any_ = {"shape": ..., "missing": True}
     both = {"real_logits": Array(LOGITS, **any_), "fake_logits": Array(LOGITS2, **any_)}
-    weights = {"weights": Instance(lambda: kg.losses.Weights(WEIGHTS, WEIGHTS), kg.losses.Weights, other=_maybe_weights)}
+    weights = {
+        "weights": Instance(
+            lambda: kg.losses.Weights(WEIGHTS, WEIGHTS), kg.losses.Weights, other=_maybe_weights
+        )
+    }
     if name in ("Minimax", "RelativisticPaired"):
         # A list is a structure of tensors there.
         structures = {key: Array(kind.good(), lists=False, **any_) for key, kind in both.items()}
