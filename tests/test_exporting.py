@@ -66,7 +66,7 @@ class Shifted(kg.GAN):
 
 
 def shifted():
-    return Shifted(variants.generator(), variants.discriminator(), "normal", seed=0)
+    return Shifted(variants.generator(), variants.discriminator(), prior="normal", seed=0)
 
 
 def structured():
@@ -74,7 +74,7 @@ def structured():
     hidden = keras.layers.Dense(16)(latents)
     parts = {"image": keras.layers.Reshape((4, 4, 1))(hidden), "mask": keras.layers.Dense(2)(hidden)}
     judge = variants.made({"image": image, "mask": mask}, (1,), "d")
-    return kg.GAN(keras.Model(latents, parts), judge, "normal", seed=0)
+    return kg.GAN(keras.Model(latents, parts), judge, prior="normal", seed=0)
 
 
 # The GAN, the inputs of its file by name, of four rows each, and the condition for `generate`.
@@ -168,7 +168,7 @@ def test_lookup_tables_are_exported(tmp_path):
         joined = keras.layers.Concatenate()([data, known])
         return keras.Model([data, code], keras.layers.Dense(outputs)(joined))
 
-    gan = kg.GAN(network(4, 2), network(2, 1), "normal", seed=0)
+    gan = kg.GAN(network(4, 2), network(2, 1), prior="normal", seed=0)
     condition = np.array([3, 9, 7, 1])
     inputs = {**LATENTS, "condition": condition}
     gan.export(tmp_path / "g")
@@ -286,7 +286,7 @@ def test_quantized_layers(tmp_path, installed):
     """Of an int8 GAN, OpenVINO would compute other samples without an error."""
     import onnx
 
-    gan = kg.GAN(mlp(4, 2), mlp(2, 1), "normal", seed=0)
+    gan = kg.GAN(mlp(4, 2), mlp(2, 1), prior="normal", seed=0)
     gan.quantize("int8")
     gan.export(tmp_path / "g.onnx", format="onnx")
     compare(run_onnx(tmp_path / "g.onnx", LATENTS), generate(gan, LATENTS, None))
