@@ -13,7 +13,16 @@ from keras_gan.metrics.arrays import as_probabilities, as_rows, sample_batches, 
 from keras_gan.utils.typing import Array, Classifier, Extractor, Samples
 from keras_gan.utils.validation import check_integer, check_string
 
-__all__ = ["ClassifierMetric", "FeatureMetric", "Metric", "Score"]
+__all__ = [
+    "ClassifierMetric",
+    "FeatureMetric",
+    "FeatureState",
+    "Metric",
+    "Score",
+    "check_split",
+    "standard_error",
+    "warn",
+]
 
 
 @dataclass(frozen=True)

@@ -436,8 +436,8 @@ def _replace_nonfinite(leaf, nan_flags):
 
 def _out_of_range(name, classes):
     return (
-        f"`{name}` must be a label in [0, {classes}), one of the networks' classes (the size of their "
-        "embedding or one-hot encoding)."
+        f"`{name}` must be a label in [0, {classes}), one of the classes of the networks (the size of "
+        "their embedding or one-hot encoding)."
     )
 
 

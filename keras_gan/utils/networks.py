@@ -114,8 +114,13 @@ def forget_losses(*networks: keras.Model) -> None:
 
 
 def non_trainable_state(*networks: keras.Model) -> list[keras.Variable]:
-    """Return the variables that networks update themselves, such as batch-norm statistics."""
-    return [variable for network in networks for variable in network.non_trainable_weights]
+    """Return the variables that networks update themselves, such as batch-norm statistics.
+
+    The weights of frozen layers are not among them: torch could not differentiate through weights that
+    are assigned between the passes.
+    """
+    layers = [layer for network in networks for layer in network._flatten_layers()]
+    return list({id(v): v for layer in layers for v in layer._non_trainable_variables}.values())
 
 
 @contextlib.contextmanager
