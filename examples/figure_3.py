@@ -39,7 +39,7 @@ def main(argv=None):
     args = arguments(argv)
     gan = figure_2.load_gan(args)
     latents = ops.convert_to_numpy(gan.prior.sample(2 * args.rows, args.seed))
-    points = interpolate(latents[: args.rows], latents[args.rows :], args.steps, args.path)
+    points = interpolate(latents[: args.rows], latents[args.rows :], args.steps, path=args.path)
     images = figure_2.draw(gan, latents=points.reshape(-1, *latents.shape[1:]))
     levels = to_uint8(images, figure_2.shown_range(images))
     path = args.output / "figure_3.png"

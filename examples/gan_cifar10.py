@@ -81,11 +81,11 @@ def training_images(split=SPLIT):
 def make_gan(network, units, seed):
     """The dense nets of Figure 2c, or the convolutional ones of Figure 2d."""
     if network == "dense":
-        generator = kg.architectures.cifar10_generator(seed, units)
-        discriminator = kg.architectures.cifar10_discriminator(seed, units=units // 5)
+        generator = kg.architectures.cifar10_generator(seed=seed, units=units)
+        discriminator = kg.architectures.cifar10_discriminator(seed=seed, units=units // 5)
     else:
-        generator = kg.architectures.cifar10_conv_generator(seed, units)
-        discriminator = kg.architectures.cifar10_conv_discriminator(seed)
+        generator = kg.architectures.cifar10_conv_generator(seed=seed, units=units)
+        discriminator = kg.architectures.cifar10_conv_discriminator(seed=seed)
     return kg.GAN(generator, discriminator, prior="normal", seed=seed)
 
 

@@ -113,7 +113,7 @@ def make_folds():
 def play(generator, images, epochs, stage, args):
     """Train a generator against a new discriminator, draw, and return the GAN."""
     d_units = PAPER_D_UNITS * args.units // PAPER_UNITS
-    discriminator = kg.architectures.tfd_discriminator(args.seed + stage, d_units)
+    discriminator = kg.architectures.tfd_discriminator(seed=args.seed + stage, units=d_units)
     gan = kg.GAN(generator, discriminator, prior="normal", seed=args.seed + stage)
     recipes = {
         "paper": lambda: kg.recipes.goodfellow2014(

@@ -250,11 +250,6 @@ def source(good=IMAGES, **how):
     return Source(good, **how)
 
 
-def tensor(good, **how):
-    """A tensor that a step has made: its shape is what can be wrong."""
-    return Array(good, **how)
-
-
 def folder():
     return PathTo("folder", misses=("a file", "a file/below"))
 
@@ -285,21 +280,21 @@ def distances(**kinds):
     return {"block_size": Integer(7)} | kinds
 
 
-def losses(name, prefix="losses."):
+def _maybe_weights(value):
+    return None if isinstance(value, tuple) and len(value) <= 2 else False
+
+
+def losses(name):
     """The calls of the methods of a loss."""
-    needs_real = name.startswith("Relativistic")
     loss = getattr(kg.losses, name)()
-    both = {"real_logits": tensor(LOGITS, shape=(8, 1)), "fake_logits": tensor(LOGITS2, shape=(8, 1))}
-    weights = {
-        "real_weight": Array(WEIGHTS, shape=(8,), low=0, none=True),
-        "fake_weight": Array(WEIGHTS, shape=(8,), low=0, none=not needs_real),
-    }
-    if not needs_real:
-        weights["fake_weight"].none = True
-    player = {"player": Choice("discriminator", "generator")}
+    # Logits have any shape, and what is not finite makes the loss so.
+    any_ = {"shape": ..., "missing": True}
+    both = {"real_logits": Array(LOGITS, **any_), "fake_logits": Array(LOGITS2, **any_)}
+    weights = {"weights": Instance(lambda: kg.losses.Weights(WEIGHTS, WEIGHTS), kg.losses.Weights, other=_maybe_weights)}
     if name in ("Minimax", "RelativisticPaired"):
         # A list is a structure of tensors there.
-        structures = {key: Array(kind.good(), shape=(8, 1), lists=False) for key, kind in both.items()}
+        structures = {key: Array(kind.good(), lists=False, **any_) for key, kind in both.items()}
+        player = {"player": Choice("discriminator", "generator")}
         yield Call(f"losses.{name}.__call__", player | structures | weights, loss)
     yield Call(f"losses.{name}.discriminator", both | weights, loss.discriminator)
     yield Call(f"losses.{name}.generator", both | weights, loss.generator)
@@ -371,7 +366,7 @@ def extractors():
         Range((0.0, 1.0)),
         Choice("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5", none=True),
     )
-    see = {"images": Array(IMAGES, low=0.0, high=1.0)}
+    see = {"samples": Array(IMAGES, low=0.0, high=1.0)}
 
     def look(made):
         return made(IMAGES)
@@ -380,6 +375,8 @@ def extractors():
         "metrics.Pixels", {"shape": Shape((4, 4, 1), rank=3), "value_range": value_range}, then=look
     )
     yield Call("metrics.Pixels.__call__", see, small.pixels())
+    yield Call("metrics.Identity", {"shape": Shape((4, 4, 1))}, then=look)
+    yield Call("metrics.Identity.__call__", {"samples": Array(ROWS)}, kg.metrics.Identity(3))
     yield Call("metrics.FeatureExtractor", {"value_range": value_range}, small.Brightness, then=look)
     model = small.convolution()
     made = {
@@ -392,7 +389,7 @@ def extractors():
         "batch_size": Integer(5),
     }
     yield Call("metrics.ModelFeatures", made, then=look)
-    feature = kg.metrics.ModelFeatures(model, "features", "other")
+    feature = kg.metrics.ModelFeatures(model, "features", name="other")
     yield Call("metrics.ModelFeatures.__call__", see, feature)
     yield Call("metrics.ModelFeatures.probabilities", see, feature.probabilities)
     digits = {"model": network(lambda: model), "value_range": value_range, "resizer": resizer}
@@ -438,7 +435,7 @@ def neighbors():
         {"samples": Array(ROWS, shape=..., rows=2), "threshold": Number(0.5, above=0)},
     )
     scores = {"samples": Array(ROWS + 5), "training": Array(MORE), "held_out": Array(ROWS[::-1] + 0.1)}
-    yield Call("metrics.memorisation_scores", scores)
+    yield Call("metrics.memorization_scores", scores)
     yield Call("metrics.GaussianStatistics", {"size": Integer(3, bounded=True)})
     yield Call(
         "metrics.GaussianStatistics.update",
@@ -483,7 +480,7 @@ def likelihoods():
     latents = {"latents": Array(np.ones((2, 2)), none=True)}
     yield Call("metrics.annealed_log_likelihood", real | std | chains | latents)
     yield Call("metrics.simulate_decoder", draws | std | {"n": Integer(3, bounded=True)})
-    unit = {"low": 0.0, "high": 1.0}
+    unit, value_range = {"low": 0.0, "high": 1.0}, {"value_range": Range(none=True)}
     grid = Array(np.array([0.3, 0.6]), shape=(None,), low=1e-30, rows=1)
     dtype = {"dtype": Choice("float32", "float64")}
     yield Call(
@@ -494,25 +491,27 @@ def likelihoods():
             "bandwidth": Number(0.5, above=0),
         }
         | distances()
-        | dtype,
+        | dtype
+        | value_range,
     )
     yield Call(
         "metrics.select_bandwidth",
         {"samples": Array(UNIT, **unit), "validation": Array(UNIT2, **unit), "grid": grid}
         | distances()
-        | dtype,
+        | dtype
+        | value_range,
     )
 
 
 def modes():
     """The calls of what counts modes."""
-    centers = {"centres": Array(np.array([[0.0, 0, 0], [3, 0, 0]]), shape=(None, None))}
+    centers = {"centers": Array(np.array([[0.0, 0, 0], [3, 0, 0]]), shape=(None, None))}
     std = {"std": Number(0.5, above=0)}
     n, seeds = {"n": Integer(9, bounded=True)}, {"seed": seed()}
-    mixture = kg.metrics.GaussianMixture
-    yield Call("metrics.GaussianMixture", centers | std)
+    mixture = kg.datasets.GaussianMixture
+    yield Call("datasets.GaussianMixture", centers | std)
     yield Call(
-        "metrics.GaussianMixture.ring",
+        "datasets.GaussianMixture.ring",
         {
             "modes": Integer(5, bounded=True),
             "radius": Number(1.0, above=0),
@@ -520,18 +519,18 @@ def modes():
         },
     )
     yield Call(
-        "metrics.GaussianMixture.grid",
+        "datasets.GaussianMixture.grid",
         {
             "side": Integer(5, bounded=True),
             "spacing": Number(1.0, above=0),
             "std": Number(0.01, above=0),
         },
     )
-    yield Call("metrics.GaussianMixture.sample", n | seeds, mixture.ring(5).sample)
+    yield Call("datasets.GaussianMixture.sample", n | seeds, mixture.ring(5).sample)
     yield Call("metrics.mode_coverage", {"samples": Array(ROWS)} | centers | std)
     yield Call("metrics.high_quality_ceiling", {"dimensions": Integer(2)})
     yield Call(
-        "metrics.stack_digits",
+        "datasets.stack_digits",
         {"images": Array(small.DIGITS)}
         | n
         | seeds
@@ -629,13 +628,9 @@ def data():
         "download": flag(),
     }
     shared["channels"].near_misses = lambda: {"two": 2, "four": 4, "text": "RGB"}
-    pictures = Array(IMAGES, low=0.0, high=1.0, lists=False)
-    pictures.near_misses = lambda: {
-        key: value
-        for key, value in Array.near_misses(pictures).items()
-        if key not in ("one more column", "one column less", "one row")
-    }
-    rows = Array(LABELS, low=0, whole=True, lists=False)
+    pictures = Features(IMAGES, shape=..., low=0.0, high=1.0, lists=False)
+    rows = Array(LABELS, shape=..., low=0, lists=False)
+    rows.allows = lambda value: Array.allows(rows, value) and (np.shape(value)[0] == 16 or False)
     for name in ("load", "load_arrays"):
         function = getattr(kg.datasets, name)
         batches = (
@@ -659,6 +654,15 @@ def data():
             then=then,
             also={"source": ("labels", "Labels")},
         )
+
+
+class Features(Array):
+    """Images, of three or four axes, in a range; or other features, in any."""
+
+    def allows(self, value):
+        if getattr(value, "ndim", None) in (3, 4):
+            return super().allows(value)
+        return Array(self.good(), shape=...).allows(value) and None
 
 
 class Shard(Range):
@@ -843,6 +847,13 @@ def families():
         also={"identifier": ("term",)},
     )
     yield Call("priors.get", {"identifier": prior()}, also={"identifier": ("prior",)})
+    rows = {"weight": Array(WEIGHTS, shape=(8,), low=0, none=True)}
+    yield Call(
+        "losses.Weights",
+        {"real": rows["weight"], "fake": rows["weight"]},
+        then=lambda made: (made.mean_real(LOGITS), made.mean_fake(LOGITS)),
+    )
+    yield Call("updates.Alternating", {"share_fakes": flag()})
     yield Call("interpolation.get", {"path": Choice("linear", "spherical")})
     yield Call(
         "updates.Consensus",
@@ -863,7 +874,7 @@ def families():
         yield Call(f"interpolation.{name}", arrays | {"times": Number(0.3)})
     yield Call(
         "losses.mean",
-        {"values": tensor(LOGITS, shape=...), "weight": Array(WEIGHTS, shape=(8,), low=0, none=True)},
+        {"values": Array(LOGITS, shape=...), "weight": Array(WEIGHTS, shape=(8,), low=0, none=True)},
     )
     yield Call("terms.squared_norms", {"critic": Function(small.decoder), "samples": Tensor(ROWS)})
     yield Call(
@@ -894,7 +905,7 @@ def pictures():
     yield Call("visualization.to_uint8", {"images": Array(IMAGES, shape=...), "value_range": Range()})
     yield Call("visualization.image_grid", {"images": tiles, "rows": side, "columns": side})
     yield Call(
-        "visualization.write_whole",
+        "visualization.write_bytes",
         {"path": PathTo("some.txt", misses=("a file/below",)), "content": Content(b"bytes")},
     )
     yield Call("visualization.encode_png", {"picture": picture})
@@ -935,7 +946,6 @@ def games():
             "update": named("simultaneous", kg.updates.UPDATES, kg.updates.UpdateRule),
             "discriminator_steps": Integer(2, maximum=8),
             "single_pass": flag(),
-            "share_fakes": flag(),
             "ema_decay": Number(0.5, above=0, below=1, none=True),
             "gradient_norms": flag(),
             "run_eagerly": Flag(True),
@@ -1142,7 +1152,7 @@ CALLS = [
     *feature_metrics("DensityCoverage", k=Integer(2, maximum=15), block_size=Integer(7)),
     *feature_metrics("StackedDigits", good=STACKS, make=small.Digits),
     *array_metrics(
-        "Memorisation", Array(IMAGES), Array(OTHER), training=Array(OTHER + 0.01), split=split()
+        "Memorization", Array(IMAGES), Array(OTHER), training=Array(OTHER + 0.01), split=split()
     ),
     *array_metrics(
         "ParzenWindow",
@@ -1158,7 +1168,7 @@ CALLS = [
         "ModeCoverage",
         Array(ROWS),
         Array(MORE),
-        centres=Array(np.array([[0.0, 0, 0], [3, 0, 0]]), shape=(None, None)),
+        centers=Array(np.array([[0.0, 0, 0], [3, 0, 0]]), shape=(None, None)),
         std=Number(0.3, above=0),
         split=split(),
     ),

@@ -115,8 +115,9 @@ def _kind(error, named, names):
 
 
 def _raised_by_us(error):
+    """Whether a statement `raise` of ours did, rather than an operator that met the wrong types."""
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and frames[-1].filename.startswith(PACKAGES)
+    return bool(frames) and frames[-1].filename.startswith(PACKAGES) and "raise " in frames[-1].line
 
 
 def _of_a_library(error):
