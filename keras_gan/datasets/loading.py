@@ -59,7 +59,7 @@ def load(
       images. A file that cannot be read, and a link to a folder around this one, are named in a
       warning and left out.
     - `"tfd"` or `"tfd:PATH"`: the Toronto Face Database (Susskind, Anderson and Hinton, 2010),
-      48 × 48 and grey, from the file `TFD_48x48.mat`, which is not public: PATH, or `data_dir`, is
+      48 × 48 and gray, from the file `TFD_48x48.mat`, which is not public: PATH, or `data_dir`, is
       the file or its folder. Splits `"unlabeled"`, `"train"`, `"valid"` and `"test"` of a `fold`;
       labels are the expressions, 0 to 6, and −1 where there is none.
     - arrays: `features` or `(features, labels)`, in the given order; the split is `"train"`. Images
@@ -84,7 +84,7 @@ def load(
         labels: whether batches are `(images, labels)`. Defaults to `False`: images alone.
         image_size: if given, images are cut to the central square and resized to this height and
             width, with antialiasing.
-        channels: if given, 1 converts colour to grey (luminance), 3 repeats grey.
+        channels: if given, 1 converts color to gray (luminance), 3 repeats gray.
         shuffle: whether the order is drawn afresh each epoch. Defaults to `True`; if `False`,
             every pass has the order of the source.
         seed: integer; the same seed gives the same batches. Defaults to `0`.
@@ -152,7 +152,7 @@ def load_arrays(
 ) -> Any:
     """Return the examples that `load` would give, in the source's order, as NumPy arrays.
 
-    For metrics and pictures that want a whole split at once: Parzen windows, nearest neighbours.
+    For metrics and pictures that want a whole split at once: Parzen windows, nearest neighbors.
 
     Args:
         source: see `load`, as for all arguments.
