@@ -22,7 +22,7 @@ endef
 # Install, and name each package while it is downloaded.
 define install
 	@echo "Installing the packages for \`make $(notdir $@)\` into $(VENV). This happens once, and takes a minute or more:"
-	@$(BIN)/python -m pip install --progress-bar off $(1) | sed -un 's/^Collecting \([^ ]*\).*/  \1/p; /^Installing/s/:.*/ .../p'
+	@$(BIN)/python -m pip install --progress-bar off $(1) | sed -un 's/^Collecting \([A-Za-z0-9_.-]*\).*/  \1/p; /^Installing/s/:.*/ .../p'
 	@touch $@
 endef
 
