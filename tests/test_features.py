@@ -651,8 +651,8 @@ def test_inception_with_random_weights():
     assert found.dtype == np.float32
     assert np.isfinite(found).all()
     assert found.std() > 0
-    colour = np.stack([pillow(image, (299, 299), "BILINEAR") for image in x]).repeat(3, axis=-1)
-    np.testing.assert_allclose(extractor(colour), found, rtol=1e-4, atol=1e-4)
+    color = np.stack([pillow(image, (299, 299), "BILINEAR") for image in x]).repeat(3, axis=-1)
+    np.testing.assert_allclose(extractor(color), found, rtol=1e-4, atol=1e-4)
     # The classes are one dense layer away from the pooled features.
     kernel, bias = map(np.float64, extractor.model.layers[-1].get_weights())
     probabilities = extractor.probabilities(x)

@@ -169,7 +169,7 @@ def test_export(trained, tmp_path):
 
 # Networks of a term's own, and of a variant: what a search must make anew.
 SEARCHED = [
-    name if name in ("recognised", "four") else pytest.param(name, marks=pytest.mark.slow)
+    name if name in ("recognized", "four") else pytest.param(name, marks=pytest.mark.slow)
     for name in NAMES
 ]
 
