@@ -28,7 +28,7 @@ html_theme_options = {
 myst_heading_anchors = 3
 myst_links_external_new_tab = True
 
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_numpy_docstring = False

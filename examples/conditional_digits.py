@@ -10,8 +10,8 @@ R1 penalty, and an exponential moving average of the generator's weights, which 
 
 To resume a run that was interrupted, repeat the command. To start over, delete the output folder.
 
-MINUTES minutes on 2 cores. Reached with seed 0: a classifier that is right on 99.3 % of MNIST's test
-digits reads AGREE of 1,000 samples as the digit that was requested.
+5 minutes of CPU time, less than 5 minutes on 2 cores. Reached with seed 0: a classifier that is right on
+99.3 % of MNIST's test digits reads 99.1 % of 1,000 samples as the digit that was requested.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import time
 
 import keras
 import numpy as np
+from gan_mnist import positive
 from keras import layers, ops
 
 import keras_gan as kg
@@ -29,13 +30,6 @@ DIGITS = 10
 LATENT_SIZE, WIDTH, BATCH_SIZE = 64, 24, 50
 LEARNING_RATE, R1, EMA_DECAY = 1e-3, 0.5, 0.999
 JUDGE = pathlib.Path(__file__).parents[1] / "saved_models" / "digit_classifier.keras"
-
-
-def positive(text):
-    """Parse an integer of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, not {text!r}")
-    return int(text)
 
 
 def arguments(argv=None):

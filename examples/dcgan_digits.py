@@ -5,8 +5,8 @@ Radford, Metz, Chintala, 2015, arXiv 1511.06434, with narrower nets, and one-sid
 
     python examples/dcgan_digits.py
 
-2 minutes on 2 cores. Reached with seed 0: the discriminator gives .53 to real digits and .37 to
-samples on average, and most samples are digits at a glance.
+2 minutes on 2 cores. Reached with seed 0: on average D is .53 on real digits and .37 on
+samples, and most samples are digits at a glance.
 """
 
 import argparse
@@ -18,29 +18,29 @@ import keras_gan as kg
 
 IMAGE_SIZE, CHANNELS, VALUE_RANGE = 32, 1, (-1, 1)
 LATENT_DIM = 64
-# With equal widths and rates the discriminator of so few images leaves the generator behind.
+# With equal widths and rates, a discriminator of so few images outpaces the generator.
 D_WIDTH, G_WIDTH = 16, 24
 D_RATE, G_RATE, BETA_1 = 2e-4, 1e-3, 0.5
 LABEL_SMOOTHING = 0.1
 
 
 def arguments(argv=None):
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--dataset", default="mnist5k", help="mnist5k, mnist, fashion_mnist, folder:PATH, ..."
     )
-    parser.add_argument("--epochs", type=int, default=30, help="passes over the data (default: 30)")
-    parser.add_argument("--batch-size", type=int, default=50, help="minibatch (default: 50)")
+    parser.add_argument("--epochs", type=int, default=30, help="number of epochs (default: 30)")
+    parser.add_argument("--batch-size", type=int, default=50, help="batch size (default: 50)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=pathlib.Path, default="runs/dcgan_digits", help="folder")
+    parser.add_argument("--output", type=pathlib.Path, default="runs/dcgan_digits", help="output folder")
     return parser.parse_args(argv)
 
 
 def make_gan(steps, seed):
-    """Two convolutional nets, trained with rates that fall to 0 over `steps`."""
+    """Two convolutional nets, with learning rates that decay to 0 over `steps`."""
     gan = kg.GAN(
         kg.architectures.dcgan_generator(
             IMAGE_SIZE, CHANNELS, latent_dim=LATENT_DIM, width=G_WIDTH, seed=seed
@@ -83,7 +83,7 @@ def main(argv=None):
     history = gan.fit(train, epochs=args.epochs, callbacks=[grid])
     kg.visualization.training_curves(history, args.output / "curves.png")
     print(
-        f"Samples, a film of them and training curves are in {args.output.resolve()}: open "
+        f"Samples, a GIF of them and training curves are in {args.output.resolve()}: open "
         f"samples/epoch-{args.epochs:04d}.png."
     )
 

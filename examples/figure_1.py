@@ -5,10 +5,10 @@ Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 20
     python examples/figure_1.py
 
 The data are N(4, 0.5²), the latents N(0, 1); the samples start as N(3, 0.4²). Each panel shows both
-densities and the discriminator D; the arrows below lead from latents z to samples G(z). R1 (Mescheder,
-Geiger, Nowozin, 2018, arXiv 1801.04406) steadies the stages in which the generator moves.
+densities and the discriminator D; the arrows below point from latents z to samples G(z). R1 (Mescheder,
+Geiger, Nowozin, 2018, arXiv 1801.04406) stabilizes the stages in which the generator moves.
 
-20 seconds on 2 cores. Reached with seed 0: samples of mean 4.00 and standard deviation 0.50, and D
+20 seconds on 2 cores. Reached with seed 0: samples with mean 4.00 and standard deviation 0.50, and D
 within 0.001 of ½ where the data are.
 """
 
@@ -31,21 +31,25 @@ PRIOR = statistics.NormalDist()
 LATENTS = np.array([PRIOR.inv_cdf(share) for share in (np.arange(2000) + 0.5) / 2000])
 BATCH_SIZE = 250
 D_RATE, G_RATE, BETA_1 = 0.01, 0.001, 0.5
-R1_WEIGHT = 0.01  # without it the players circle around the solution
+R1_WEIGHT = 0.01  # without it the players rotate around the solution
 BANDWIDTH = 0.06
-LEAST_DENSITY = 0.05  # The best D is drawn where this much of data and samples falls.
+LEAST_DENSITY = 0.05  # The optimal D is drawn where data or samples have at least this density.
 SHOWN = np.linspace(1.8, 5.8, 401)
 
 
 def arguments(argv=None):
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--epochs", type=int, default=20, help="of panel (d) (default: 20)")
-    parser.add_argument("--examples", type=int, default=50_000, help="data drawn (default: 50000)")
+    parser.add_argument(
+        "--epochs", type=int, default=20, help="number of epochs for panel (d) (default: 20)"
+    )
+    parser.add_argument(
+        "--examples", type=int, default=50_000, help="size of the data set (default: 50000)"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=pathlib.Path, default="runs/figure_1", help="folder")
+    parser.add_argument("--output", type=pathlib.Path, default="runs/figure_1", help="output folder")
     return parser.parse_args(argv)
 
 

@@ -1,15 +1,15 @@
-"""Figure 2 of the paper: samples, and beside each row the training image nearest to its last sample.
+"""Figure 2 of the paper: samples, and next to each row the training image nearest to its last sample.
 
 Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 2014, arXiv 1406.2661.
-A generator that has memorised would show the same image twice, left and right of the yellow line.
+If the generator memorized, the same image would appear twice, left and right of the yellow line.
 
-    python examples/figure_2.py          # (a) digits: the model of gan_mnist.py, trained if need be
+    python examples/figure_2.py          # (a) digits: the model of gan_mnist.py
     python examples/figure_2.py --model runs/gan_tfd/gan.keras --dataset tfd:TFD_48x48.mat        # (b)
     python examples/figure_2.py --model runs/gan_cifar10_dense/gan.keras --dataset cifar10        # (c)
     python examples/figure_2.py --model runs/gan_cifar10_conv/gan.keras --dataset cifar10         # (d)
 
-Seconds on 2 cores for a model that is there, and the 4 minutes of gan_mnist.py for one that is not.
-Samples are drawn fairly, with seed 0, not chosen.
+Seconds on 2 cores if the model exists; otherwise gan_mnist.py trains it first, in 4 minutes.
+The samples are drawn with seed 0, and not selected.
 """
 
 import argparse
@@ -27,31 +27,33 @@ FRAME = (255, 215, 0)
 
 
 def arguments(argv=None):
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_model(parser)
     parser.add_argument("--rows", type=gan_mnist.positive, default=4, help="(default: 4)")
-    parser.add_argument("--columns", type=gan_mnist.positive, default=5, help="a row (default: 5)")
+    parser.add_argument(
+        "--columns", type=gan_mnist.positive, default=5, help="samples per row (default: 5)"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=pathlib.Path, default="runs/figure_2", help="folder")
+    parser.add_argument("--output", type=pathlib.Path, default="runs/figure_2", help="output folder")
     return parser.parse_args(argv)
 
 
 def add_model(parser):
-    """Add the arguments that say which model is drawn."""
+    """Add the arguments that select the model."""
     parser.add_argument(
         "--model",
         type=pathlib.Path,
         help="gan.keras of gan_mnist.py, gan_tfd.py or gan_cifar10.py "
-        "(default: that of gan_mnist.py beside the output folder, trained if it is not there)",
+        "(default: the one of gan_mnist.py next to the output folder, trained if it does not exist)",
     )
-    parser.add_argument("--dataset", default="mnist5k", help="what it is trained on (default: mnist5k)")
+    parser.add_argument("--dataset", default="mnist5k", help="its training data (default: mnist5k)")
 
 
 def load_gan(args):
-    """The model that was asked for, or that of gan_mnist.py, trained if it is not there."""
+    """Load the selected model, or the one of gan_mnist.py, trained if it does not exist."""
     path = args.model
     if path is None:
         folder = args.output.parent / f"gan_{args.dataset}"
@@ -62,7 +64,7 @@ def load_gan(args):
 
 
 def draw(gan, n=None, **options):
-    """Samples of a GAN: those of its average, if it keeps one."""
+    """Samples of a GAN, with the EMA of its weights if it keeps one."""
     return gan.generate(n, use_ema=gan.ema is not None, **options)
 
 
@@ -77,7 +79,7 @@ def training_images(dataset):
 
 
 def shown_range(samples):
-    """The numbers shown as black and white: those of contrast-normalised images, or of a sigmoid."""
+    """The numbers shown as black and white: those of contrast-normalized images, or of a sigmoid."""
     return gan_cifar10.SHOWN_RANGE if (samples < 0).any() else (0, 1)
 
 
@@ -95,14 +97,14 @@ def draw_panel(samples, images, columns):
     rows, shape = len(found), samples.shape[1:]
     cells = np.concatenate([samples.reshape(rows, columns, *shape), found[:, None]], axis=1)
     levels = to_uint8(cells.reshape(-1, *shape), shown_range(samples))
-    picture = image_grid(levels, rows, columns + 1)
-    if picture.ndim == 2:
-        picture = np.repeat(picture[..., np.newaxis], 3, axis=2)
-    left = (picture.shape[1] - SEPARATOR) // (columns + 1) * columns
-    column = picture[:, left:]
+    image = image_grid(levels, rows, columns + 1)
+    if image.ndim == 2:
+        image = np.repeat(image[..., np.newaxis], 3, axis=2)
+    left = (image.shape[1] - SEPARATOR) // (columns + 1) * columns
+    column = image[:, left:]
     for line in (slice(None, SEPARATOR), slice(-SEPARATOR, None)):
         column[line] = column[:, line] = FRAME
-    return picture
+    return image
 
 
 def main(argv=None):
@@ -114,11 +116,11 @@ def main(argv=None):
     if images.shape[1:] != samples.shape[1:]:
         raise ValueError(
             f"The model makes images of shape {samples.shape[1:]}, but those of {args.dataset!r} have "
-            f"{images.shape[1:]}. Name by --dataset what the model was trained on."
+            f"{images.shape[1:]}. Pass the training data of the model with --dataset."
         )
     path = args.output / "figure_2.png"
     save_png(path, draw_panel(samples, images, args.columns))
-    print(f"Framed in yellow: the training images nearest to the column before. {path.resolve()}")
+    print(f"Framed in yellow: the training images nearest to the samples left of them. {path.resolve()}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""What a Parzen-window log-likelihood is worth: the measure of 2014 on samples of no model.
+"""What a Parzen-window log-likelihood is worth: the measure of 2014 on samples that no model made.
 
 Theis, van den Oord, Bethge, 2016, "A note on the evaluation of generative models", arXiv 1511.01844.
 
     python examples/parzen_anchors.py --dataset mnist      # from TensorFlow Datasets
-    python examples/parzen_anchors.py                      # 5,000 digits that come with a package
+    python examples/parzen_anchors.py                      # 5,000 digits, no download
 
-In the place of a generator's samples stand training digits, a codebook (one step of k-means from
-these digits: each becomes the mean of the training digits nearest to it), and draws from a normal
-distribution with the mean and covariance of all training digits, cut to [0, 1]. The codebook, all
-blurred copies, beats the digits themselves by far. So a high number does not show good samples; a low
-one, near that of the normal distribution, shows that little was learned.
+Training digits replace a generator's samples, then a codebook (one step of k-means from these digits:
+each becomes the mean of the training digits nearest to it), and draws from a normal distribution with
+the mean and covariance of all training digits, clipped to [0, 1]. The codebook consists of blurred
+copies, and yet scores far higher than the digits themselves. So a high number does not show good
+samples; a low one, near that of the normal distribution, shows that little was learned.
 """
 
 import argparse
@@ -29,7 +29,7 @@ BLOCK = 1000
 
 
 def arguments(argv=None):
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -42,7 +42,7 @@ def arguments(argv=None):
 
 
 def codebook(images, centres):
-    """One Lloyd step of k-means: the mean of the images nearest to each centre."""
+    """One Lloyd step of k-means: the mean of the images nearest to each center."""
     half = np.square(centres).sum(axis=1) / 2
     nearest = [
         (half - images[i : i + BLOCK] @ centres.T).argmin(axis=1) for i in range(0, len(images), BLOCK)
@@ -55,7 +55,7 @@ def codebook(images, centres):
 
 
 def normal_draws(images, count, rng):
-    """Draws from the normal distribution with the images' mean and covariance, cut to [0, 1]."""
+    """Draws from the normal distribution with the images' mean and covariance, clipped to [0, 1]."""
     mean, covariance = images.mean(axis=0), np.cov(images.T)
     return np.clip(rng.multivariate_normal(mean, covariance, count, method="eigh"), 0, 1)
 

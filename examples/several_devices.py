@@ -1,6 +1,6 @@
 r"""One GAN on several devices: the GPUs of a machine, or the machines of a cluster.
 
-The adversarial nets of `gan_mnist.py` on all that there is, as docs/scaling.md tells.
+The adversarial nets of `gan_mnist.py` on all devices, as docs/scaling.md explains.
 
     python examples/several_devices.py                          # all GPUs of this machine
 
@@ -15,8 +15,8 @@ with index 1 on the second; on JAX:
     KERAS_BACKEND=jax python examples/several_devices.py --cluster first:4000 --machines 2 --machine 0 \
         --output /shared/run
 
-with `--machine 1` on the second. `--output` is a folder that both see. If a machine fails, the run ends
-with an error on all of them; the same commands go on from the last epoch.
+with `--machine 1` on the second. `--output` is a folder that both can access. If a machine fails, the
+run ends with an error on all of them; the same commands resume it from the last epoch.
 """
 
 import argparse
@@ -30,14 +30,14 @@ import keras_gan as kg
 
 
 def arguments(argv=None):
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", default="mnist5k", help="mnist5k, mnist, fashion_mnist, ...")
     parser.add_argument("--split", default="train")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch-size", type=int, default=200, help="of all devices together")
+    parser.add_argument("--batch-size", type=int, default=200, help="global batch size")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/several_devices"))
     cluster = parser.add_argument_group("a cluster, on JAX")
@@ -48,11 +48,11 @@ def arguments(argv=None):
 
 
 def devices(args):
-    """Return the context in which a model is made for all devices."""
+    """Return the context in which a model is created for all devices."""
     if keras.backend.backend() == "jax":
         if args.cluster:
             keras.distribution.initialize(args.cluster, args.machines, args.machine)
-        # Each machine brings its own part of a batch, which is `shard` below.
+        # Each machine loads its own part of a batch, `shard` below.
         parallel = keras.distribution.DataParallel(auto_shard_dataset=False)
         keras.distribution.set_distribution(parallel)
         return contextlib.nullcontext()
@@ -64,13 +64,13 @@ def devices(args):
 
 
 def main(argv=None):
-    """Train, with pictures and a state to go on from."""
+    """Train, with sample grids and checkpoints."""
     args = arguments(argv)
     keras.utils.set_random_seed(args.seed)
     scope = devices(args)
     options = {"image_size": 28, "channels": 1}
     images = kg.datasets.load_arrays(args.dataset, args.split, **options)
-    # Replicas share a batch evenly: the last one of an epoch, if it is smaller, is left out.
+    # Replicas share a batch evenly, so a smaller last batch of an epoch is dropped.
     rows = len(images) // args.batch_size * args.batch_size
     train = kg.datasets.load(
         images[:rows],

@@ -1,14 +1,14 @@
-"""The judge of digits: a small classifier whose features and classes score what a GAN draws.
+"""Train the digit classifier, whose features and class probabilities score samples of digits.
 
-A convolutional net in the manner of LeCun, Bottou, Bengio, Haffner, 1998, "Gradient-based learning
+A convolutional network in the manner of LeCun, Bottou, Bengio, Haffner, 1998, "Gradient-based learning
 applied to document recognition", with rectified linear units and dropout before its 64 features.
 
     python examples/train_digit_classifier.py --dataset mnist    # from TensorFlow Datasets
-    python examples/train_digit_classifier.py                    # 5,000 digits that come with a package
+    python examples/train_digit_classifier.py                    # 5,000 digits, no download
 
 154 seconds of CPU time for MNIST. Reached with seed 0, 8 epochs: 99.33 % of MNIST's 10,000 test
-images, with a file of half a megabyte. `kg.metrics.DigitClassifier(path)` makes features and class
-probabilities of it.
+images, with a file of half a megabyte. `kg.metrics.DigitClassifier(path)` computes features and class
+probabilities with it.
 """
 
 import argparse
@@ -27,22 +27,24 @@ LEARNING_RATE = 2e-3
 
 
 def arguments(argv=None):
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--dataset", default="mnist5k", help="mnist5k, mnist, fashion_mnist, ... (28 × 28, ten classes)"
     )
-    parser.add_argument("--epochs", type=int, default=8, help="passes over the data (default: 8)")
-    parser.add_argument("--batch-size", type=int, default=100, help="minibatch (default: 100)")
+    parser.add_argument("--epochs", type=int, default=8, help="number of epochs (default: 8)")
+    parser.add_argument("--batch-size", type=int, default=100, help="batch size (default: 100)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=pathlib.Path, default="runs/digit_classifier", help="folder")
+    parser.add_argument(
+        "--output", type=pathlib.Path, default="runs/digit_classifier", help="output folder"
+    )
     return parser.parse_args(argv)
 
 
 def train_classifier(train, epochs, seed):
-    """Return a classifier of batches of (images in [0, 1], labels), with a rate that falls to 0."""
+    """Return a classifier of batches of (images in [0, 1], labels), with a learning rate that decays to 0."""
     classifier = kg.architectures.digit_classifier(seed)
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * len(train))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -52,7 +54,7 @@ def train_classifier(train, epochs, seed):
 
 
 def save_weights_only(classifier, path):
-    """Save the model whole or not at all, without the optimizer that trained it."""
+    """Save the model atomically, without its optimizer."""
     plain = kg.architectures.digit_classifier()  # never compiled
     plain.set_weights(classifier.get_weights())
     with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +64,7 @@ def save_weights_only(classifier, path):
 
 
 def main(argv=None):
-    """Train, measure on images that the classifier has not seen, and save."""
+    """Train, evaluate on held-out images, and save."""
     args = arguments(argv)
     keras.utils.set_random_seed(args.seed)
     train, test = kg.datasets.load(
@@ -76,7 +78,7 @@ def main(argv=None):
     path = args.output / "digit_classifier.keras"
     save_weights_only(classifier, path)
     accuracy = classifier.evaluate(test, verbose=0, return_dict=True)["accuracy"]
-    print(f"Right on {accuracy:.2%} of test images that it has not seen. Saved: {path.resolve()}")
+    print(f"Accuracy on held-out test images: {accuracy:.2%}. Saved: {path.resolve()}")
 
 
 if __name__ == "__main__":

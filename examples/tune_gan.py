@@ -1,22 +1,22 @@
-"""A search for settings that draw digits well after few steps, by KerasTuner.
+"""Search with KerasTuner for settings that draw digits well after few steps.
 
-The score is that of the 2014 paper, a Parzen-window log-likelihood of held-out digits. Every trial
-trains small dense nets on 4,000 digits for 15 epochs, with other learning rates, losses, penalties,
-widths, ...; the default settings get the same. The best and the default are then measured on digits that
-had no say in the search.
+The score is the one of the 2014 paper, a Parzen-window log-likelihood of held-out digits. Each trial
+trains small dense nets on 4,000 digits for 15 epochs, with its own learning rates, losses, penalties and
+widths; the default settings get the same budget. The best and the default settings are then measured on
+other digits, which the search did not use.
 
     python examples/tune_gan.py                       # Bayesian optimization, 30 trials
-    python examples/tune_gan.py --tuner hyperband     # many short trials, the best of which go on
-    python examples/tune_gan.py --trials 60           # goes on where the first command ended
+    python examples/tune_gan.py --tuner hyperband     # many short trials; the best continue
+    python examples/tune_gan.py --trials 60           # extends the first command's search
 
-5 to 9 minutes on 2 cores. Reached with seed 0 (10,000 samples, 500 digits): 125.9 ± 6.0 nats by the best
-of 30 trials, −23.5 ± 4.6 by the default. On an older processor, whose sums differ in the last digits,
-the search takes another way: 133.3 ± 7.1 and −13.3 ± 7.7. Both of the best take three steps of the
-discriminator and larger learning rates than the default's 2e-4.
+5 to 9 minutes on 2 cores. Reached with seed 0 (10,000 samples, 500 digits): 125.9 ± 6.0 nats for the
+best of 30 trials, −23.5 ± 4.6 for the default. On an older processor, whose sums differ in the last
+digits, the search takes another path: 133.3 ± 7.1 and −13.3 ± 7.7. Both best settings have three
+discriminator steps and larger learning rates than the default 2e-4.
 
-A search that was interrupted goes on by the same command. Several processes share one if each is told
-its part and the chief's address, by the environment variables KERASTUNER_TUNER_ID (chief, tuner0, ...
-), KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT.
+To resume a search that was interrupted, repeat the command. Several processes can share a search: set
+the environment variables KERASTUNER_TUNER_ID (chief, tuner0, ...), KERASTUNER_ORACLE_IP and
+KERASTUNER_ORACLE_PORT in each.
 """
 
 import argparse
@@ -31,22 +31,31 @@ import keras_gan as kg
 from keras_gan.utils import files
 
 SPLITS = ("train[:4000]", "train[4000:4500]", "train[4500:]")
-AVERAGE_DECAY = 0.99  # over about 100 of 600 steps
+EMA_DECAY = 0.99  # an EMA over about 100 of 600 steps
 
 
 def arguments(argv=None):
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", default="mnist5k", help="mnist5k, mnist, ... (28 × 28)")
     parser.add_argument("--tuner", default="bayesian", choices=["bayesian", "random", "hyperband"])
-    parser.add_argument("--trials", type=int, default=30, help="(default: 30; hyperband has its own)")
-    parser.add_argument("--epochs", type=int, default=15, help="of a trial (default: 15)")
-    parser.add_argument("--samples", type=int, default=2000, help="Parzen windows of a trial")
-    parser.add_argument("--final-samples", type=int, default=10_000, help="of the last measurement")
+    parser.add_argument(
+        "--trials", type=int, default=30, help="number of trials (default: 30; hyperband ignores it)"
+    )
+    parser.add_argument("--epochs", type=int, default=15, help="epochs per trial (default: 15)")
+    parser.add_argument(
+        "--samples", type=int, default=2000, help="Parzen windows per trial (default: 2000)"
+    )
+    parser.add_argument(
+        "--final-samples",
+        type=int,
+        default=10_000,
+        help="Parzen windows of the final measurement (default: 10000)",
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=pathlib.Path, default="runs/tune_gan", help="folder")
+    parser.add_argument("--output", type=pathlib.Path, default="runs/tune_gan", help="output folder")
     return parser.parse_args(argv)
 
 
@@ -65,7 +74,7 @@ def networks(latent_size, width):
 def make_tuner(args):
     """Return a tuner of KerasTuner over the whole space of `kg.tuner.GANHyperModel`."""
     space = kg.tuner.GANHyperModel(
-        networks, prior="normal", ema_decay=AVERAGE_DECAY, single_pass=True, seed=args.seed
+        networks, prior="normal", ema_decay=EMA_DECAY, single_pass=True, seed=args.seed
     )
     shared = {
         "objective": kg.tuner.PARZEN,

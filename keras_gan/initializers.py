@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_gan.utils.typing import Config, Tensor
-from keras_gan.utils.validation import check_integer, check_number, check_seed
+from keras_gan.utils.validation import check_integer, check_number, check_seed, check_shape
 
 __all__ = ["Sparse"]
 
@@ -18,6 +18,16 @@ def __dir__():
 
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
+
+
+def _float_type(dtype):
+    try:
+        name = keras.backend.standardize_dtype(dtype)
+    except (TypeError, ValueError):
+        name = ""
+    if "float" not in name:
+        raise ValueError(f"`dtype` must be a type of floats, such as 'float32'. Received: {dtype!r}")
+    return name
 
 
 @_register
@@ -53,11 +63,13 @@ class Sparse(keras.initializers.Initializer):
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Tensor:
         """Return weights of `shape`, which is `(inputs, units)`."""
+        shape = check_shape("shape", shape)
+        dtype = _float_type(dtype)
         if len(shape) != 2 or shape[0] < self.nonzero:
             raise ValueError(
                 f"Sparse weights with {self.nonzero} non-zero entries per unit require a matrix "
                 f"(inputs, units) with at least {self.nonzero} inputs. Received: shape="
-                f"{tuple(shape)}. Decrease `nonzero`, or use another initializer."
+                f"{shape}. Decrease `nonzero`, or use another initializer."
             )
         inputs, units = shape
         # A single seed for both draws would correlate a weight's value with its place.
@@ -69,7 +81,7 @@ class Sparse(keras.initializers.Initializer):
         values = keras.random.normal(
             (units * self.nonzero,), stddev=self.stddev, dtype=dtype, seed=value_seed
         )
-        return ops.scatter(places, values, tuple(shape))
+        return ops.scatter(places, values, shape)
 
     def get_config(self) -> Config:
         """Return the constructor's arguments."""

@@ -1,11 +1,12 @@
-"""Paths between latents."""
+"""Interpolation between latents."""
 
 from collections.abc import Callable
 
 import numpy as np
 from keras import ops
 
-from keras_gan.utils.typing import INTEGER, Array
+from keras_gan.utils.typing import Array
+from keras_gan.utils.validation import check_choice, check_integer
 
 __all__ = ["PATHS", "get", "interpolate", "linear", "spherical"]
 
@@ -14,30 +15,31 @@ def __dir__():
     return __all__
 
 
-def interpolate(start: Array, end: Array, steps: int, path: str = "linear") -> np.ndarray:
-    """Return points at equal steps along paths from some latents to others, both ends included.
+def interpolate(start: Array, end: Array, steps: int, *, path: str = "linear") -> np.ndarray:
+    """Return equally spaced points on paths between latents, including both ends.
 
-    The linear path is the straight line. In many dimensions it leaves the region that a uniform or
-    normal prior draws from: the middle between two independent latents has about 1/√2 of their
-    length. The spherical path stays there: its direction turns by equal angles and its length
-    changes evenly from one end's to the other's. For ends of equal length, at the angle ω, it is
+    The linear path is a straight line. In many dimensions it leaves the region that a uniform or normal
+    prior samples from: the midpoint of two independent latents has about 1/√2 of their norm. The
+    spherical path stays in this region: its direction turns by equal angles, and its norm changes
+    linearly. For ends of equal norm, at the angle ω, it is
     sin((1−t)ω)/sin ω · start + sin(tω)/sin ω · end (Shoemake, 1985; for latents White, 2016,
     arXiv:1609.04468).
 
-    Between parallel latents both paths are one. Between opposite latents every half circle is as
-    short as another: the one towards the axis that is nearest to a right angle is taken.
+    Between parallel latents the two paths are the same. Between opposite latents all half circles have
+    the same length: the path passes through the axis that is closest to a right angle.
 
     Args:
         start: array `(n, ...)` of latents.
         end: array of the same shape.
-        steps: int, points of a path, at least 2.
+        steps: number of points of a path, an integer of at least 2.
         path: `"linear"` or `"spherical"`.
 
     Returns:
         Float32 array `(n, steps, ...)`.
 
     Raises:
-        ValueError: latents of different shapes or not finite, fewer than two steps, or an unknown path.
+        TypeError: an argument has the wrong type.
+        ValueError: latents have different shapes or are not finite; an argument is out of range.
 
     Example:
 
@@ -47,24 +49,21 @@ def interpolate(start: Array, end: Array, steps: int, path: str = "linear") -> n
     >>> arc[0, 1].round(2).tolist() == np.float32([1.41, 1.41]).tolist()
     True
     """
-    start, end = (np.asarray(ops.convert_to_numpy(ends), "float64") for ends in (start, end))
-    if start.ndim < 2 or start.shape != end.shape:
+    ends = _finite("start", start), _finite("end", end)
+    shape, other = (array.shape for array in ends)
+    if len(shape) < 2 or shape != other:
         raise ValueError(
-            "A path leads from each latent of `start` to that of `end`: two arrays of one shape "
-            f"(n, ...). Received shapes: {start.shape} and {end.shape}"
+            f"`start` and `end` must be arrays of the same shape (n, ...). Received: {shape} and {other}"
         )
-    if not (np.isfinite(start).all() and np.isfinite(end).all()):
-        raise ValueError("`start` and `end` are finite latents. Received some that are NaN or infinite.")
-    if not isinstance(steps, INTEGER) or steps < 2:
-        raise ValueError(f"`steps` counts both ends: a whole number of 2 or more. Received: {steps!r}")
-    rows = [array.reshape(len(array), 1, -1) for array in (start, end)]
+    steps = check_integer("steps", steps, minimum=2, maximum=2**31 - 1, hint="It counts both ends.")
+    rows = [array.reshape(len(array), 1, -1) for array in ends]
     times = np.linspace(0, 1, steps)[:, None]
     points = get(path)(*rows, times)
-    return points.astype("float32").reshape(len(start), steps, *start.shape[1:])
+    return points.astype("float32").reshape(shape[0], steps, *shape[1:])
 
 
 def get(path: str) -> Callable[..., np.ndarray]:
-    """Return the function of a path, or say which paths there are.
+    """Return the function of a path.
 
     Args:
         path: `"linear"` or `"spherical"`.
@@ -73,23 +72,22 @@ def get(path: str) -> Callable[..., np.ndarray]:
         Function `(start, end, times)` of arrays that broadcast, with vectors along the last axis.
 
     Raises:
-        ValueError: another name.
+        TypeError: `path` is not a string.
+        ValueError: `path` is unknown.
 
     Example:
 
     >>> kg.interpolation.get("linear")(np.zeros(2), np.ones(2), 0.25).tolist()
     [0.25, 0.25]
     """
-    if not isinstance(path, str) or path not in PATHS:
-        raise ValueError(f"`path` is one of {list(PATHS)}. Received: {path!r}")
-    return PATHS[path]
+    return PATHS[check_choice("path", path, PATHS)]
 
 
 def linear(start: np.ndarray, end: np.ndarray, times: np.ndarray | float) -> np.ndarray:
-    """Return points of the straight line.
+    """Return points on the straight line.
 
     Args:
-        start: float64 array with vectors along its last axis.
+        start: array with vectors along its last axis.
         end: array that broadcasts with it.
         times: array that broadcasts with both, from 0 at the start to 1 at the end.
 
@@ -98,14 +96,15 @@ def linear(start: np.ndarray, end: np.ndarray, times: np.ndarray | float) -> np.
     >>> kg.interpolation.linear(np.array([1.0, 0.0]), np.array([0.0, 1.0]), 0.5).tolist()
     [0.5, 0.5]
     """
-    return (1 - times) * start + times * end
+    start, end, times = _broadcast(start, end, times)
+    return _line(start, end, times)
 
 
 def spherical(start: np.ndarray, end: np.ndarray, times: np.ndarray | float) -> np.ndarray:
-    """Return points of the arc that turns from one direction to the other.
+    """Return points on the arc between two directions.
 
     Args:
-        start: float64 array with vectors along its last axis.
+        start: array with vectors along its last axis.
         end: array that broadcasts with it.
         times: array that broadcasts with both, from 0 at the start to 1 at the end.
 
@@ -114,17 +113,50 @@ def spherical(start: np.ndarray, end: np.ndarray, times: np.ndarray | float) -> 
     >>> kg.interpolation.spherical(np.array([3.0, 0.0]), np.array([0.0, 3.0]), 1 / 3).round(4).tolist()
     [2.5981, 1.5]
     """
-    # A vector of length 0 has no direction, and takes that of the other end.
+    start, end, times = _broadcast(start, end, times)
+    # A vector of norm 0 has no direction, and takes that of the other end.
     first, last = _unit(start, otherwise=_unit(end, end)), _unit(end, otherwise=_unit(start, start))
     cosine = np.sum(first * last, axis=-1, keepdims=True)
     aside = last - cosine * first
-    # atan2 keeps small angles, and those near π, exact where arccos would round them.
+    # Unlike arccos, atan2 is exact for small angles and for angles near π.
     angle = np.arctan2(_length(aside), cosine)
     turned = np.cos(times * angle) * first + np.sin(times * angle) * _unit(aside, _perpendicular(first))
-    return linear(_length(start), _length(end), times) * turned
+    return _line(_length(start), _length(end), times) * turned
 
 
 PATHS = {"linear": linear, "spherical": spherical}
+
+
+def _finite(name, values):
+    """Return an array of finite numbers as float64, or raise."""
+    try:
+        array = np.asarray(ops.convert_to_numpy(values))
+    except (TypeError, ValueError):  # ragged, or of other things than numbers
+        array = np.array(None)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"`{name}` must be an array of numbers. Received: {values!r}")
+    if not array.size or not np.isfinite(array).all():
+        raise ValueError(f"`{name}` must be an array of finite numbers. Received: {values!r}")
+    return array.astype("float64")
+
+
+def _broadcast(start, end, times):
+    """Check arrays that broadcast, with vectors along the last axis."""
+    arrays = {name: _finite(name, v) for name, v in (("start", start), ("end", end), ("times", times))}
+    shapes = {name: array.shape for name, array in arrays.items()}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        raise ValueError(
+            f"`start`, `end` and `times` must broadcast. Received the shapes: {shapes}"
+        ) from None
+    if not shapes["start"] or not shapes["end"]:
+        raise ValueError(f"`start` and `end` must have vectors along the last axis. Received: {shapes}")
+    return arrays.values()
+
+
+def _line(start, end, times):
+    return (1 - times) * start + times * end
 
 
 def _length(vectors):
@@ -132,14 +164,14 @@ def _length(vectors):
 
 
 def _unit(vectors, otherwise):
-    """Return directions, those of `otherwise` where there is none to speak of."""
+    """Return directions, those of `otherwise` where the norm is almost 0."""
     length = _length(vectors)
     vanishes = length < 1e-12
     return np.where(vanishes, otherwise, vectors / np.where(vanishes, 1.0, length))
 
 
 def _perpendicular(directions):
-    """Return a direction at a right angle to each; in one dimension there is none, but 0."""
+    """Return a direction perpendicular to each; in one dimension 0."""
     axis = np.eye(directions.shape[-1])[np.argmin(np.abs(directions), axis=-1)]
     aside = axis - np.sum(axis * directions, axis=-1, keepdims=True) * directions
     return _unit(aside, np.zeros_like(aside))

@@ -5,16 +5,17 @@ No loss carries the factor ½ that some papers put on the discriminator's: with 
 `-d_loss` is the value V(D, G) of Goodfellow et al. (2014), −log 4 at the equilibrium.
 """
 
+import functools
 import inspect
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import keras
 from keras import ops
 
 from keras_gan import backend
-from keras_gan.utils import registry, structures
+from keras_gan.utils import inputs, registry, structures
 from keras_gan.utils.typing import Config, Structure, Tensor
-from keras_gan.utils.validation import check_choice, check_number
+from keras_gan.utils.validation import check_choice, check_number, check_tensor
 
 __all__ = [
     "LOSSES",
@@ -40,6 +41,12 @@ def __dir__():
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 
+_ROWS = (
+    "A loss or term passes one number per row, since `sample_weight` applies to rows, and leaves their "
+    "mean to `mean_real`, `mean_fake` or `kg.losses.mean(values, weight)`."
+)
+
+
 def mean(values: Tensor, weight: Tensor | None = None, *, axis: int | None = None) -> Tensor:
     """Return the mean of values, with a weight for each row.
 
@@ -49,19 +56,25 @@ def mean(values: Tensor, weight: Tensor | None = None, *, axis: int | None = Non
         axis: as in `keras.ops.mean`.
 
     Raises:
-        ValueError: `weight` is given, but `values` is a scalar and has no rows.
+        TypeError: an argument does not consist of numbers.
+        ValueError: `values` is a scalar, which has no rows, or `weight` has another number of rows.
 
     Example:
 
     >>> float(kg.losses.mean(ops.array([1.0, 5.0]), weight=ops.array([2.0, 0.0])))
     1.0
     """
+    return _mean(values, weight, axis, "weight")
+
+
+def _mean(values, weight, axis, name):
+    values = check_tensor("values", values, hint=_ROWS)
     if weight is not None:
-        if not len(values.shape):
+        weight = check_tensor(name, weight, rank=1)
+        if not inputs.compatible(values.shape[:1], weight.shape):
             raise ValueError(
-                "`sample_weight` applies to the rows of a batch, but a loss or term averaged over the "
-                "rows itself. Expected one number per row, whose mean is taken by `mean_real`, "
-                "`mean_fake` or `kg.losses.mean(values, weight)`. Received: a scalar"
+                f"`{name}` must be one number per row of `values`. Received: {weight.shape[0]} for "
+                f"{values.shape[0]} rows"
             )
         values = ops.multiply(values, ops.reshape(weight, (-1,) + (1,) * (len(values.shape) - 1)))
     return ops.mean(values, axis=axis)
@@ -86,11 +99,11 @@ class Weights(NamedTuple):
 
     def mean_real(self, values: Tensor, axis: int | None = None) -> Tensor:
         """Return the weighted mean of values of the real rows."""
-        return mean(values, self.real, axis=axis)
+        return _mean(values, self.real, axis, "real")
 
     def mean_fake(self, values: Tensor, axis: int | None = None) -> Tensor:
         """Return the weighted mean of values of the generated rows."""
-        return mean(values, self.fake, axis=axis)
+        return _mean(values, self.fake, axis, "fake")
 
     def swapped(self) -> "Weights":
         """Return the weights with real and generated rows exchanged."""
@@ -98,6 +111,27 @@ class Weights(NamedTuple):
 
 
 _EQUAL = Weights()
+_PLAYERS = ("discriminator", "generator")
+
+
+def _check_weights(weights):
+    if not isinstance(weights, Weights):
+        raise TypeError(f"`weights` must be a `kg.losses.Weights`. Received: {weights!r}")
+
+
+def _checked(formula):
+    """Return the formula of a player's loss with its arguments checked, and arrays as tensors."""
+
+    @functools.wraps(formula)
+    def checked(self, real_logits, fake_logits, *args, **kwargs):
+        if real_logits is not None or self.needs_real or formula.__name__ == "discriminator":
+            real_logits = check_tensor("real_logits", real_logits)
+        fake_logits = check_tensor("fake_logits", fake_logits)
+        for weights in (*args, *kwargs.values()):
+            _check_weights(weights)
+        return formula(self, real_logits, fake_logits, *args, **kwargs)
+
+    return checked
 
 
 class Loss:
@@ -130,6 +164,12 @@ class Loss:
 
     needs_real = False
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for player in _PLAYERS:
+            if player in vars(cls):
+                setattr(cls, player, _checked(vars(cls)[player]))
+
     def __call__(
         self,
         player: str,
@@ -148,7 +188,8 @@ class Loss:
         Raises:
             ValueError: `player` is unknown; rows have weights, and the loss does not support them.
         """
-        formula = getattr(self, check_choice("player", player, ("discriminator", "generator")))
+        formula = getattr(self, check_choice("player", player, _PLAYERS))
+        _check_weights(weights)
         supported = len(inspect.signature(formula).parameters) > 2
         if not supported and not (weights.real is None and weights.fake is None):
             raise ValueError(
@@ -159,6 +200,11 @@ class Loss:
         options = (weights,) if supported else ()
         fakes = structures.leaves(fake_logits)
         reals = [None] * len(fakes) if real_logits is None else structures.leaves(real_logits)
+        if not fakes or len(reals) != len(fakes):
+            raise ValueError(
+                "`real_logits` and `fake_logits` must have the same structure, of one tensor or more. "
+                f"Received: {len(reals)} and {len(fakes)} tensors"
+            )
         return sum(formula(real, fake, *options) for real, fake in zip(reals, fakes, strict=True))
 
     def discriminator(
@@ -472,6 +518,12 @@ class RelativisticPaired(_Relativistic):
         self, real_logits: Tensor, fake_logits: Tensor, weights: Weights = _EQUAL
     ) -> tuple[Tensor, Tensor]:
         """Return the difference of the logits, row by row, and its negative."""
+        if not inputs.compatible(real_logits.shape, fake_logits.shape):
+            raise ValueError(
+                "`real_logits` and `fake_logits` must have the same shape, since each real example is "
+                f"compared with the fake of its row. Received: {tuple(real_logits.shape)} and "
+                f"{tuple(fake_logits.shape)}"
+            )
         return real_logits - fake_logits, fake_logits - real_logits
 
     def discriminator(
@@ -479,7 +531,8 @@ class RelativisticPaired(_Relativistic):
     ) -> Tensor:
         """Return E[softplus(C(G(z)) − C(x))], weighted by the real rows, or else by the fakes."""
         weight = weights.fake if weights.real is None else weights.real
-        return mean(ops.softplus(fake_logits - real_logits), weight)
+        margin, _ = self.margins(real_logits, fake_logits)
+        return mean(ops.softplus(-margin), weight)
 
 
 LOSSES = {

@@ -9,7 +9,7 @@ from keras import ops
 from keras.optimizers import schedules
 
 from keras_gan.utils.typing import Config, Tensor
-from keras_gan.utils.validation import check_integer, check_number
+from keras_gan.utils.validation import check_integer, check_number, check_string
 
 __all__ = ["EpochRamp", "GeometricDecay", "MomentumSGD"]
 
@@ -32,7 +32,7 @@ class GeometricDecay(schedules.LearningRateSchedule):
     Goodfellow et al. 2014, arXiv 1406.2661, train with `GeometricDecay(0.1, 1.000004, minimum=1e-6)`.
 
     Args:
-        initial: value at step 0, at least 0.
+        initial: value at step 0, positive.
         factor: divisor after each step, greater than 1.
         minimum: lower bound of the value, at least 0.
 
@@ -48,7 +48,7 @@ class GeometricDecay(schedules.LearningRateSchedule):
     """
 
     def __init__(self, initial: float, factor: float, *, minimum: float = 0.0) -> None:
-        self.initial = check_number("initial", initial, minimum=0)
+        self.initial = check_number("initial", initial, above=0)
         self.factor = check_number(
             "factor", factor, above=1, hint="It divides the value after each step."
         )
@@ -173,6 +173,7 @@ class MomentumSGD(keras.optimizers.Optimizer):
             learning_rate = check_number("learning_rate", learning_rate, minimum=0, hint=_SCHEDULE)
         if not isinstance(momentum, schedules.LearningRateSchedule):
             momentum = check_number("momentum", momentum, minimum=0, below=1, hint=_SCHEDULE)
+        name = None if name is None else check_string("name", name)
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.momentum = momentum
 

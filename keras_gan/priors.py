@@ -49,7 +49,7 @@ def _key(seed):
     """Turn an integer or a `SeedGenerator` into the pair of integers of one draw."""
     if isinstance(seed, keras.random.SeedGenerator):
         return seed.next()
-    if len(getattr(seed, "shape", ())) == 1:
+    if ops.is_tensor(seed):
         return seed
     return backend.seed_tensor(check_integer("seed", seed, minimum=0, maximum=2**63 - 1))
 
@@ -96,7 +96,7 @@ class Prior:
             ValueError: the prior has no shape; an argument is out of range.
         """
         if not ops.is_tensor(n):
-            n = check_integer("n", n, minimum=0)
+            n = check_integer("n", n, minimum=1, maximum=2**31 - 1)
         if self.shape is None:
             raise ValueError(
                 f"The prior {type(self).__name__} has no shape. Pass `shape=` to it, or pass it to a "

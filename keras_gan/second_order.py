@@ -10,6 +10,7 @@ from keras import ops
 from keras_gan import backend
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Critic, Structure, Tensor
+from keras_gan.utils.validation import check_callable
 
 __all__ = ["check", "twice_differentiable"]
 
@@ -39,6 +40,9 @@ def twice_differentiable(function: Callable[[Structure], Structure], inputs: Str
     >>> kg.second_order.twice_differentiable(upsample, ops.ones((1, 4, 4, 1)))
     True
     """
+
+    check_callable("function", function)
+    inputs = structures.check_tensors("inputs", inputs)
 
     def outputs(points):
         return structures.float32(function(points))

@@ -1,4 +1,4 @@
-"""Pictures of samples and of training, written to disk whole or not at all."""
+"""Sample grids, animations and training curves, written to disk whole or not at all."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from keras_gan.utils.files import write_bytes
 from keras_gan.utils.images import to_channels_last
 from keras_gan.utils.optional import require
 from keras_gan.utils.typing import Array, PathLike, ValueRange
+from keras_gan.utils.validation import check_range
 
 __all__ = [
     "PANELS",
@@ -30,7 +31,7 @@ def __dir__():
     return __all__
 
 
-SEPARATOR = 2
+SEPARATOR = 2  # pixels of the lines between images
 SMALLEST_SIDE = 56
 WHITE = 255
 
@@ -41,7 +42,7 @@ PANELS = (
 
 
 def check_value_range(value_range: ValueRange) -> ValueRange:
-    """Return the two ends of a value range as floats, or say what is wrong with it.
+    """Return the two ends of a value range as floats.
 
     Args:
         value_range: pair of numbers, those shown as black and as white.
@@ -50,37 +51,34 @@ def check_value_range(value_range: ValueRange) -> ValueRange:
         `(lowest, highest)`.
 
     Raises:
-        ValueError: it is no pair of finite numbers, lowest first.
+        TypeError: it is not a pair of numbers.
+        ValueError: the numbers are not finite, or not in ascending order.
 
     Example:
 
     >>> kg.visualization.check_value_range((-1, 1))
     (-1.0, 1.0)
     """
-    values = np.asarray(value_range, dtype="float64")
-    if values.shape != (2,) or not np.isfinite(values).all() or values[0] >= values[1]:
-        raise ValueError(
-            "`value_range` is a pair (lowest, highest) of finite numbers, such as (0, 1) for a "
-            f"generator that ends in a sigmoid and (-1, 1) for tanh. Received: {value_range!r}"
-        )
-    return float(values[0]), float(values[1])
+    hint = "It is (0, 1) for a generator that ends in a sigmoid, and (-1, 1) for tanh."
+    return check_range("value_range", value_range, hint)
 
 
 def to_uint8(images: Array, value_range: ValueRange) -> np.ndarray:
-    """Turn numbers of a value range into the 256 levels of a picture.
+    """Convert images in a value range to bytes.
 
-    For looking only: values outside the range are shown as its nearest end, and values that are
-    not finite as mid-grey, so that a run that diverged can still be drawn.
+    For viewing only: values outside the range are clipped, and values that are not finite become
+    mid-gray, so that a run that diverged can still be drawn.
 
     Args:
         images: array of any shape.
-        value_range: pair (lowest, highest), shown as 0 and 255.
+        value_range: pair (lowest, highest), which become 0 and 255.
 
     Returns:
         Array of the same shape, uint8.
 
     Raises:
-        ValueError: `value_range` is no increasing pair of finite numbers.
+        TypeError: `value_range` is not a pair of numbers.
+        ValueError: its numbers are not finite, or not in ascending order.
 
     Example:
 
@@ -95,19 +93,19 @@ def to_uint8(images: Array, value_range: ValueRange) -> np.ndarray:
 
 
 def image_grid(images: Array, rows: int, columns: int) -> np.ndarray:
-    """Lay images out as one picture, row after row, parted by thin white lines.
+    """Arrange images in a grid, row by row, separated by thin white lines.
 
-    Images smaller than 56 pixels are enlarged by a whole factor, each pixel becoming a square.
+    Images smaller than 56 pixels are enlarged by an integer factor.
 
     Args:
         images: uint8 array `(rows * columns, height, width, channels)`, or with the channels first
             where `keras.config.image_data_format()` says so. One channel is gray, three are RGB,
             four RGBA; with any other number the channels of an image are laid side by side in gray.
-        rows: int, images from top to bottom.
-        columns: int, images from left to right.
+        rows: int, number of rows.
+        columns: int, number of columns.
 
     Returns:
-        One picture: uint8 array `(height, width)` if grey, else `(height, width, 3 or 4)`.
+        The grid: uint8 array `(height, width)` if gray, else `(height, width, 3 or 4)`.
 
     Raises:
         ValueError: `images` has another shape or dtype.
@@ -122,12 +120,12 @@ def image_grid(images: Array, rows: int, columns: int) -> np.ndarray:
     levels = np.asarray(images)
     if levels.ndim != 4 or len(levels) != rows * columns or 0 in levels.shape:
         raise ValueError(
-            f"A picture of {rows} rows and {columns} columns is made of images of shape "
+            f"A grid of {rows} rows and {columns} columns needs images of shape "
             f"({rows * columns}, height, width, channels). Received shape: {levels.shape}"
         )
     if levels.dtype != np.uint8:
         raise ValueError(
-            f"A picture is made of images of dtype uint8. Received: {levels.dtype}. "
+            f"A grid needs images of dtype uint8. Received: {levels.dtype}. "
             "Convert them with `keras_gan.visualization.to_uint8(images, value_range)`."
         )
     levels = to_channels_last(levels)
@@ -146,11 +144,11 @@ def image_grid(images: Array, rows: int, columns: int) -> np.ndarray:
     return picture[..., 0] if channels == 1 else picture
 
 
-def encode_png(picture: np.ndarray) -> bytes:
-    """Return the bytes of a PNG file that holds a picture.
+def encode_png(image: np.ndarray) -> bytes:
+    """Return an image encoded as PNG.
 
     Args:
-        picture: uint8 array of shape (height, width), or (height, width, 3 or 4).
+        image: uint8 array of shape (height, width), or (height, width, 3 or 4).
 
     Example:
 
@@ -158,12 +156,12 @@ def encode_png(picture: np.ndarray) -> bytes:
     b'PNG'
     """
     buffer = io.BytesIO()
-    require("PIL.Image").fromarray(picture).save(buffer, format="PNG")
+    require("PIL.Image").fromarray(image).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
 def check_png(path: PathLike) -> None:
-    """Refuse the name of a file that is no PNG.
+    """Check that a file name ends in `.png`.
 
     Args:
         path: name of the file to be written.
@@ -176,15 +174,17 @@ def check_png(path: PathLike) -> None:
     >>> kg.visualization.check_png("curves.png")
     """
     if Path(path).suffix.lower() != ".png":
-        raise ValueError(f"`path` is the name of a PNG file, such as 'curves.png'. Received: {path}")
+        raise ValueError(
+            f"`path` must be the name of a PNG file, such as 'curves.png'. Received: {path}"
+        )
 
 
-def save_png(path: PathLike, picture: np.ndarray) -> None:
-    """Write a picture as a PNG file, whole or not at all.
+def save_png(path: PathLike, image: np.ndarray) -> None:
+    """Write an image as a PNG file, whole or not at all.
 
     Args:
-        path: the file to write; missing folders are made.
-        picture: uint8 array `(height, width)`, or `(height, width, 3 or 4)` for RGB and RGBA.
+        path: the file to write; missing folders are created.
+        image: uint8 array `(height, width)`, or `(height, width, 3 or 4)` for RGB and RGBA.
 
     Example:
 
@@ -196,18 +196,18 @@ def save_png(path: PathLike, picture: np.ndarray) -> None:
     >>> path.read_bytes()[1:4]
     b'PNG'
     """
-    write_bytes(path, encode_png(picture))
+    write_bytes(path, encode_png(image))
 
 
-def save_gif(path: PathLike, frames: Sequence[Array], duration: int = 200) -> None:
-    """Write pictures as an endless animation, whole or not at all.
+def save_gif(path: PathLike, frames: Sequence[Array], *, duration: int = 200) -> None:
+    """Write images as a GIF that repeats without end, whole or not at all.
 
-    A GIF has 256 colours a frame and no half transparency: RGBA frames are laid on white.
+    A GIF has 256 colors per frame and no partial transparency: RGBA frames are laid on white.
 
     Args:
-        path: the file to write; missing folders are made.
-        frames: sequence of pictures of one shape, as `save_png` takes them.
-        duration: int, milliseconds that each frame stays. Defaults to 200.
+        path: the file to write; missing folders are created.
+        frames: sequence of images of one shape, as `save_png` takes them.
+        duration: int, milliseconds per frame. Defaults to 200.
 
     Raises:
         ValueError: no frames, or frames of several shapes.
@@ -225,11 +225,11 @@ def save_gif(path: PathLike, frames: Sequence[Array], duration: int = 200) -> No
     shapes = sorted({np.shape(frame) for frame in frames})
     if len(shapes) != 1:
         raise ValueError(
-            "An animation is made of one or more pictures of one shape. "
-            f"Received {len(frames)} pictures of shapes: {shapes}"
+            "An animation needs one or more images of one shape. "
+            f"Received {len(frames)} images of shapes: {shapes}"
         )
-    image = require("PIL.Image")
-    first, *others = [image.fromarray(_on_white(np.asarray(frame))) for frame in frames]
+    pillow = require("PIL.Image")
+    first, *others = [pillow.fromarray(_on_white(np.asarray(frame))) for frame in frames]
     buffer = io.BytesIO()
     first.save(buffer, format="GIF", save_all=True, append_images=others, duration=duration, loop=0)
     write_bytes(path, buffer.getvalue())
@@ -245,16 +245,16 @@ def _on_white(picture):
 def training_curves(
     history: keras.callbacks.History | Mapping[str, Sequence[float | None]], path: PathLike
 ) -> None:
-    """Draw how a GAN trained: both losses, what the discriminator made of reals and fakes, and the rest.
+    """Plot the training history of a GAN: both losses, the discriminator's decisions, and the rest.
 
-    At the equilibrium both decisions are ½, the dotted line. Every other number of the history, such
-    as a penalty or a metric of the samples, has a panel of its own. Validation curves, where there are
-    any, are dashed; with `validation_freq` they are spread evenly over the epochs.
+    At the equilibrium both decisions are ½, the dotted line. Every other entry of the history, such as
+    a penalty or a metric, has a panel of its own. Validation curves are dashed; with `validation_freq`
+    they are spread evenly over the epochs.
 
     Args:
-        history: what `fit` returned, or its `history`, a dict from names to one number an epoch. `None`
-            in the place of a number is passed over, and what is not finite leaves a gap.
-        path: the PNG file to write, whole or not at all; missing folders are made.
+        history: what `fit` returned, or its `history`, a dict from names to one number per epoch.
+            `None` instead of a number is skipped; numbers that are not finite leave a gap.
+        path: the PNG file to write, whole or not at all; missing folders are created.
 
     Raises:
         ValueError: `d_loss`, `g_loss`, `d_real` or `d_fake` is not in the history; `path` does not end
@@ -276,7 +276,7 @@ def training_curves(
     missing = [name for _, names in PANELS for name in names if name not in curves]
     if missing:
         raise ValueError(
-            "The training curves are those of a GAN: d_loss, g_loss, d_real and d_fake. "
+            "Training curves need the history of a GAN: d_loss, g_loss, d_real and d_fake. "
             f"Missing: {', '.join(missing)}. Received: {', '.join(curves) or 'nothing'}. "
             "Pass what `gan.fit(...)` returned, after one epoch or more."
         )
@@ -290,8 +290,8 @@ def training_curves(
         for color, name in zip(("C0", "C1"), names, strict=False):
             _draw_curves(axes, epochs, curves, name, color)
         if names == PANELS[1][1]:
-            axes.axhline(0.5, color="grey", linestyle=":", label="½")
-            # The scores of a critic, such as that of the Wasserstein loss, go beyond decisions.
+            axes.axhline(0.5, color="gray", linestyle=":", label="½")
+            # The scores of a critic, such as with the Wasserstein loss, exceed [0, 1].
             lowest, highest = axes.dataLim.intervaly
             axes.set_ylim(min(0, lowest), max(1, highest))
         axes.legend()

@@ -1,6 +1,7 @@
-"""What `--architecture` names: two networks, the range of their images, and how they are trained."""
+"""The choices of `--architecture`: two networks, the range of their images, and their training."""
 
 import itertools
+import math
 
 import keras
 
@@ -11,74 +12,87 @@ from keras_gan.architectures import (
     mnist_discriminator,
     mnist_generator,
 )
-from keras_gan.architectures.dcgan import doublings_to
 from keras_gan.models import GAN
 
-# The average is over about the last thousand steps.
-_DECAY = 0.999
-# Weights that fit into the memory of a machine, several times each: gradients, two moments, an average.
-_LARGEST = 500_000_000
+# The EMA covers about the last thousand steps.
+_EMA_DECAY = 0.999
+# Weights are held several times: with their gradients, two moments and the EMA.
+_MAX_WEIGHTS = 500_000_000
 
 
 class DCGAN:
-    """Deep convolutional nets of Radford, Metz and Chintala, 2015, for any size that is a power of 2.
+    """Convolutional networks of Radford, Metz and Chintala (2015), for sizes that are powers of 2.
 
-    Their Adam for both players, with one-sided label smoothing (Salimans et al., 2016), and an average
-    of the generator's weights.
+    Adam for both players as in the paper, with one-sided label smoothing (Salimans et al., 2016) and
+    an EMA of the generator's weights.
     """
 
     name, value_range, size = "dcgan", (-1.0, 1.0), 64
 
     def check(self, size, width):
-        """Refuse a size that is no power of two, and nets that fit into no memory."""
-        maps = [width * 2**i for i in range(doublings_to(size))]
-        weights = 2 * 5 * 5 * sum(a * b for a, b in itertools.pairwise(maps))
-        if weights > _LARGEST:
+        """Refuse a size that is not a power of 2, and networks that do not fit into memory."""
+        below = 2 ** (size.bit_length() - 1)
+        if size < 8 or size != below:
+            nearest = "8" if size < 8 else f"{below} and {2 * below}"
             raise ValueError(
-                f"The two nets of --size {size} and --width {width} would have {weights:,} weights, "
-                f"more than {_LARGEST:,}. Expected: a smaller --size or --width."
+                f"--size must be a power of 2, at least 8; images are resized to it. The nearest: "
+                f"{nearest}. Received: --size {size}"
+            )
+        maps = [width * 2**i for i in range(int(math.log2(size)) - 2)]
+        weights = 2 * 5 * 5 * sum(a * b for a, b in itertools.pairwise(maps))
+        if weights > _MAX_WEIGHTS:
+            raise ValueError(
+                f"The networks of --size {size} and --width {width} would have {weights:,} weights, "
+                f"more than {_MAX_WEIGHTS:,}. Choose a smaller --size or --width."
             )
 
     def make(self, settings):
         """Return a compiled GAN, for the `Settings` of a run."""
         classes, seed = settings.classes, settings.seed
-        how = {"num_classes": len(classes) if classes else None, "width": settings.width, "seed": seed}
+        options = {
+            "num_classes": len(classes) if classes else None,
+            "width": settings.width,
+            "seed": seed,
+        }
         shape = settings.size, settings.channels
-        gan = GAN(
-            dcgan_generator(*shape, **how), dcgan_discriminator(*shape, **how), "uniform", seed=seed
+        generator, discriminator = (
+            dcgan_generator(*shape, **options),
+            dcgan_discriminator(*shape, **options),
         )
+        gan = GAN(generator, discriminator, prior="uniform", seed=seed)
         gan.compile(
             keras.optimizers.Adam(2e-4, beta_1=0.5),
             keras.optimizers.Adam(2e-4, beta_1=0.5),
             loss=losses.NonSaturating(label_smoothing=0.1),
-            ema_decay=_DECAY,
+            ema_decay=_EMA_DECAY,
         )
         return gan
 
 
 class Dense2014:
-    """The dense nets of Goodfellow et al., 2014, for grey images of 28 × 28, by `adam_r1_ema`."""
+    """Dense networks of Goodfellow et al. (2014), for gray images of 28 × 28, with `adam_r1_ema`."""
 
     name, value_range, size = "dense2014", (0.0, 1.0), 28
 
     def check(self, size, width):
-        """Refuse a size; these nets have one width."""
+        """Refuse another size; these networks have one width."""
         if size != self.size:
             raise ValueError(
-                f"The architecture 'dense2014' makes images of 28 × 28. Received: --size {size}"
+                f"--architecture dense2014 generates images of 28 × 28. Received: --size {size}"
             )
 
     def make(self, settings):
         """Return a compiled GAN, for the `Settings` of a run."""
         if settings.channels != 1 or settings.classes:
             raise ValueError(
-                "The architecture 'dense2014' makes grey images of no class. Expected: --channels 1, "
-                f"without --conditional. Received: {settings.channels} channels"
+                "--architecture dense2014 generates gray images without classes. Expected: "
+                f"--channels 1, without --conditional. Received: {settings.channels} channels"
                 f"{', and --conditional' if settings.classes else ''}."
             )
         seed = settings.seed
-        gan = GAN(mnist_generator(seed=seed), mnist_discriminator(seed=seed), "uniform", seed=seed)
-        gan.compile(**recipes.adam_r1_ema(ema_decay=_DECAY))
+        generator, discriminator = mnist_generator(seed=seed), mnist_discriminator(seed=seed)
+        gan = GAN(generator, discriminator, prior="uniform", seed=seed)
+        gan.compile(**recipes.adam_r1_ema(ema_decay=_EMA_DECAY))
         return gan
 
 

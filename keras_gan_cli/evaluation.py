@@ -1,27 +1,42 @@
 """The scores of `keras-gan evaluate`."""
 
+import numpy as np
+
 from keras_gan import metrics
 
-# The Fréchet distance takes roots of matrices of so many rows, in seconds; of all pixels, in hours.
-_LARGEST = 2048
+# The Fréchet distance takes square roots of matrices of this many rows, in seconds; of all pixels, it
+# would take hours.
+_MAX_FRECHET_FEATURES = 2048
+# Training images at a distance below this quantile are near-duplicates of each other.
+_DUPLICATE_QUANTILE = 0.01
 
 
 def scores(features, real, samples, split):
-    """Return what the metrics find, as a list of `Score`."""
+    """Return the `Score` of each metric, as a list."""
     subset = max(2, min(1000, len(real) // 2))  # halves, so that they differ
     chosen = [
         metrics.KID(features, subset_size=subset, split=split),
         metrics.PrecisionRecall(features, split=split),
         metrics.DensityCoverage(features, split=split),
     ]
-    if features.size <= _LARGEST:
+    if features.size <= _MAX_FRECHET_FEATURES:
         chosen.insert(0, metrics.FID(features, split=split))
     return [metric(real=real, fake=samples) for metric in chosen]
 
 
+def count_copies(samples, training):
+    """Return how many samples are at most half as far from a training image as near-duplicates are.
+
+    The distance is that of pixels: copies are found, moved or mirrored ones are not.
+    """
+    to_others = metrics.nearest_distances(training, training, exclude_self=True)
+    limit = np.quantile(to_others, _DUPLICATE_QUANTILE) / 2
+    return int(np.sum(metrics.nearest_distances(samples, training) <= limit))
+
+
 def _pixels(weights, shape, value_range):
     if weights:
-        raise ValueError("--weights are those of inception or digits, but --features is pixels.")
+        raise ValueError("--weights is for --features inception or digits, not for pixels.")
     return metrics.Pixels(shape, value_range=value_range)
 
 
@@ -41,12 +56,12 @@ def _digits(weights, shape, value_range):
 EXTRACTORS = {"pixels": _pixels, "inception": _inception, "digits": _digits}
 
 
-# What the scores are of samples that cannot be told from real images.
+# Scores of samples that cannot be told from real images.
 _IDEAL = {"fid": "0", "kid": "0", "precision": "1", "recall": "1", "density": "1", "coverage": "1"}
 
 
-def told(score):
-    """Return the values of a score as text, by a name that says which value is ideal."""
+def format_score(score):
+    """Return the values of a score as text, under names that say which value is ideal."""
     return {
         f"{name} (ideally {_IDEAL[name]})": f"{value:.4g}"
         + (f" ± {score.errors[name]:.2g}" if name in score.errors else "")

@@ -1,4 +1,4 @@
-"""A run: a folder that holds settings, the state of training, pictures and a model."""
+"""A run: a folder with settings, the state of training, sample grids and a model."""
 
 import collections
 import contextlib
@@ -7,43 +7,46 @@ import json
 import math
 import os
 import signal
+import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
+import click
 import keras
 
 from keras_gan import callbacks, datasets
 from keras_gan.utils import files
 from keras_gan_cli.architectures import ARCHITECTURES
-from keras_gan_cli.tables import tell
+from keras_gan_cli.tables import FileProgress, print_line
 
 MODEL = "gan.keras"
 _SETTINGS, _LOCK = "run.json", ".lock"
-# Training steps of a run that is not told its epochs.
-_STEPS = 10_000
-# Training steps from one state to the next, which is as large as the model and its optimizers.
-_STEPS_A_STATE = 50
-_PICTURES = 50
-_STOPS = (signal.SIGINT, signal.SIGTERM)
-_GRID = 8
+# Training steps of a run without --epochs.
+_DEFAULT_STEPS = 10_000
+# Training steps between checkpoints, which are as large as the model and its optimizers.
+_STEPS_PER_CHECKPOINT = 50
+_NUM_GRIDS = 50
+_GRID_SIDE = 8
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What decides a run beside its length.
+    """All that determines a run except its length.
 
     Args:
-        source: what `kg.datasets.load` calls the data.
+        source: the data, as `kg.datasets.load` takes them.
         architecture: one of `ARCHITECTURES`.
         size: height and width of the images.
         channels: 1 or 3.
         classes: names of the classes that are conditions, or None.
-        width: feature maps of the outer layers, of a convolutional architecture.
-        batch_size: images a step.
+        width: feature maps of the outer layers, for a convolutional architecture.
+        batch_size: images per training step.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         seed: of weights, noise and the order of the data.
-        num_images: how many images the data are.
+        num_images: number of training images.
     """
 
     source: str
@@ -59,9 +62,30 @@ class Settings:
 
     @property
     def images(self):
-        """How images are read: arguments of `kg.datasets.load`."""
+        """Arguments of `kg.datasets.load` that say how images are read."""
         value_range = ARCHITECTURES[self.architecture].value_range
         return {"image_size": self.size, "channels": self.channels, "value_range": value_range}
+
+    def mismatches(self, others):
+        """Return how other settings differ, in words, as a list."""
+        names = [field.name for field in dataclasses.fields(self)]
+        pairs = {name: (getattr(self, name), getattr(others, name)) for name in names}
+        pairs = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+        words = []
+        if "source" in pairs:
+            before, now = (source.removeprefix("folder:") for source in pairs.pop("source"))
+            words.append(f"it was trained on {before}, not on {now}")
+        if "num_images" in pairs:
+            before, now = pairs.pop("num_images")
+            words.append(f"it was trained on {before} images, and there are {now} now")
+        if "classes" in pairs:
+            before, now = (", ".join(classes or ["none"]) for classes in pairs.pop("classes"))
+            words.append(f"its classes (--conditional) were {before}, and are {now} now")
+        options = [
+            f"--{name.replace('_', '-')} was {before}, and is {now} now"
+            for name, (before, now) in pairs.items()
+        ]
+        return words + options
 
 
 class Run:
@@ -77,75 +101,74 @@ class Run:
 
     @property
     def settings(self):
-        """`Settings` that the folder holds, or None."""
+        """`Settings` in the folder, or None."""
         file = self.folder / _SETTINGS
         try:
             return Settings(**json.loads(file.read_text()))
         except FileNotFoundError:
             return None
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{file} does not hold the settings of a run of this program.") from error
+            raise ValueError(
+                f"{file} does not contain the settings of a run of this program."
+            ) from error
 
     @contextlib.contextmanager
-    def claimed(self):
-        """Keep other processes from the folder for the code inside."""
+    def locked(self):
+        """Keep other processes out of the folder while the code inside runs."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / _LOCK, "w") as file:
             try:
                 _lock(file)
             except BlockingIOError as error:
                 raise ValueError(
-                    f"Another process is at work on the run in {str(self.folder)!r}. Wait for its end, "
-                    "or name another folder by --output."
+                    f"Another process is training in {str(self.folder)!r}. Wait until it ends, or "
+                    "choose another folder with --output."
                 ) from error
-            # What a killed process was writing: as large as a model, and nobody's.
-            for part in self.folder.glob(f".{MODEL}.*.tmp.keras"):
-                part.unlink()
+            files.cleanup(self.folder)
             yield
 
-    def claim(self, settings):
-        """Write the settings into the folder, or refuse it if it holds another run."""
-        held, wanted = self.settings, dataclasses.asdict(settings)
-        # A run that ended before its first state, by too large a network or so, claims nothing.
-        begun = self.model.exists() or any((self.folder / "resume").glob("epoch-*"))
-        if held is None or not begun:
-            files.write_bytes(self.folder / _SETTINGS, json.dumps(wanted, indent=2).encode())
-            return
-        unlike = [
-            f"{name} was {value!r}, and is {wanted[name]!r}"
-            for name, value in dataclasses.asdict(held).items()
-            if value != wanted[name]
-        ]
-        if unlike:
+    def write_settings(self, settings):
+        """Write the settings, or raise ValueError if the folder contains another run."""
+        held = self.settings
+        # A run that failed before its first checkpoint does not reserve the folder.
+        started = self.model.exists() or any((self.folder / "resume").glob("epoch-*"))
+        mismatches = held.mismatches(settings) if held is not None and started else []
+        if mismatches:
             raise ValueError(
-                f"{self.folder} holds a run with other settings: {'; '.join(unlike)}. Go on with it by "
-                "its own settings, or name another folder by --output."
+                f"{self.folder} contains another run: {'; '.join(mismatches)}. To resume it, use the "
+                "same options and images; to start a new run, choose another folder with --output."
             )
+        if held is None or not started:
+            content = json.dumps(dataclasses.asdict(settings), indent=2)
+            files.write_bytes(self.folder / _SETTINGS, content.encode())
 
     def train(self, gan, data, epochs):
-        """Train from the state in the folder on, leave the model there, and return the history.
+        """Train from the state in the folder, write the model there, and return the history.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C came, and the model is left there all the same.
+            KeyboardInterrupt: Ctrl-C stopped training; the model is written all the same.
         """
         steps = data.cardinality().numpy()
-        resume = callbacks.Resume(self.folder / "resume", every=max(1, _STEPS_A_STATE // steps))
-        every = max(1, epochs // _PICTURES)
+        resume = callbacks.Resume(self.folder / "resume", every=max(1, _STEPS_PER_CHECKPOINT // steps))
+        every = max(1, epochs // _NUM_GRIDS)
         classes = self.settings.classes
-        grid = Album(
+        grid = RunSampleGrid(
             self.folder / "samples",
             every=every,
-            rows=_GRID,
-            columns=_GRID,
-            condition=[number % len(classes) for number in range(_GRID**2)] if classes else None,
+            rows=_GRID_SIDE,
+            columns=_GRID_SIDE,
+            condition=[i % len(classes) for i in range(_GRID_SIDE**2)] if classes else None,
             value_range=self.settings.images["value_range"],
         )
         curves = callbacks.TrainingCurves(self.folder / "curves.png", every=every)
-        interrupt = Interrupt(resume, [grid, curves])
+        stop = GracefulStop(resume, [grid, curves])
         try:
-            with interrupt.listening():
+            with stop.listening():
                 history = gan.fit(
-                    data, epochs=epochs, callbacks=[Estimate(), grid, curves, resume, interrupt]
+                    data,
+                    epochs=epochs,
+                    verbose=0,
+                    callbacks=[EpochProgress(resume), grid, curves, resume, stop],
                 )
         except KeyboardInterrupt:
             gan.save(self.model)
@@ -154,37 +177,63 @@ class Run:
         return history
 
 
-class Album(callbacks.SampleGrid):
-    """Sample grids, closer together at first, by the average of the weights as soon as it is ripe."""
+class RunSampleGrid(callbacks.SampleGrid):
+    """Sample grids that are more frequent at first, and use the EMA once it is warm."""
 
     def on_epoch_end(self, epoch, logs=None):
-        """Draw, if it is this epoch's turn."""
-        self.use_ema = ripe(self.model)
+        """Draw a grid after this epoch, if it is due."""
+        self.use_ema = ema_is_warm(self.model)
         super().on_epoch_end(epoch, logs)
 
     def _is_due(self, number):
         return super()._is_due(number) or number.bit_count() == 1  # 1, 2, 4, 8, ...
 
 
-class Estimate(keras.callbacks.Callback):
-    """Says how long a run takes, from its second and third epoch: compilation is in the first."""
+class EpochProgress(keras.callbacks.Callback):
+    """Prints a line for each epoch, and once, after a few, how long the run will take.
+
+    The estimate is made from the second and third epoch, since the first one includes compilation.
+
+    Args:
+        resume: `Resume`, which knows the epochs of earlier runs.
+    """
+
+    def __init__(self, resume):
+        super().__init__()
+        self.resume = resume
 
     def on_train_begin(self, logs=None):
-        """Begin to count the epochs of this process."""
-        # No plain list, which a resumed run would put back.
+        """Say where the run resumes, and start to record when epochs begin."""
+        # Not a plain list, which `Resume` would restore.
         self.begun = collections.deque()
+        done, epochs = self.resume.initial_epoch, self.params["epochs"]
+        if done:
+            left = "" if done < epochs else "; nothing is left to train"
+            print_line(f"Resuming after epoch {done} of {epochs}{left}.")
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Tell, once there is something to tell from."""
+        """Print the estimate when it can be made."""
         self.begun.append(time.perf_counter())
-        left = self.params["epochs"] - epoch
+        self._epoch = f"Epoch {epoch + 1}/{self.params['epochs']}"
         if len(self.begun) == 4:
-            seconds = (self.begun[3] - self.begun[1]) / 2 * left
-            tell(f"About {_duration(seconds)} to the end.")
+            seconds = (self.begun[3] - self.begun[1]) / 2 * (self.params["epochs"] - epoch)
+            print_line(f"About {_duration(seconds)} left.")
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Show the step, on a terminal."""
+        if sys.stdout.isatty():
+            click.echo(f"\r{self._epoch}  step {batch + 1}/{self.params['steps']} ", nl=False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Print the logs of this epoch."""
+        values = "  ".join(f"{name} {value:.3f}" for name, value in (logs or {}).items())
+        seconds = time.perf_counter() - self.begun[-1]
+        line = f"{self._epoch}  {values}  {seconds:.1f} s"
+        click.echo(f"\r{line:<79}" if sys.stdout.isatty() else line)
 
 
-class Interrupt(keras.callbacks.Callback):
-    """Lets Ctrl-C end a run after the epoch at hand, with its state written; a second one, at once.
+class GracefulStop(keras.callbacks.Callback):
+    """Lets Ctrl-C stop a run after the current epoch, with its state written; a second one, at once.
 
     Args:
         resume: `Resume`, which acts before all other callbacks.
@@ -193,13 +242,13 @@ class Interrupt(keras.callbacks.Callback):
 
     def __init__(self, resume, drawing):
         super().__init__()
-        # An event, and no plain number, which a resumed run would put back.
+        # An event, not a plain flag, which `Resume` would restore.
         self.resume, self.drawing, self.wanted = resume, drawing, threading.Event()
 
     @contextlib.contextmanager
     def listening(self):
-        """Take Ctrl-C over for the code inside, and what ends a process that nobody looks at."""
-        before = {number: signal.signal(number, self._note) for number in _STOPS}
+        """Handle Ctrl-C, and the signal that ends unattended processes, while the code inside runs."""
+        before = {number: signal.signal(number, self._note) for number in _STOP_SIGNALS}
         try:
             yield
         finally:
@@ -207,7 +256,7 @@ class Interrupt(keras.callbacks.Callback):
                 signal.signal(number, handler)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """End the run, since `Resume` has just written the state of the epoch before."""
+        """Stop the run, since `Resume` has just written the state after the previous epoch."""
         if self.wanted.is_set():
             for callback in self.drawing:
                 callback.on_train_end()
@@ -218,22 +267,25 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
         self.wanted.set()
         self.resume.every = 1
-        # Not by `tell`: the signal may have come amidst a line of the progress bar.
+        # Written directly: the signal may arrive while another line is being printed.
         os.write(
-            1, b"\nStops after this epoch. Ctrl-C again stops at once, and loses what this epoch did.\n"
+            1, b"\nStopping after this epoch. Press Ctrl-C again to stop now and lose this epoch.\n"
         )
 
 
 def check_writable(folder):
-    """Notice before anything takes time that a folder cannot be made or written to.
+    """Check that a folder can be created or written to, before anything takes time.
 
     Raises:
-        ValueError: it cannot; the message says what is in the way.
+        ValueError: it cannot; the message says why.
     """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        what = "is no folder" if not there.is_dir() else "lets nobody like you write"
-        raise ValueError(f"Nothing can be written to {str(folder)!r}: {there} {what}.")
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        reason = "is not a folder" if not existing.is_dir() else f"does not allow it ({error.strerror})"
+        raise ValueError(f"Nothing can be written to {str(folder)!r}: {existing} {reason}.") from error
 
 
 def _lock(file):
@@ -246,7 +298,7 @@ def _lock(file):
     except BlockingIOError:
         raise
     except OSError:
-        pass  # some file systems of networks have no locks
+        pass  # some network file systems have no locks
 
 
 def _duration(seconds):
@@ -256,26 +308,32 @@ def _duration(seconds):
     return f"{minutes} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
 
 
-def ripe(gan):
-    """Whether the average of a generator's weights has forgotten the first steps.
+def ema_is_warm(gan):
+    """Return whether the EMA of a generator's weights has forgotten the first steps.
 
-    Until then it averages over weights too far apart to make a picture together, most of them grey.
+    Until then, it averages weights that are too far apart for an image to emerge: samples are gray.
     """
-    return int(gan.optimizer.iterations) >= 2 / (1 - gan.ema.decay)
+    return int(gan.optimizer.iterations) >= warm_steps(gan)
+
+
+def warm_steps(gan):
+    """Return the number of training steps after which the EMA is warm."""
+    return math.ceil(2 / (1 - gan.ema.decay))
 
 
 def load(settings, conditional, download):
-    """Return the batches of a run."""
+    """Return the training batches of a run."""
     return datasets.load(
         settings.source,
         batch_size=settings.batch_size,
         labels=conditional,
         seed=settings.seed,
         download=download,
+        progress=FileProgress(),
         **settings.images,
     )
 
 
 def default_epochs(data):
-    """Return how many epochs a run has that is not told."""
-    return math.ceil(_STEPS / data.cardinality().numpy())
+    """Return the number of epochs of a run without --epochs."""
+    return math.ceil(_DEFAULT_STEPS / data.cardinality().numpy())

@@ -318,8 +318,8 @@ X, NORMAL = np.zeros((3, 2)), kg.priors.Normal(shape=1)
         ((in_numpy, X, 0.3), {}, "has no gradient.*Write it with `keras.ops`, not NumPy"),
         ((lambda z: ops.round(bent(z)), X, 0.3), {}, "has no gradient.*and without rounding"),
         ((lambda z: ops.sign(bent(z)) + 0.0 * bent(z), X, 0.3), {}, "has no gradient.*without rounding"),
-        ((bent, X, 0.0), {}, "`std` must be a finite number > 0. Received: 0.0 .* standard deviation"),
-        ((bent, X, np.nan), {}, "`std` must be a finite number > 0. Received: nan"),
+        ((bent, X, 0.0), {}, "`std` must be a finite number > 0.* Received: 0.0 .* standard deviation"),
+        ((bent, X, np.nan), {}, "`std` must be a finite number > 0.* Received: nan"),
         ((bent, X, 0.3), {"num_temperatures": 1}, "`num_temperatures` must be an integer >= 2"),
         ((bent, X, 0.3), {"num_temperatures": 10**12}, "`num_temperatures` must .* <= 1000000"),
         ((bent, X, 0.3), {"num_chains": 0}, "`num_chains` must be an integer >= 1.* Received: 0"),
@@ -343,7 +343,7 @@ def test_refusals(arguments, options, message):
 
 @pytest.mark.parametrize("std", [True, "0.1"])
 def test_the_noise_is_a_number(std):
-    with pytest.raises(TypeError, match=f"`std` must be a finite number > 0. Received: {std!r}"):
+    with pytest.raises(TypeError, match=f"`std` must be a finite number > 0.* Received: {std!r}"):
         annealed_log_likelihood(bent, X, std, NORMAL)
 
 

@@ -13,7 +13,7 @@ INF, NAN = float("inf"), float("nan")
 NOT_NUMBERS = [True, np.True_, "1", b"1", [1], {"a": 1}, (1.0, 2.0), 1j, object(), np.array([1.0, 2.0])]
 WRONG = {
     "integer": [*NOT_NUMBERS, None, 1.5, np.float64(2.0), NAN, INF],
-    "number": [*NOT_NUMBERS, None, NAN, INF, -INF, np.float32("nan"), np.array(INF), 10**400],
+    "number": [*NOT_NUMBERS, None, NAN, INF, -INF, np.float32("nan"), np.array(INF), 10**400, 1e39],
     "seed": [*NOT_NUMBERS, 1.5, NAN, -1, 2**63],
     "shape": [True, "1", {"a": 1}, 1j, 1.5, (2, 1.5), (2, True), (2, "3"), 0, (3, 0), -1, NAN],
     "flag": [0, 1, None, "yes", NAN, [], np.array([True, False])],
@@ -90,9 +90,17 @@ ARGUMENTS = {
     ),
     ("Prior.sample", "n"): (
         lambda v: np.shape(kg.priors.Normal(shape=2).sample(v, 0)),
-        *("integer", "an integer >= 0", 3, [-1]),
+        *("integer", "an integer >= 1 and <= 2147483647", 3, [0, -1, 2**31]),
     ),
-    ("GeometricDecay", "initial"): (decay, "number", "a finite number >= 0", 1, [-0.1]),
+    ("interpolate", "steps"): (
+        lambda v: np.shape(kg.interpolation.interpolate([[0.0]], [[1.0]], v)),
+        *("integer", "an integer >= 2 and <= 2147483647", 3, [1, 0]),
+    ),
+    ("interpolate", "path"): (
+        lambda v: kg.interpolation.interpolate([[0.0]], [[1.0]], 2, v),
+        *("string", "one of 'linear', 'spherical'", "spherical", ["slerp"]),
+    ),
+    ("GeometricDecay", "initial"): (decay, "number", "a finite number > 0", 1, [0, -0.1]),
     ("GeometricDecay", "factor"): (
         lambda v: decay(factor=v),
         *("number", "a finite number > 1", 1.5, [1, 0.5]),
@@ -254,4 +262,84 @@ def test_values_of_numpy(name):
 )
 def test_lists_of_another_length(make, message):
     with pytest.raises(ValueError, match=message):
+        make()
+
+
+NOT_TENSORS = ["logits", None, object(), [[1.0], [2.0, 3.0]], True, 1j, np.array(["a"]), {1.0}, 10**400]
+
+
+@pytest.mark.parametrize("name", ["real_logits", "fake_logits"])
+@pytest.mark.parametrize("loss", kg.losses.LOSSES)
+def test_logits_that_are_not_tensors(loss, name):
+    good = {"real_logits": np.ones((4, 1)), "fake_logits": np.ones((4, 1))}
+    for value in NOT_TENSORS:
+        with pytest.raises(TypeError, match=f"`{name}` must be a tensor of numbers"):
+            kg.losses.get(loss).discriminator(**{**good, name: value})
+    for value in (1.0, np.ones((0, 1))):
+        with pytest.raises(ValueError, match=f"`{name}` must be a tensor of numbers"):
+            kg.losses.get(loss).discriminator(**{**good, name: value})
+    with pytest.raises(TypeError, match="`weights` must be a `kg.losses.Weights`. Received: 1.0"):
+        kg.losses.get(loss).discriminator(**good, weights=1.0)
+
+
+@pytest.mark.parametrize("loss", kg.losses.LOSSES)
+def test_logits_of_any_library(loss):
+    loss = kg.losses.get(loss)
+    real, fake = [[1.0], [-2.0]], [[0.5], [3.0]]
+    expected = float(loss.discriminator(*(keras.ops.convert_to_tensor(x) for x in (real, fake))))
+    for form in (list, np.float64, lambda x: np.float32(x)[:, ::-1], tuple):
+        assert float(loss.discriminator(form(real), form(fake))) == expected
+        assert float(loss("discriminator", np.float64(real), np.float32(fake))) == expected
+
+
+def test_logits_of_two_structures():
+    pair = [np.ones((4, 1)), np.ones((4, 1))]
+    with pytest.raises(ValueError, match="same structure, of one tensor or more. Received: 1 and 2"):
+        kg.losses.Hinge()("discriminator", pair[0], pair)
+    with pytest.raises(ValueError, match="same structure, of one tensor or more. Received: 0 and 0"):
+        kg.losses.Hinge()("discriminator", {}, {})
+    with pytest.raises(ValueError, match=r"same shape.*\(4, 1\) and \(3, 1\)"):
+        kg.losses.RelativisticPaired().discriminator(np.ones((4, 1)), np.ones((3, 1)))
+
+
+def test_weights_of_another_length():
+    with pytest.raises(ValueError, match="`weight` must be one number per row of `values`. Received: 3"):
+        kg.losses.mean(np.ones((4, 2)), np.ones(3))
+    for name in ("real", "fake"):
+        weights = kg.losses.Weights(**{name: np.ones((4, 1))})
+        with pytest.raises(ValueError, match=f"`{name}` must be a tensor of numbers with 1 axis"):
+            getattr(weights, f"mean_{name}")(np.ones((4, 2)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: kg.terms.squared_norms(1.0, np.ones((2, 3))), "`critic` must be callable"),
+        (lambda: kg.terms.squared_norms(len, {}), "`samples` must be a tensor, or a structure"),
+        (lambda: kg.terms.squared_norms(len, ["a"]), "`samples` must be a tensor of numbers"),
+        (lambda: kg.second_order.twice_differentiable(1.0, np.ones(2)), "`function` must be callable"),
+        (lambda: kg.second_order.twice_differentiable(len, None), "`inputs` must be a tensor"),
+        (
+            lambda: kg.layers.Maxout(3, 2, kernel_initializer=1.0),
+            "`kernel_initializer` must be a Keras in",
+        ),
+        (
+            lambda: kg.layers.Maxout(3, 2, bias_initializer=None),
+            "`bias_initializer` must be a Keras init",
+        ),
+        (
+            lambda: kg.layers.Maxout(3, 2, kernel_regularizer="l3"),
+            "`kernel_regularizer` must be a Keras r",
+        ),
+        (lambda: maxout_conv(kernel_constraint={}), "`kernel_constraint` must be a Keras constraint"),
+        (lambda: kg.layers.UntiedBias("many"), "`initializer` must be a Keras initializer, .* 'many'"),
+        (lambda: kg.initializers.Sparse(1)((3, 2), dtype="int32"), "`dtype` must be a type of floats"),
+        (lambda: kg.initializers.Sparse(1)((3, 2), dtype=["a"]), "`dtype` must be a type of floats"),
+        (lambda: kg.initializers.Sparse(1)((3.0, 2)), "`shape` must be an integer >= 1, or a tuple"),
+        (lambda: kg.priors.Joint("normal"), "`priors` must be a list of priors. Received: 'normal'"),
+        (lambda: kg.optimizers.MomentumSGD(name=3), "`name` must be a string. Received: 3"),
+    ],
+)
+def test_other_arguments(make, message):
+    with pytest.raises((TypeError, ValueError), match=message):
         make()

@@ -75,7 +75,7 @@ GOOD = probabilities(12, 3)
         (np.add(GOOD, [0.1, 0, 0]), 1, r"sums from 1\.1 to 1\.1"),
         (np.add(GOOD, [0.9, -0.9, 0]), 1, "Received: numbers from -0"),
         (GOOD, 13, "Cannot cut 12 rows into 13 parts. Give more samples, or fewer `splits`"),
-        (GOOD, 0, "`splits` must be an integer >= 1. Received: 0"),
+        (GOOD, 0, "`splits` must be an integer >= 1.* Received: 0"),
     ],
 )
 def test_refusals(rows, splits, message):
@@ -124,7 +124,7 @@ def test_refusals_of_the_metric():
 
     with pytest.raises(TypeError, match="InceptionScore needs a classifier.*named 'features'"):
         InceptionScore(Features())
-    with pytest.raises(ValueError, match="`splits` must be an integer >= 1. Received: 0"):
+    with pytest.raises(ValueError, match="`splits` must be an integer >= 1.* Received: 0"):
         InceptionScore(Halves(), splits=0)
     sums = type("Sums", (Halves,), {"probabilities": lambda self, images: np.ones((len(images), 2))})
     with pytest.raises(

@@ -99,7 +99,7 @@ def test_a_discriminator_that_wins_is_warned_of_once_until_it_recovers():
     found = watch(CollapseMonitor(POINTS), logs)
     assert epochs_of(found) == [6, 12]
     (message,) = found[5]
-    assert "after epoch 6: the discriminator has won: D(x) = 0.97 and D(G(z)) = 0.02, more" in message
+    assert "after epoch 6: the discriminator wins: D(x) = 0.97 and D(G(z)) = 0.02, more" in message
     assert "kg.terms.R1(weight=1.0)" in message
     assert "NonSaturating(label_smoothing=0.1)" in message
 
@@ -134,7 +134,7 @@ def test_a_discriminator_that_is_lost_is_warned_of_once_until_it_recovers():
     found = watch(CollapseMonitor(POINTS), logs)
     assert epochs_of(found) == [6, 11]
     (message,) = found[5]
-    assert "epoch 6: the discriminator is lost: D(x) = 0.48 is no more than D(G(z)) = 0.48, " in message
+    assert "epoch 6: the discriminator loses: D(x) = 0.48 is not above D(G(z)) = 0.48, " in message
     assert "discriminator_steps=2" in message
     assert epochs_of(watch(CollapseMonitor(POINTS), 4 * [lost], model=Scripted(steps=1999))) == []
     scores = {"d_real": -0.5, "d_fake": 0.5}
@@ -153,11 +153,11 @@ def test_the_average_is_watched_on_request():
 def test_real_images_of_another_range(dtype):
     levels = np.random.default_rng(0).integers(0, 256, (300, 2)).astype(dtype)
     monitor = CollapseMonitor(levels)
-    message = r"whole numbers up to 25\d, but .* reach from 0.* to 0.9.*`real / 127.5 - 1` for a tanh"
+    message = r"lie in \[0.*, 0.9.*\]. Received: integers up to 25\d.*`real / 127.5 - 1` for tanh"
     with pytest.raises(ValueError, match=message):
         watch(monitor, [{}], model=Scripted(levels[:100] / 256))
     assert epochs_of(watch(monitor, [{}], [levels], model=Scripted(levels))) == []
-    # Pixels that are black or white, and points far away, are no levels of 8 bits.
+    # Black and white pixels, and distant points, are not levels of 8 bits.
     for real in (levels > 127, levels / 7):
         assert epochs_of(watch(CollapseMonitor(np.asarray(real, "float32")), [{}])) == []
 
@@ -170,7 +170,7 @@ def test_two_monitors_in_one_run():
         monitor.set_params({"epochs": 1})
         monitor.on_train_begin()
     monitors[0].on_epoch_end(0, logs)
-    with pytest.raises(ValueError, match=r"'val_duplicates'\], but .* One CollapseMonitor is enough"):
+    with pytest.raises(ValueError, match=r"'val_duplicates'\], which .* Use one CollapseMonitor"):
         monitors[1].on_epoch_end(0, logs)
 
 
@@ -256,7 +256,9 @@ def test_a_healthy_run_is_silent():
 
 
 def test_a_generator_that_ignores_its_latents():
-    with pytest.warns(UserWarning, match="the samples are alike: their diversity is 0 ") as caught:
+    with pytest.warns(
+        UserWarning, match="the samples are alike: their diversity is 0 of that"
+    ) as caught:
         play(CollapseMonitor(POINTS, warm_up=20), ignore_latents=True, terms=[kg.terms.R1(1.0)])
     assert len(ours(caught)) == 1
 
@@ -264,7 +266,7 @@ def test_a_generator_that_ignores_its_latents():
 def test_a_discriminator_that_learns_too_fast():
     far = POINTS + np.float32(8)
     monitor = CollapseMonitor(far, stop=True)
-    with pytest.warns(UserWarning, match=r"discriminator has won: .* Training stops here"):
+    with pytest.warns(UserWarning, match=r"discriminator wins: .* Training stops here"):
         history = play(monitor, d_rate=0.1, g_rate=1e-5, points=far)
     assert 3 <= len(history["d_loss"]) < 8
 
@@ -296,30 +298,30 @@ def test_deep_copies_leave_model_and_streaks_apart():
     assert twin.model is None
     assert twin.real is POINTS
     assert epochs_of(watch(twin, 3 * [won])) == [3]
-    with pytest.warns(UserWarning, match="the discriminator has won"):
+    with pytest.warns(UserWarning, match="the discriminator wins"):
         monitor.on_epoch_end(2, {**HEALTHY, **won})
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"diversity": 1.2}, "`diversity` is a number from 0 to 1. Received: 1.2"),
-        ({"duplicates": -0.1}, "`duplicates` is a number from 0 to 1. Received: -0.1"),
-        ({"margin": "0.9"}, "`margin` is a number from 0 to 1. Received: '0.9'"),
-        ({"patience": 0}, "`patience` is a whole number of 1 or more. Received: 0"),
-        ({"warm_up": -1}, "`warm_up` is a whole number of 0 or more. Received: -1"),
-        ({"num_samples": 1}, "`num_samples` is a whole number of 2 or more. Received: 1"),
-        ({"seed": 1.5}, "`seed` is a whole number of 0 or more. Received: 1.5"),
+        ({"diversity": 1.2}, "`diversity` must be a finite number >= 0 and <= 1. Received: 1.2"),
+        ({"duplicates": -0.1}, "`duplicates` must be a finite number >= 0 and <= 1. Received: -0.1"),
+        ({"margin": "0.9"}, "`margin` must be a finite number >= 0 and <= 1. Received: '0.9'"),
+        ({"patience": 0}, "`patience` must be an integer >= 1. Received: 0"),
+        ({"warm_up": -1}, "`warm_up` must be an integer >= 0. Received: -1"),
+        ({"num_samples": 1}, "`num_samples` must be an integer >= 2. Received: 1"),
+        ({"seed": 1.5}, "`seed` must be an integer >= 0. Received: 1.5"),
     ],
 )
-def test_arguments_that_cannot_be(arguments, message):
-    with pytest.raises(ValueError, match=message):
+def test_invalid_arguments(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
         CollapseMonitor(POINTS, **arguments)
 
 
 @pytest.mark.parametrize("real", [POINTS[:1], np.ones((9, 2)), POINTS[:, :1], POINTS[:0]])
 def test_real_images_that_cannot_be(real):
-    message = r"two different images|have shape \(1,\), but the generator's samples \(2,\)|one image or"
+    message = r"two distinct images|the samples, \(2,\). Received: \(1,\)|at least one image"
     monitor = CollapseMonitor(real)
     monitor.set_model(Scripted())
     with pytest.raises(ValueError, match=message):
@@ -329,7 +331,7 @@ def test_real_images_that_cannot_be(real):
 def test_a_model_that_does_not_generate():
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(loss="mse")
-    with pytest.raises(TypeError, match="CollapseMonitor is for a model with `generate`"):
+    with pytest.raises(TypeError, match="CollapseMonitor needs a model with `generate`"):
         model.fit(POINTS, POINTS, verbose=0, callbacks=[CollapseMonitor(POINTS)])
 
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 import zipfile
 
 import click
@@ -23,7 +24,7 @@ from games import mlp
 
 import keras_gan as kg
 import keras_gan_cli
-from keras_gan_cli import architectures, commands, evaluation
+from keras_gan_cli import architectures, commands, evaluation, models
 from keras_gan_cli import runs as kg_runs
 
 # Warnings are lines on stderr, as where the program runs.
@@ -69,7 +70,7 @@ def run_folder(photos, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "pets"
     argv = ["train", str(photos), *QUICK, "--epochs", "2", "--conditional", "--output", str(folder)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(architectures, "_DECAY", 0.5)
+        patch.setattr(architectures, "_EMA_DECAY", 0.5)
         assert keras_gan_cli.main(argv) == 0
     return folder
 
@@ -100,9 +101,9 @@ def test_a_folder_of_photos_is_all_that_it_needs(photos, program, tmp_path):
     # One line, of the two broken files.
     assert re.findall(r"Left out.*/(\w+\.\w+) \(.*/(\w+\.\w+) \(", err) == [("broken.jpg", "half.png")]
     assert len(err.splitlines()) == 1
-    assert re.search(r"About \d+ seconds to the end", out) is None  # of a run so short
+    assert re.search(r"About \d+ seconds left", out) is None  # of a run so short
     run = tmp_path / "runs" / photos.name
-    assert re.search(r"data +18 images of My photos – été, as 8 × 8, in colour", out)
+    assert re.search(r"data +18 images of My photos – été, as 8 × 8, color", out)
     assert {"run.json", "history.json", "curves.png", "gan.keras", "resume", "samples"} <= {
         path.name for path in run.iterdir()
     }
@@ -120,7 +121,7 @@ def test_more_epochs_go_on_as_if_there_had_been_no_end(photos, program, tmp_path
     assert program("train", photos, *QUICK, "--epochs", "2", "--output", "parts")[0] == 0
     code, out, _ = program("train", photos, *QUICK, "--epochs", "3", "--output", "parts")
     assert code == 0
-    assert "the run goes on after epoch 2 of 3" in out
+    assert "Resuming after epoch 2 of 3.\n" in out
     assert_equal_models(tmp_path / "parts" / "gan.keras", tmp_path / "whole" / "gan.keras")
     code, out, _ = program("train", photos, *QUICK, "--epochs", "3", "--output", "parts")
     assert code == 0
@@ -175,11 +176,11 @@ def test_ctrl_c_keeps_the_run_and_says_how_to_go_on(stop, presses, photos, undis
         (epoch,) = re.findall(r"Epoch (\d+)/40", out)[-1:]
         drawn = {path.stem for path in (tmp_path / "stopped" / "samples").glob("*.png")}
         assert drawn & {f"epoch-{int(epoch) - back:04d}" for back in (0, 1)}
-        assert re.search(r"About \d+ (seconds|minutes) to the end", out) or int(epoch) < 4
+        assert re.search(r"About \d+ (seconds|minutes) left", out) or int(epoch) < 4
     process, _ = start("stopped")
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 0, out
-    assert presses == 2 or re.search(r"the run goes on after epoch \d+ of 40", out)
+    assert presses == 2 or re.search(r"Resuming after epoch \d+ of 40", out)
     assert_equal_models(tmp_path / "stopped" / "gan.keras", undisturbed)
 
 
@@ -268,6 +269,8 @@ def test_scores_are_those_of_the_metrics(run_folder, photos, program):
     assert found[0]["num_real"] == found[0]["num_fake"] == 18
     assert found[0]["extractor"] == "pixels"
     assert re.search(r"coverage \(ideally 1\) +[\d.]+", out)
+    assert re.search(r"near-copies of training images +\d+\n", out)
+    assert "These are images that the model was trained on" in out
 
 
 @once
@@ -325,48 +328,67 @@ def refusals(photos, run_folder, folder):
     yield ["train", "./nowhere"], r"There is no folder '\./nowhere'"
     yield ["train", "pictures/cats"], r"There is no folder 'pictures/cats'; as a dataset's name"
     yield ["train", " "], "SOURCE is empty"
-    yield ["train", photos, "--output", photos / "dogs" / "run"], "lie among the pictures of"
-    yield ["train", f"folder:{photos}", "--output", photos / "dogs" / "run"], "lie among the pictures"
+    yield ["train", photos, "--output", photos / "dogs" / "run"], "inside the folder of images"
+    yield (
+        ["train", f"folder:{photos}", "--output", photos / "dogs" / "run"],
+        "inside the folder of images",
+    )
     yield ["train", photos, "--seed", str(2**32)], "'--seed'.*not in the range"
     yield ["train", photos, "--batch-size", str(2**80)], "'--batch-size'.*not in the range"
     yield ["train", photos, "--size", "1048576"], "would have .* weights, more than 500,000,000"
     yield ["train", photos, "--width", "100000"], "would have .* weights, more than 500,000,000"
-    yield ["train", "file"], "'file' is a file. Expected: a folder of pictures"
+    yield ["train", "file"], "'file' is a file. Expected: a folder of images"
     yield ["train", "empty"], "holds no image that can be read.*: 0$"
     yield ["train", "texts"], "holds no image that can be read.*: 0$"
     yield ["train", "broken"], "holds no image that can be read.*: 1$"
-    yield ["train", photos, "--size", "33"], "power of two.*the nearest: 32 and 64"
+    yield (
+        ["train", photos, "--size", "33"],
+        "a power of 2.*nearest: 32 and 64. Received: --size 33$",
+    )
+    yield ["train", photos, "--lr", "0.1"], "No such option: --lr. --architecture decides it"
+    yield ["train", photos, "--batch", "3"], "No such option: --batch. keras-gan train --help lists"
+    yield ["train", photos, "--output", "/proc/run"], "Nothing can be written to '/proc/run': /proc does"
+    yield ["sample", run_folder, "--output", "/proc/x.png"], "Nothing can be written to '/proc': /proc"
     yield ["train", photos, "--size", "large"], "'large' is not a valid integer"
     yield ["train", photos, "--architecture", "3"], "'3' is not one of 'dcgan', 'dense2014'"
-    yield ["train", photos, "--architecture", "dense2014"], "grey images of no class"
+    yield ["train", photos, "--architecture", "dense2014"], "gray images without classes"
     yield (
         ["train", photos, "--architecture", "dense2014", "--size", "32"],
         "28 × 28. Received: --size 32",
     )
-    yield ["train", photos / "dogs", *QUICK, "--conditional"], "no labels"
-    yield [*train, "--output", "file/run"], "be written to 'file/run'.*file is no folder"
-    yield [*train, "--output", run_folder, "--width", "8"], "other settings: .*width was 4, and is 8"
+    yield ["train", photos / "dogs", *QUICK, "--conditional"], "no labels.*--conditional"
+    yield [*train, "--output", "file/run"], "be written to 'file/run'.*file is not a folder"
+    yield [*train, "--output", run_folder, "--width", "8"], "another run: .*--width was 4, and is 8 now"
     yield ["train", photos, "--epochs", "0"], "0 is not in the range 1<=x"
     yield ["train"], "Missing argument 'SOURCE'"
     yield ["sample", "nowhere"], "There is no run and no model at 'nowhere'"
-    yield ["sample", "empty"], "'empty' holds no gan.keras"
+    yield ["sample", "empty"], "'empty' contains no gan.keras"
     yield ["sample", "other.keras"], "model of the class Sequential, not a GAN"
-    yield ["sample", "damaged.keras"], "damaged.keras is damaged, or is no .keras file"
-    yield ["sample", "other.zip.keras"], "other.zip.keras is damaged, or is no .keras file of a GAN"
-    yield ["sample", "bits.keras"], "bits.keras is damaged, or is no .keras file of a GAN"
+    yield ["sample", "damaged.keras"], "damaged.keras is damaged, or not a .keras file"
+    yield ["sample", "other.zip.keras"], "other.zip.keras is damaged, or not a .keras file of a GAN"
+    yield ["sample", "bits.keras"], "bits.keras is damaged, or not a .keras file of a GAN"
     yield ["sample", run_folder, "--number", "100000000"], "not in the range 1<=x<=10000"
-    yield ["sample", run_folder, "--output", "a.jpg"], r"--output is a \.png file, or a folder.*'a\.jpg'"
+    yield (
+        ["sample", run_folder, "--output", "a.jpg"],
+        r"must be a \.png file or a folder.*'a\.jpg'",
+    )
     yield ["sample", run_folder, "--number", "x"], "'x' is not a valid integer"
-    yield ["sample", run_folder, "--condition", "birds"], "one of cats, dogs, or its number.*'birds'"
+    yield (
+        ["sample", run_folder, "--condition", "birds"],
+        "cats, dogs, or its number from 0 to 1.*'birds'",
+    )
     yield ["sample", run_folder, "--condition", "2"], "one of cats, dogs, or its number.*'2'"
-    yield ["sample", run_folder, "--output", "file/a.png"], "be written to 'file'.*file is no folder"
-    yield ["sample", run_folder, "--output", "file"], "be written to 'file'.*file is no folder"
-    yield ["interpolate", run_folder, "--output", "way.mp4"], r"--output is a \.png.*'way\.mp4'"
-    yield ["evaluate", run_folder, "--output", "file/a.json"], "be written to 'file'.*file is no folder"
-    yield ["export", run_folder, "--output", "file"], "be written to 'file'.*file is no folder"
+    yield ["sample", run_folder, "--output", "file/a.png"], "be written to 'file'.*file is not a folder"
+    yield ["sample", run_folder, "--output", "file"], "be written to 'file'.*file is not a folder"
+    yield ["interpolate", run_folder, "--output", "way.mp4"], r"--output must be a \.png or.*'way\.mp4'"
+    yield (
+        ["evaluate", run_folder, "--output", "file/a.json"],
+        "be written to 'file'.*file is not a folder",
+    )
+    yield ["export", run_folder, "--output", "file"], "be written to 'file'.*file is not a folder"
     yield ["evaluate", run_folder, "--features", "digits"], "needs the file of the classifier"
     yield ["evaluate", run_folder, "empty"], "holds no image that can be read"
-    yield ["evaluate", run_folder, "--weights", "x"], "--features is pixels"
+    yield ["evaluate", run_folder, "--weights", "x"], "not for pixels"
     yield ["export", run_folder, "--version", "0"], "0 is not in the range"
     yield ["simple"], "No such command 'simple'. Did you mean 'sample'"
 
@@ -398,7 +420,7 @@ def test_a_full_disk_leaves_the_run_as_it_was(photos, program, tmp_path, monkeyp
         code, _, err = program("train", photos, *QUICK, "--epochs", "3", "--output", "run")
     lines = [line for line in err.splitlines() if "Left out" not in line]
     assert (code, len(lines)) == (2, 1)
-    assert re.search("the disk is full .*No space left on device.* before is whole", lines[0])
+    assert re.search("the disk is full .*No space left on device.* before are whole", lines[0])
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.keras")} == before
     assert sorted((tmp_path / "run" / "resume").rglob("*")) == states
     assert program("train", photos, *QUICK, "--epochs", "3", "--output", "run")[0] == 0
@@ -410,7 +432,7 @@ def test_a_resumed_run_says_how_long_it_takes(photos, program):
     assert program(*argv, "--epochs", "6")[0] == 0
     code, out, _ = program(*argv, "--epochs", "12")
     assert code == 0
-    ((seconds, place),) = [(int(m[1]), m.start()) for m in re.finditer(r"About (\d+) seconds to", out)]
+    ((seconds, place),) = [(int(m[1]), m.start()) for m in re.finditer(r"About (\d+) seconds left", out)]
     assert seconds < 30
     assert out[:place].count("Epoch ") == 3  # 7, 8 and 9
 
@@ -437,19 +459,98 @@ def test_more_pictures_are_another_run(photos, program, tmp_path):
     shutil.copy(next((tmp_path / "pets").glob("*.png")), tmp_path / "pets" / "new.png")
     code, _, err = program(*argv)
     assert (code, err.count("\n")) == (2, 1)
-    assert "num_images was 9, and is 10" in err
+    assert "it was trained on 9 images, and there are 10 now" in err
+
+
+@once
+def test_moved_photos_are_missed_by_name(photos, program, tmp_path):
+    shutil.copytree(photos / "dogs", tmp_path / "pets")
+    assert program("train", "pets", *QUICK, "--epochs", "1")[0] == 0
+    (tmp_path / "pets").rename(tmp_path / "animals")
+    argv = ("train", "animals", *QUICK, "--epochs", "1", "--output", "runs/pets")
+    code, _, err = program(*argv)
+    assert (code, err.count("\n")) == (2, 1)
+    assert re.search("it was trained on .*/pets, not on .*/animals", err)
+    code, _, err = program("evaluate", "runs/pets")
+    assert (code, err.count("\n")) == (2, 1)
+    assert re.search("trained on are no longer in '.*/pets'. Move them back, or name", err)
+    assert program("evaluate", "runs/pets", "animals")[0] == 0
+
+
+@once
+def test_a_stray_image_among_classes_is_named(photos, program, tmp_path):
+    shutil.copytree(photos, tmp_path / "pets", ignore=shutil.ignore_patterns("broken*", "half*"))
+    shutil.copy(next((photos / "dogs").glob("*.png")), tmp_path / "pets" / "stray.png")
+    code, _, err = program("train", "pets", *QUICK, "--conditional")
+    assert (code, err.count("\n")) == (2, 1)
+    assert re.search("--conditional.*'stray.png', of 19 images, .* outside the subfolders", err)
+
+
+@once
+@pytest.mark.parametrize(
+    ("classes", "name", "expected"),
+    [(["0", "1", "10", "2"], "10", 2), (["0", "1", "10", "2"], "2", 3), (["cats", "dogs"], "1", 1)],
+)
+def test_a_number_is_a_name_where_classes_are_numbers(classes, name, expected):
+    model = models.Model.__new__(models.Model)
+    model.settings = types.SimpleNamespace(classes=classes)
+    assert model._class(name) == expected
+    with pytest.raises(ValueError, match="--condition must be one of .*Received: '3'"):
+        model._class("3")
+
+
+@once
+def test_lines_fit_80_columns_and_break_between_words(photos, program, monkeypatch):
+    """Whatever is not a path; without a terminal, as in a file."""
+    monkeypatch.setenv("COLUMNS", "200")
+    long = ("train", photos, *QUICK, "--epochs", "2", "--output", "runs/a-run")
+    for argv in (long, ("evaluate", "runs/a-run"), ("sample", "runs/a-run"), ("info", "runs/a-run")):
+        code, out, _ = program(*argv)
+        assert code == 0
+        assert [line for line in out.splitlines() if len(line) > 80 and str(photos) not in line] == []
+    for name in commands.keras_gan.commands:
+        assert max(map(len, program(name, "--help")[1].splitlines())) <= 80
+
+
+@once
+def test_a_run_says_from_the_first_second_what_it_does(photos, program):
+    _, out, _ = program("train", photos, *QUICK, "--epochs", "1", "--output", "run")
+    start, reading, *_ = out.splitlines()
+    assert start == "Starting Keras ..."
+    assert reading == "Reading 20 images"
+    assert re.search(r"\nEpoch 1/1  d_fake 0.\d{3}  d_loss .*  \d+.\d s\n", out)
+
+
+@once
+def test_a_short_run_says_that_it_was_short(photos, program, monkeypatch):
+    argv = ("train", photos, *QUICK, "--epochs", "1")
+    _, out, _ = program(*argv, "--output", "short")
+    # Three steps an epoch; the average over 1000 steps is warm after 2000.
+    text = " ".join(out.split())
+    assert "after 3 steps, samples are mostly noise. Shapes usually need 2,000 steps" in text
+    assert "--epochs 667 or more" in text
+    monkeypatch.setattr(architectures, "_EMA_DECAY", 0.25)
+    _, out, _ = program(*argv, "--output", "long")
+    assert "short" not in out
+
+
+@once
+def test_copies_of_training_images_are_counted(rng):
+    training = rng.random((200, 4, 4, 1))
+    samples = np.concatenate([training[:7], training[:3] + 1e-4, rng.random((50, 4, 4, 1))])
+    assert evaluation.count_copies(samples, training) == 10
 
 
 @once
 def test_two_processes_do_not_work_on_one_run(photos, program, tmp_path):
     argv = ["train", photos, *QUICK, "--epochs", "1", "--output", "run"]
-    with kg_runs.Run(tmp_path / "run").claimed():
+    with kg_runs.Run(tmp_path / "run").locked():
         part = tmp_path / "run" / ".gan.keras.123.tmp.keras"
         part.write_bytes(b"of a process that was killed")
         code, _, err = program(*argv)
     assert code == 2
     assert part.exists()
-    assert "Another process is at work on the run in 'run'" in err.splitlines()[-1]
+    assert "Another process is training in 'run'" in err.splitlines()[-1]
     assert program(*argv)[0] == 0
     assert not part.exists()
 
@@ -470,7 +571,7 @@ def test_without_arguments_there_is_help(program):
     code, out, err = program()
     assert (code, out) == (2, "")
     assert err.startswith("Usage: keras-gan")
-    assert "  train        Train on a folder of pictures, or a dataset.\n" in err
+    assert "  train        Train on a folder of images or a dataset.\n" in err
 
 
 @once
@@ -534,7 +635,7 @@ def test_without_its_packages_the_way_to_them_is_given(monkeypatch, program):
     code, _, err = program("train", "mnist5k")
     assert (code, err) == (
         2,
-        "keras-gan: some packages are missing: pip install click rich matplotlib pillow mlxtend\n",
+        "keras-gan: some packages are missing: pip install click matplotlib pillow mlxtend\n",
     )
 
 

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.tensorflow
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
+    ROOT / "docs" / "results.md",
     ROOT / "saved_models" / "README.md",
     *sorted((ROOT / "examples").glob("*.py")),
 ]

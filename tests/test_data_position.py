@@ -269,12 +269,13 @@ def grain_datasets():
         "endless": lambda: rows.shuffle(seed=1).repeat().batch(10).to_iter_dataset(),
         "loader": lambda: grain.DataLoader(
             data_source=X,
-            sampler=grain.samplers.IndexSampler(60, shuffle=True, seed=1),
+            sampler=grain.samplers.IndexSampler(60, num_epochs=1, shuffle=True, seed=1),
             operations=[grain.transforms.Batch(10, drop_remainder=True)],
         ),
     }
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras does not know their length
 @pytest.mark.parametrize("name", ["map", "endless", "loader"])
 def test_data_of_grain_resume(name, tmp_path):
     pytest.importorskip("grain")

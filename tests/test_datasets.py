@@ -386,14 +386,14 @@ def test_sources_of_a_wrong_type_are_refused(source, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"batch_size": 0}, "`batch_size` is an integer from 1 on. Received: 0"),
-        ({"seed": None}, "`seed` is an integer from 0 on. Received: None"),
-        ({"image_size": 2.5}, "`image_size` is an integer from 1 on. Received: 2.5"),
-        ({"channels": 2}, r"`channels` is 1 \(gray\), 3 \(color\) or None.*Received: 2"),
-        ({"value_range": (1, 0)}, r"`value_range` is a pair of finite.*Received: \(1, 0\)"),
-        ({"value_range": (0, np.inf)}, "`value_range` is a pair"),
-        ({"value_range": "unit"}, "`value_range` is a pair"),
-        ({"fold": 5}, "`fold` is one of 0, 1, 2, 3, 4. Received: 5"),
+        ({"batch_size": 0}, "`batch_size` must be an integer >= 1. Received: 0"),
+        ({"seed": -1}, "`seed` must be an integer >= 0. Received: -1"),
+        ({"image_size": 0}, "`image_size` must be an integer >= 1. Received: 0"),
+        ({"channels": 2}, r"`channels` must be 1 \(gray\), 3 \(color\) or None.*Received: 2"),
+        ({"value_range": (1, 0)}, r"`value_range` must be two finite.*Received: \(1, 0\)"),
+        ({"value_range": (0, np.inf)}, "`value_range` must be two finite"),
+        ({"fold": 5}, "`fold` must be an integer >= 0 and <= 4. Received: 5"),
+        ({"shard": (2, 2)}, "a number below the count"),
         ({"labels": True}, r"have no labels, which `labels=True` .*`\(features, labels\)` for arrays"),
         ({"batch_size": 11, "drop_remainder": True}, "leaves no batch: 10 .* fewer than `batch_size`"),
     ],
@@ -401,6 +401,29 @@ def test_sources_of_a_wrong_type_are_refused(source, message):
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         datasets.load(TEN, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", 2.5),
+        ("batch_size", True),
+        ("seed", None),
+        ("image_size", "8"),
+        ("channels", 1.5),
+        ("value_range", "unit"),
+        ("fold", None),
+        ("shuffle", "yes"),
+        ("labels", 1),
+        ("download", "no"),
+        ("drop_remainder", None),
+        ("progress", 3),
+        ("shard", 2),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_refused(name, value):
+    with pytest.raises(TypeError, match=f"`{name}` must be .* Received: "):
+        datasets.load(TEN, **{name: value})
 
 
 # Resizing and converting: against Pillow, whose bilinear filter is antialiased too.

@@ -98,19 +98,16 @@ def test_conditional_samples_are_averaged_too():
 
 @pytest.mark.parametrize("decay", [-0.1, 0, 1.0, 2, "0.9", [0.9]])
 def test_a_decay_out_of_range_is_refused(decay):
-    with pytest.raises(
-        ValueError, match=rf"a number in \(0, 1\), .* Received: {re.escape(repr(decay))}"
-    ):
+    message = rf"`ema_decay` must be a finite number > 0 and < 1. Received: {re.escape(repr(decay))}"
+    with pytest.raises((TypeError, ValueError), match=message):
         make(decay)
 
 
 def test_samples_of_no_average_are_refused_with_the_way_out():
     gan = make(None)
-    with pytest.raises(
-        ValueError, match=r"keeps no average .* `gan.compile\(\.\.\., ema_decay=0.999\)`"
-    ):
+    with pytest.raises(ValueError, match=r"requires an EMA .* `gan.compile\(\.\.\., ema_decay=0.999\)`"):
         gan.generate(3, use_ema=True)
-    with pytest.raises(ValueError, match="keeps no average"):
+    with pytest.raises(ValueError, match="requires an EMA"):
         kg.GAN(mlp(4, 2), mlp(2, 1)).generate(3, use_ema=True)
 
 

@@ -435,18 +435,18 @@ def test_nan_of_the_first_epoch_goes_by_the_names_of_the_others(metric, renamed)
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"every": 0}, ValueError, "`every` is a whole number of 1 or more. Received: 0"),
-        ({"num_samples": 0.5}, ValueError, "`num_samples` is a whole number of 1 or more"),
-        ({"seed": -1}, ValueError, "`seed` is a whole number of 0 or more. Received: -1"),
-        ({"batch_size": 0}, ValueError, "`batch_size` is a whole number of 1 or more"),
+        ({"every": 0}, ValueError, "`every` must be an integer >= 1. Received: 0"),
+        ({"num_samples": 0.5}, TypeError, "`num_samples` must be an integer >= 1"),
+        ({"seed": -1}, ValueError, "`seed` must be an integer >= 0. Received: -1"),
+        ({"batch_size": 0}, ValueError, "`batch_size` must be an integer >= 1"),
         ({"metrics": lambda real, fake: 0}, ValueError, r"has no name .*metrics=\{\"name\": metric\}"),
-        ({"metrics": []}, ValueError, r"one metric or more, .* Received the names: \[\]"),
+        ({"metrics": []}, ValueError, r"one or more metrics .* Received the names: \[\]"),
         ({"metrics": [Last(), Last()]}, ValueError, r"\['last', 'last'\]. Pass the metrics as a dict"),
-        ({"metrics": {"fid": 3}}, TypeError, r"a `kg.metrics.Metric`, made .* Received: 3"),
-        ({"metrics": Means}, TypeError, r"made already, .* Received: <class"),
+        ({"metrics": {"fid": 3}}, TypeError, r"an instance of `kg.metrics.Metric`.* Received: 3"),
+        ({"metrics": Means}, TypeError, r"an instance of .* Received: <class"),
     ],
 )
-def test_arguments_that_cannot_be(arguments, error, message):
+def test_invalid_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         EvaluateSamples(**{"metrics": mean_gap, "real": POINTS, **arguments})
 
@@ -455,19 +455,19 @@ def test_names_that_are_taken():
     class Other(Last):
         pass
 
-    with pytest.raises(ValueError, match="Two metrics give the number 'last'. Pass the metrics as a"):
+    with pytest.raises(
+        ValueError, match="Two metrics return a value named 'last'. Pass the metrics as a"
+    ):
         train(EvaluateSamples([Last(), Other()], POINTS))
     twice = [EvaluateSamples(Last(), POINTS), EvaluateSamples(Last(), POINTS)]
-    message = (
-        r"EvaluateSamples measured \['val_last'\], but .* has logged them already. Pass the metrics"
-    )
+    message = r"EvaluateSamples logs \['val_last'\], which .* has already logged. Pass the metrics"
     with pytest.raises(ValueError, match=message):
         train(*twice)
 
 
 def test_two_parzen_windows_in_one_run_and_the_way_out():
     twice = [ParzenWindow(POINTS, num_samples=20), ParzenWindow(POINTS, num_samples=20)]
-    with pytest.raises(ValueError, match=r"ParzenWindow measured \['val_parzen_bandwidth'") as caught:
+    with pytest.raises(ValueError, match=r"ParzenWindow logs \['val_parzen_bandwidth'") as caught:
         train(*twice)
     (advice,) = re.findall("`(EvaluateSamples.*?)`", str(caught.value))
     names = {"EvaluateSamples": EvaluateSamples, "kg": kg}
@@ -527,11 +527,11 @@ def endless():
 @pytest.mark.parametrize(
     ("real", "message"),
     [
-        (POINTS[:, :1], r"images have shape \(1,\), but the generator's samples \(2,\)"),
-        (POINTS[:0], r"with one image or more. Received: \(0, 2\)"),
+        (POINTS[:, :1], r"shape of the samples, \(2,\). Received: \(1,\)"),
+        (POINTS[:0], r"with at least one image. Received: \(0, 2\)"),
         ((POINTS, POINTS), r"an array of shape \(n, ...\), .* Received: tuple"),
         (np.ones(3), r"Received: \(3,\)"),
-        (endless(), "The real images never end: .* Leave `repeat"),
+        (endless(), "dataset of real images is infinite, .* Leave out `repeat"),
     ],
 )
 def test_real_images_that_cannot_be(real, message):
@@ -556,7 +556,7 @@ def test_a_model_that_does_not_generate():
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(loss="mse")
     for callback in (EvaluateSamples(mean_gap, POINTS), ParzenWindow(POINTS)):
-        with pytest.raises(TypeError, match="with `generate`, .* without it: Sequential"):
+        with pytest.raises(TypeError, match="with `generate`, .* Received: Sequential"):
             model.fit(POINTS, POINTS, verbose=0, callbacks=[callback])
 
 
@@ -652,10 +652,10 @@ def test_parzen_windows_from_datasets():
     [
         (
             {"validation": 255 * POINTS},
-            r"'parzen_window' refuses .* Validation images reach from 5.* to 2",
+            r"'parzen_window' refuses .* Validation images must lie in .* from 5.* to 2",
         ),
-        ({"validation": POINTS[:1]}, r"every other one of two or more. .* \(1, 2\) and \(0, 2\)"),
-        ({"validation": POINTS, "test": 9 * POINTS}, "Test images reach from 1.8.* to 7"),
+        ({"validation": POINTS[:1]}, r"every other image of .* \(1, 2\) and \(0, 2\)"),
+        ({"validation": POINTS, "test": 9 * POINTS}, "Test images must lie in .* from 1.8.* to 7"),
         ({"validation": POINTS, "test": POINTS[:, :1]}, r"same shape: .* \(64, 2\) and \(64, 1\)"),
     ],
 )
@@ -665,13 +665,13 @@ def test_parzen_images_that_cannot_be(arguments, message):
 
 
 def test_parzen_range_that_cannot_be():
-    with pytest.raises(ValueError, match=r"a pair \(lowest, highest\)"):
+    with pytest.raises(ValueError, match=r"`value_range` must be two finite numbers"):
         ParzenWindow(POINTS, value_range=(1, -1))
 
 
 def test_parzen_windows_of_a_tanh_say_which_range_to_pass():
     gan, images = tiny_gan("tanh"), 2 * POINTS - 1
-    message = r"reach from -0.*, beyond `value_range`, \(0, 1\). .* pass `value_range=\(-1, 1\)`"
+    message = r"lie in `value_range`, \(0, 1\). Received: .* from -0.* Pass `value_range=\(-1, 1\)`"
     for validation in (POINTS, images):  # the samples do not fit, and the images do not
         with pytest.raises(ValueError, match=message):
             train(ParzenWindow(validation, num_samples=20), gan=gan)
@@ -688,7 +688,7 @@ def test_parzen_windows_of_samples_that_leave_the_range_are_nan_by_name():
         on_epoch_end=lambda epoch, logs: gan.generator.weights[1].assign([0.5, 7.0])
     )
     with pytest.warns(
-        UserWarning, match=r"'parzen_window' failed after epoch 1: .*: Samples reach from"
+        UserWarning, match=r"'parzen_window' failed after epoch 1: .*: Samples must lie in"
     ):
         history = train(leave, ParzenWindow(POINTS, num_samples=20), gan=gan, epochs=1)
     assert math.isnan(history["val_parzen_log_likelihood"][0])

@@ -389,7 +389,7 @@ def wrong(**attributes):
             Rows(),
             images(5) * np.nan,
             ValueError,
-            "`features of fake` must hold finite .* 20 of 20 are not",
+            "`fake` must hold finite .* 20 of 20 are not",
         ),
         (
             Rows(5),
@@ -421,9 +421,24 @@ def test_refusals_of_images(extractor, given, error, message):
 
 def test_refusals_of_extractors():
     with pytest.raises(
-        TypeError, match="`extractor` must be callable.* without name, weights, resizer, size"
+        TypeError, match="`extractor` must be a callable object.* without name, weights, resizer, size"
     ):
         FID(len)
     unnamed = type("Unnamed", (), {"name": "x", "weights": None, "resizer": None, "size": 2})()
-    with pytest.raises(TypeError, match="Received: .*Unnamed.*, which is not callable"):
+    with pytest.raises(TypeError, match="`extractor` must be a callable object.* Received: .*Unnamed"):
         FID(unnamed)
+    with pytest.raises(TypeError, match="`extractor` must be a callable object.* <class .*Pixels"):
+        FID(kg.metrics.Pixels)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((1.0, 3, 4), TypeError, "`values` must be a dict. Received: 1.0"),
+        (({}, 3.5, 4), TypeError, "`num_real` must be an integer >= 0. Received: 3.5"),
+        (({}, 3, -1), ValueError, "`num_fake` must be an integer >= 0. Received: -1"),
+    ],
+)
+def test_refusals_of_scores(arguments, error, message):
+    with pytest.raises(error, match=message):
+        kg.metrics.Score(*arguments)

@@ -565,13 +565,13 @@ def test_samples_of_given_latents():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "expected one of the two. Received: n=None and no latents"),
+        ({}, "either the number of samples `n` or `latents`. Received: n=None and no latents"),
         ({"n": 2, "latents": np.zeros((2, 4))}, "Received: n=2 and some latents"),
-        ({"latents": np.zeros((2, 3))}, r"the shape \(None, 4\) that the generator takes.* \(2, 3\)"),
-        ({"latents": np.zeros((2, 4)), "seed": 1}, "leave `seed` out. Received: seed=1"),
+        ({"latents": np.zeros((2, 3))}, r"the shape \(None, 4\) of the generator's latents.* \(2, 3\)"),
+        ({"latents": np.zeros((2, 4)), "seed": 1}, "leave it out. Received: seed=1"),
         ({"latents": np.full((2, 4), np.nan)}, "must be finite, but 8 of their numbers are not"),
         ({"latents": np.zeros(4)}, r"Received: \(4,\)"),
-        ({"latents": np.zeros((0, 4))}, "`n` must be a positive integer. Received: 0"),
+        ({"latents": np.zeros((0, 4))}, "`n` must be an integer >= 1. Received: 0"),
     ],
 )
 def test_latents_that_do_not_fit_are_refused(arguments, message):

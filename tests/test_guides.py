@@ -30,6 +30,7 @@ def blocks(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_programs_of_a_guide_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "saved_models").symlink_to(DOCS.parent / "saved_models")
     cut = {r"epochs=\d+": "epochs=1", r"every=5": "every=1", r"max_trials=3": "max_trials=2"}
     program = "\n".join(blocks(page))
     for pattern, replacement in cut.items():

@@ -119,14 +119,14 @@ def test_a_generator_without_latents():
         # Which is the noise? Neither name is the discriminator's, and both are vectors.
         (
             lambda: (_two("noise", "style"), mlp(2, 1)),
-            r"Which of the generator's named inputs are the latents\?.*\['noise', 'style'\]",
+            r"latents cannot be identified among.*\['noise', 'style'\]",
         ),
         # Samples and condition are vectors of 2, of which only one has a name in both.
         (
             lambda: (_two("noise", "angle"), _two("data", "other", first=2)),
-            "Which of the generator's named inputs|Several of the inputs",
+            "latents cannot be identified among|Several of the inputs",
         ),
-        (lambda: (network(4, 2), mlp(2, 1)), "conditional GAN needs two networks that take a condition"),
+        (lambda: (network(4, 2), mlp(2, 1)), "in a conditional GAN, both networks take a condition"),
     ],
 )
 def test_networks_whose_inputs_cannot_be_told_apart(networks, message):
@@ -143,8 +143,8 @@ def _two(one, other, first=2):
     ("y", "message"),
     [
         (None, "the data have none"),
-        (LABELS, r"must be those that the networks take. Expected .*received shape \(\)"),
-        ((LABELS, ANGLES, ANGLES), "must be those that the networks take"),
+        (LABELS, r"must have the structure of the networks' conditions. Expected .*received shape \(\)"),
+        ((LABELS, ANGLES, ANGLES), "must have the structure of the networks' conditions"),
         ((LABELS, np.ones((40, 2), "float32")), r"Expected \(1,\), received \(2,\)"),
     ],
 )
@@ -208,9 +208,7 @@ def test_a_label_in_no_class_is_an_error(source, xla):
     gan = compiled(*positional(), jit_compile=xla)
     before = gan.get_weights()
     x, y = SOURCES[source]()
-    with pytest.raises(
-        Exception, match=r"must be a label in \[0, 5\), the classes that the networks know"
-    ):
+    with pytest.raises(Exception, match=r"must be a label in \[0, 5\), one of the classes of the networks"):
         gan.fit(x, y, batch_size=20, verbose=0, shuffle=False)
     now = gan.get_weights()
     assert all(np.isfinite(weight).all() for weight in now)
@@ -281,9 +279,11 @@ class Forgetful(kg.GAN):
 
 
 def test_variants_that_cannot_be():
-    with pytest.raises(ValueError, match=r"as `d` and the generator's as `g`.*\['judge', 'forger'\]"):
+    with pytest.raises(
+        ValueError, match=r"'d' \(discriminator\) and 'g' \(generator\).*\['judge', 'forger'\]"
+    ):
         NoSuchPlayers(mlp(4, 2), mlp(2, 1))
-    with pytest.raises(ValueError, match=r"takes \['scale'\] and does not pass them on"):
+    with pytest.raises(ValueError, match=r"does not pass its arguments \['scale'\] on"):
         Forgetful(mlp(4, 2), mlp(2, 1), 2.0).get_config()
     with pytest.raises(TypeError, match="unexpected argument 'encoder'. Expected: generator, discrim"):
         kg.GAN(mlp(4, 2), mlp(2, 1), encoder=mlp(2, 4))
@@ -291,9 +291,9 @@ def test_variants_that_cannot_be():
 
 def test_what_needs_latents_or_one_tensor(tmp_path):
     gan = compiled(mlp(3, 2), network_of_condition(), prior=None)
-    with pytest.raises(ValueError, match="has no prior: its generator takes the condition alone"):
+    with pytest.raises(ValueError, match="has no prior: its generator takes only conditions"):
         gan.generate(latents=np.zeros((2, 3)), condition=np.zeros((2, 3)))
-    with pytest.raises(ValueError, match="`class_weight` weighs the labels of a `y` that is one array"):
+    with pytest.raises(ValueError, match="`class_weight` requires that `y` is one array"):
         compiled(*positional()).fit(ROWS, (LABELS, ANGLES), class_weight={0: 1.0})
     film = kg.callbacks.LatentInterpolation(tmp_path)
     film.set_model(gan)

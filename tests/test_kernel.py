@@ -112,7 +112,12 @@ GOOD = normal(9, 3)
         (GOOD, GOOD[:4], {"subset_size": 5}, "5 rows from the 4 of `fake`.*pass `subset_size=2`, which"),
         (GOOD[:7], GOOD, {"subset_size": 99}, "99 rows from the 7 of `real`.*pass `subset_size=3`, wh"),
         (GOOD, GOOD[:3], {"subset_size": 4}, "from the 3 of `fake`. Give more samples.$"),
-        (GOOD, GOOD, {"subset_size": 1}, "`subset_size` must be an integer >= 2. Received: 1"),
+        (
+            GOOD,
+            GOOD,
+            {"subset_size": 1},
+            "`subset_size` must be an integer >= 2 and <= 20000. Received: 1",
+        ),
         (GOOD, GOOD, {"num_subsets": 0}, "`num_subsets` must be an integer >= 1 and <= 100000"),
         (GOOD, GOOD, {"num_subsets": 10**12}, "`num_subsets` must be an .* Received: 1000000000000"),
         (GOOD, GOOD, {"seed": -1}, "`seed` must be an integer >= 0. Received: -1"),

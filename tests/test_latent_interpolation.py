@@ -34,7 +34,7 @@ def angles(points):
 @pytest.mark.parametrize("shape", [(5,), (2, 3), (1,)])
 def test_paths_begin_and_end_where_they_should(rng, path, shape):
     start, end = rng.normal(size=(2, 7, *shape))
-    points = interpolate(start, end, 6, path)
+    points = interpolate(start, end, 6, path=path)
     assert points.shape == (7, 6, *shape)
     assert points.dtype == np.float32
     np.testing.assert_allclose(points[:, 0], start, atol=1e-6)
@@ -57,7 +57,7 @@ def test_linear_paths_have_equal_steps(rng):
 def test_spherical_paths_keep_the_length_and_turn_by_equal_angles(rng):
     start, end = rng.normal(size=(2, 50, 8))
     start, end = (3 * ends / np.linalg.norm(ends, axis=1, keepdims=True) for ends in (start, end))
-    points = interpolate(start, end, 9, "spherical")
+    points = interpolate(start, end, 9, path="spherical")
     np.testing.assert_allclose(lengths(points), 3, atol=1e-5)
     whole = np.arccos(np.sum(start * end, axis=1) / 9)
     np.testing.assert_allclose(angles(points), np.repeat(whole[:, None] / 8, 8, axis=1), atol=1e-3)
@@ -67,7 +67,7 @@ def test_spherical_paths_are_those_of_shoemake(rng):
     start, end = rng.normal(size=(2, 20, 6))
     start, end = (ends / np.linalg.norm(ends, axis=1, keepdims=True) for ends in (start, end))
     angle = np.arccos(np.sum(start * end, axis=1, keepdims=True))
-    points = interpolate(start, end, 5, "spherical")
+    points = interpolate(start, end, 5, path="spherical")
     for index, t in enumerate(np.linspace(0, 1, 5)):
         expected = np.sin((1 - t) * angle) * start + np.sin(t * angle) * end
         np.testing.assert_allclose(points[:, index], expected / np.sin(angle), atol=1e-6)
@@ -75,7 +75,7 @@ def test_spherical_paths_are_those_of_shoemake(rng):
 
 def test_spherical_paths_between_unequal_lengths_change_length_evenly(rng):
     start, end = rng.normal(size=(2, 20, 6))
-    points = interpolate(start, 5 * end, 5, "spherical")
+    points = interpolate(start, 5 * end, 5, path="spherical")
     expected = np.linspace(lengths(start), lengths(5 * end), 5).T
     np.testing.assert_allclose(lengths(points), expected, rtol=1e-5)
     turns = angles(points)
@@ -83,7 +83,7 @@ def test_spherical_paths_between_unequal_lengths_change_length_evenly(rng):
 
 
 def test_a_quarter_circle():
-    points = interpolate([[[2.0], [0.0]]], [[[0.0], [2.0]]], 4, "spherical")
+    points = interpolate([[[2.0], [0.0]]], [[[0.0], [2.0]]], 4, path="spherical")
     root = np.sqrt(3.0)
     np.testing.assert_allclose(points[0, ..., 0], [[2, 0], [root, 1], [1, root], [0, 2]], atol=1e-6)
 
@@ -91,7 +91,7 @@ def test_a_quarter_circle():
 @pytest.mark.parametrize("factor", [1.0, 1.0 + 1e-9, 0.25, 0.0])
 def test_between_parallel_latents_both_paths_are_one(rng, factor):
     start = rng.normal(size=(5, 8))
-    spherical = interpolate(start, factor * start, 5, "spherical")
+    spherical = interpolate(start, factor * start, 5, path="spherical")
     np.testing.assert_allclose(spherical, interpolate(start, factor * start, 5), atol=1e-6)
 
 
@@ -99,7 +99,7 @@ def test_from_and_to_the_origin_the_paths_are_one(rng):
     end, zero = rng.normal(size=(5, 8)), np.zeros((5, 8))
     for start, stop in ((zero, end), (end, zero), (zero, zero)):
         expected = interpolate(start, stop, 4)
-        np.testing.assert_allclose(interpolate(start, stop, 4, "spherical"), expected, atol=1e-6)
+        np.testing.assert_allclose(interpolate(start, stop, 4, path="spherical"), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("disturbance", [0.0, 1e-14, 1e-7])
@@ -107,30 +107,29 @@ def test_between_opposite_latents_a_half_circle_is_taken(rng, disturbance):
     start = rng.normal(size=(5, 8))
     start /= np.linalg.norm(start, axis=1, keepdims=True)
     end = -start + disturbance * rng.normal(size=(5, 8))
-    points = interpolate(start, end, 7, "spherical")
+    points = interpolate(start, end, 7, path="spherical")
     np.testing.assert_allclose(lengths(points), 1, atol=1e-5)
     np.testing.assert_allclose(angles(points), np.pi / 6, atol=1e-3)
 
 
 def test_opposite_numbers_have_no_way_round():
-    points = interpolate([[1.0]], [[-1.0]], 3, "spherical")
+    points = interpolate([[1.0]], [[-1.0]], 3, path="spherical")
     np.testing.assert_allclose(points[0, :, 0], [1, 0, -1], atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"end": np.ones((2, 4))}, r"one shape \(n, ...\). Received shapes: \(2, 3\) and \(2, 4\)"),
-        ({"start": np.ones(3), "end": np.ones(3)}, r"Received shapes: \(3,\) and \(3,\)"),
-        ({"steps": 1}, "`steps` counts both ends: .* 2 or more. Received: 1"),
-        ({"start": np.full((2, 3), np.nan)}, "`start` and `end` are finite latents. Received some that"),
-        ({"end": np.full((2, 3), np.inf)}, "`start` and `end` are finite latents. Received some that"),
-        ({"path": ["linear"]}, r"`path` is one of .*\. Received: \['linear'\]"),
-        ({"path": "slerp"}, r"`path` is one of \['linear', 'spherical'\]. Received: 'slerp'"),
+        ({"end": np.ones((2, 4))}, r"same shape \(n, ...\). Received: \(2, 3\) and \(2, 4\)"),
+        ({"start": np.ones(3), "end": np.ones(3)}, r"Received: \(3,\) and \(3,\)"),
+        ({"start": np.full((2, 3), np.nan)}, "`start` must be an array of finite numbers"),
+        ({"end": np.full((2, 3), np.inf)}, "`end` must be an array of finite numbers"),
+        ({"end": [[1.0, 2.0], [3.0]]}, "`end` must be an array of numbers"),
+        ({"start": "latents"}, "`start` must be an array of numbers. Received: 'latents'"),
     ],
 )
-def test_paths_that_cannot_be(arguments, message):
-    with pytest.raises(ValueError, match=message):
+def test_invalid_ends_of_paths(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
         interpolate(**{"start": np.ones((2, 3)), "end": np.ones((2, 3)), "steps": 3, **arguments})
 
 
@@ -256,17 +255,17 @@ def test_deep_copies_leave_the_model_behind(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"every": 0}, "`every` is a whole number of 1 or more. Received: 0"),
-        ({"rows": 0}, "`rows` is a whole number of 1 or more. Received: 0"),
-        ({"steps": 1}, "`steps` is a whole number of 2 or more. Received: 1"),
-        ({"seed": None}, "`seed` is a whole number of 0 or more. Received: None"),
-        ({"path": "cubic"}, r"`path` is one of .* Received: 'cubic'"),
-        ({"value_range": (1, 0)}, r"a pair \(lowest, highest\) .* Received: \(1, 0\)"),
+        ({"every": 0}, "`every` must be an integer >= 1. Received: 0"),
+        ({"rows": 0}, "`rows` must be an integer >= 1. Received: 0"),
+        ({"steps": 1}, "`steps` must be an integer >= 2. Received: 1"),
+        ({"seed": None}, "`seed` must be an integer >= 0. Received: None"),
+        ({"path": "cubic"}, r"`path` must be one of .* Received: 'cubic'"),
+        ({"value_range": (1, 0)}, r"two finite numbers .* Received: \(1, 0\)"),
         ({"condition": np.ones((5, 2))}, r"each of the 8 paths. Received shape: \(5, 2\)"),
     ],
 )
-def test_arguments_that_cannot_be(tmp_path, arguments, message):
-    with pytest.raises(ValueError, match=message):
+def test_invalid_arguments(tmp_path, arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
         LatentInterpolation(tmp_path, **arguments)
 
 
@@ -285,7 +284,7 @@ def test_a_model_that_is_no_gan(tmp_path):
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(loss="mse")
     ones = np.ones((4, 1))
-    with pytest.raises(TypeError, match="with `generate`, .* without it: Sequential"):
+    with pytest.raises(TypeError, match="with `generate`, .* Received: Sequential"):
         model.fit(ones, ones, verbose=0, callbacks=[LatentInterpolation(tmp_path)])
     model.generate = lambda n, **options: IMAGES[:n]
     with pytest.raises(TypeError, match="with `prior`, such as a `GAN`"):

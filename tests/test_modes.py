@@ -83,7 +83,10 @@ BOTH_ENDS = np.stack([np.cos(np.linspace(0, 2 * np.pi, 8)), np.sin(np.linspace(0
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([[0.0, 0.0]], BOTH_ENDS, 0.01), r"Two of the 8 centers are closer.*0 and 2π both"),
+        (
+            ([[0.0, 0.0]], BOTH_ENDS, 0.01),
+            r"`std` must not exceed .* two of the 8 centers are closer.*0 and 2π both",
+        ),
         (([[0.0, 0.0]], [0.0, 1.0], 0.1), r"`centers` must be an array .* Received shape: \(2,\)"),
         (([[0.0, 0.0]], [[0.0, np.nan]], 0.1), "`centers` must hold finite numbers.* 1 of 2 are not"),
         (([[0.0, 0.0]], np.zeros((0, 2)), 0.1), r"`centers` is empty. Received shape: \(0, 2\)"),
@@ -92,6 +95,7 @@ BOTH_ENDS = np.stack([np.cos(np.linspace(0, 2 * np.pi, 8)), np.sin(np.linspace(0
         (([[0.0, np.nan]], [[0.0, 1.0]], 0.1), "`samples` must hold finite numbers.* 1 of 2 are not"),
         ((np.zeros((0, 2)), [[0.0, 1.0]], 0.1), r"`samples` is empty.*\(0, 2\)"),
         (([[0.0, 0.0, 0.0]], [[0.0, 1.0]], 0.1), r"`samples` have shape \(3,\) .*`centers` \(2,\)"),
+        (([[0.0, 0.0]], np.zeros((3, 2, 1)), 0.1), r"`centers` must be an array of 2 axes.*\(3, 2, 1\)"),
     ],
 )
 def test_refusals_of_coverage(arguments, message):

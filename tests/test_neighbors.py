@@ -235,7 +235,7 @@ def test_refusals(function, names, arguments, message):
         function(GOOD, GOOD, block_size=0.5)
     with pytest.raises(ValueError, match="`block_size` must be .* <= 20000. Received: 1000000000000"):
         function(GOOD, GOOD, block_size=10**12)
-    with pytest.raises(ValueError, match="`k` must be an integer >= 1. Received: 0"):
+    with pytest.raises(ValueError, match="`k` must be an integer >= 1 and <= 10000. Received: 0"):
         function(GOOD, GOOD, k=0)
     with pytest.raises(TypeError, match=f"`{names[0]}` must be an array .* Received: set"):
         function({1.0}, GOOD)

@@ -164,6 +164,19 @@ def test_a_gan_whose_weights_have_changed_is_saved_without_its_optimizers(change
         assert len(ours.trainable_variables) == len(theirs.trainable_variables)
 
 
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_a_frozen_discriminator_trains_the_generator_alone(update, x):
+    gan = make()
+    gan.discriminator.trainable = False
+    gan.compile(**sgd(0.1), update=update, discriminator_steps=2, run_eagerly=EAGERLY)
+    before = [values(network) for network in (gan.generator, gan.discriminator)]
+    fit(gan, x)
+    after = [values(network) for network in (gan.generator, gan.discriminator)]
+    for value, wanted in zip(after[1], before[1], strict=True):
+        np.testing.assert_array_equal(value, wanted)
+    assert all(np.abs(a - b).max() > 0 for a, b in zip(after[0], before[0], strict=True))
+
+
 def test_lora_weights_are_trained_alone_and_saved(x, tmp_path):
     gan = make()
     layer = gan.generator.layers[0]

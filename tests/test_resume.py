@@ -1,9 +1,10 @@
-"""A run that was killed goes on as if it had not been: here in one process."""
+"""An interrupted run continues as if it had not stopped: here in one process."""
 
 import copy
 import json
 import math
 import os
+import random
 import resource
 import shutil
 
@@ -13,7 +14,9 @@ import pytest
 from games import mlp
 
 import keras_gan as kg
-from keras_gan.callbacks import Resume, plain_state
+from keras_gan import backend
+from keras_gan.callbacks import Resume
+from keras_gan.utils import attributes
 
 IMAGES = np.random.default_rng(0).random((20, 4, 4, 1)).astype("float32")
 
@@ -78,7 +81,7 @@ def train(folder, epochs=5, extra=(), gan=None, watch=None, every=1, **fit_argum
     keras.utils.set_random_seed(0)
     gan = gan or make_gan(ema_decay=0.9, discriminator_steps=2)
     data = kg.datasets.load(IMAGES, batch_size=10, seed=3)
-    resume = Resume(folder / "resume", every)
+    resume = Resume(folder / "resume", every=every)
     # Pictures take a third of the time.
     watch = watchers(folder, pictures=False) if watch is None else watch
     callbacks = [*watch, resume, *extra]
@@ -163,7 +166,7 @@ def test_a_finished_run_is_not_trained_again(undisturbed, tmp_path, capsys):
     history = again.fit(IMAGES, batch_size=10, shuffle=False, epochs=3, callbacks=[resume])
     assert resume.initial_epoch == 5
     assert history.epoch == [0, 1, 2, 3, 4]
-    assert "epoch 5 of 3 was reached before; nothing is left to train" in capsys.readouterr().out
+    assert "epoch 5 of 3 is already reached; nothing is left to train" in capsys.readouterr().out
 
 
 def test_more_epochs_are_trained(undisturbed, tmp_path, capsys):
@@ -241,7 +244,7 @@ def test_networks_with_branches_go_on_in_the_process_that_made_them(tmp_path, ca
         gan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3))
         data = kg.datasets.load((images, np.arange(8) % 2), batch_size=4, labels=True)
         gan.fit(data, epochs=epochs, callbacks=[kg.callbacks.Resume(tmp_path)])
-    assert "the run goes on after epoch 1 of 2" in capsys.readouterr().out
+    assert "the run continues after epoch 1 of 2" in capsys.readouterr().out
 
 
 def test_a_damaged_state_is_named(undisturbed, tmp_path):
@@ -249,7 +252,7 @@ def test_a_damaged_state_is_named(undisturbed, tmp_path):
         shutil.copytree(undisturbed[1] / "resume", tmp_path / name / "resume")
         path = tmp_path / name / "resume" / "epoch-0005" / name
         path.write_bytes(path.read_bytes()[:-9])
-        with pytest.raises(ValueError, match="epoch-0005 is damaged .*Remove .* to begin anew"):
+        with pytest.raises(ValueError, match="epoch-0005 is damaged .*Remove .* to start over"):
             train(tmp_path / name)
     path.unlink()
     with pytest.raises(ValueError, match=r"epoch-0005 is damaged \(FileNotFoundError.*progress\.json"):
@@ -262,7 +265,7 @@ def test_an_older_state_is_used_if_the_newest_is_damaged(undisturbed, tmp_path):
         train(tmp_path, extra=[KillAt("on_epoch_end", 3)])
     shutil.copytree(folder / "resume" / "epoch-0005", tmp_path / "resume" / "epoch-0005")
     (tmp_path / "resume" / "epoch-0005" / "gan.weights.h5").write_bytes(b"")
-    with pytest.warns(UserWarning, match="epoch-0005 is damaged .*goes on from the older epoch-0003"):
+    with pytest.warns(UserWarning, match="epoch-0005 is damaged .*continues from the older epoch-0003"):
         resumed = train(tmp_path)
     assert_same_run(resumed, gan)
     assert states(tmp_path) == ["epoch-0005"]
@@ -278,7 +281,9 @@ def test_a_full_disk_leaves_the_state_before(undisturbed, tmp_path):
 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        with pytest.raises(OSError, match="The state after epoch 4 was not written; the one before is"):
+        with pytest.raises(
+            OSError, match="The state after epoch 4 was not written; the previous one is"
+        ):
             train(tmp_path, extra=[FillDisk()])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -287,7 +292,7 @@ def test_a_full_disk_leaves_the_state_before(undisturbed, tmp_path):
 
 
 def test_what_a_killed_write_has_left_is_removed(tmp_path):
-    left_over = tmp_path / "resume" / f"epoch-0007.{os.getpid() + 1}.tmp"
+    left_over = tmp_path / "resume" / f".epoch-0007.{os.getpid() + 1}.tmp"
     left_over.mkdir(parents=True)
     (left_over / "progress.json").write_text("{")
     train(tmp_path, epochs=1, watch=[])
@@ -295,21 +300,19 @@ def test_what_a_killed_write_has_left_is_removed(tmp_path):
 
 
 def test_bad_arguments(tmp_path):
-    for every in (0, 2.5, True):
-        with pytest.raises(ValueError, match="`every` is a whole number of 1 or more"):
+    for every, error in ((0, ValueError), (2.5, TypeError), (True, TypeError)):
+        with pytest.raises(error, match="`every` must be an integer >= 1"):
             Resume(tmp_path, every=every)
     (tmp_path / "resume").write_text("a file")
-    with pytest.raises(ValueError, match="`directory` is a folder that the state .* can be written to"):
+    with pytest.raises(ValueError, match="`directory` must be a folder that can be written to"):
         train(tmp_path, watch=[])
     gan = make_gan()
-    with pytest.raises(ValueError, match="Keras shuffles arrays by a state of its own"):
-        gan.fit(IMAGES, verbose=0, callbacks=[Resume(tmp_path / "other")])
     callbacks = keras.callbacks.CallbackList([Resume(tmp_path / "other")], add_history=True, model=gan)
     with pytest.raises(ValueError, match="Resume must know the other callbacks"):
         gan.fit(IMAGES, verbose=0, callbacks=callbacks)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    with pytest.raises(TypeError, match="Resume is for a model with `generate`"):
+    with pytest.raises(TypeError, match="Resume needs a model with `generate`"):
         model.fit(np.zeros((4, 2)), np.zeros(4), verbose=0, callbacks=[Resume(tmp_path / "other")])
 
 
@@ -351,9 +354,9 @@ def test_plain_state_is_kept_with_its_types(tmp_path):
     def keep(array):
         return arrays.setdefault(str(len(arrays)), array) is None or str(len(arrays) - 1)
 
-    code = json.loads(json.dumps(plain_state.encode(VALUES, keep)))
+    code = json.loads(json.dumps(attributes.encode(VALUES, keep)))
     np.savez(tmp_path / "arrays.npz", **arrays)
-    again = plain_state.decode(code, np.load(tmp_path / "arrays.npz").__getitem__)
+    again = attributes.decode(code, np.load(tmp_path / "arrays.npz").__getitem__)
     np.testing.assert_equal(again, VALUES)
     assert repr(again) == repr(VALUES)
     assert again["bfloat16"].dtype == VALUES["bfloat16"].dtype
@@ -367,15 +370,15 @@ def test_only_plain_attributes_that_have_changed_are_kept():
             self.file, self.mixed = object(), [object()]
 
     thing = Thing()
-    before = plain_state.fingerprints(thing)
+    before = attributes.fingerprints(thing)
     thing.set_params({"epochs": 3})
     thing.set_model(make_gan())
-    assert plain_state.changed(thing, before) == {}
+    assert attributes.changed(thing, before) == {}
     thing.seen.append(5)  # in place
     thing.data[1] = 7
     thing.new = math.nan
-    assert sorted(plain_state.changed(thing, before)) == ["data", "new", "seen"]
-    labels = plain_state.labelled([thing, Resume("x"), Thing(), Thing()])
+    assert sorted(attributes.changed(thing, before)) == ["data", "new", "seen"]
+    labels = attributes.by_label([thing, Resume("x"), Thing(), Thing()])
     assert list(labels) == ["Thing", "Resume", "Thing 2", "Thing 3"]
 
 
@@ -394,3 +397,51 @@ def test_a_prior_of_tensorflow_probability_is_no_obstacle(tmp_path):
 
     train(1)
     assert train(3) == [0, 1, 2]
+
+
+def test_layers_with_lora_resume(tmp_path):
+    """Keras' files hold the kernel with both factors merged, and zeros instead of these."""
+
+    def train(epochs, folder):
+        keras.utils.set_random_seed(0)
+        gan = make_gan()
+        gan.generator.layers[0].enable_lora(2)
+        gan.compile(keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.05), run_eagerly=True)
+        gan.fit(IMAGES, batch_size=10, epochs=epochs, verbose=0, callbacks=[Resume(folder)])
+        return gan
+
+    whole = train(3, tmp_path / "whole")
+    train(2, tmp_path / "parts")
+    assert_same_run(train(3, tmp_path / "parts"), whole)
+    layer = whole.generator.layers[0]
+    assert np.abs(keras.ops.convert_to_numpy(layer.lora_kernel_b)).max() > 0
+
+
+def test_random_generators_resume(tmp_path):
+    """Those of the process, and those that are attributes of callbacks."""
+
+    class Draw(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.numpy, self.python = np.random.default_rng(1), random.Random(2)
+            self.legacy = np.random.RandomState(3)
+            self.drawn = []
+
+        def on_epoch_end(self, epoch, logs=None):
+            own = (self.numpy.random(), self.python.random(), self.legacy.random())
+            self.drawn.append((*own, np.random.random(), random.random()))  # noqa: NPY002
+
+    whole, parts = Draw(), Draw()
+    train(tmp_path / "whole", epochs=4, watch=[whole])
+    train(tmp_path / "parts", epochs=2, watch=[Draw()])
+    train(tmp_path / "parts", epochs=4, watch=[parts])
+    assert parts.drawn == whole.drawn
+    assert len({number for numbers in whole.drawn for number in numbers}) == 20
+
+
+def test_several_processes_keep_no_position_of_the_data(tmp_path, monkeypatch):
+    """Each has its own, and one of them writes the state."""
+    monkeypatch.setattr(backend, "number_of_processes", lambda gan: 2)
+    train(tmp_path, epochs=1, watch=[])
+    with pytest.raises(ValueError, match="Received: data of the kind PipelinePosition"):
+        train(tmp_path / "steps", epochs=1, watch=[], steps_per_epoch=1)

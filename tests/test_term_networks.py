@@ -124,10 +124,10 @@ def test_networks_that_share_layers_are_refused():
 def test_a_network_that_is_listed_twice_is_refused():
     """What its layers add to a loss would count twice."""
     gan = game()
-    with pytest.raises(ValueError, match="'d' is one of the game's, or of another term's"):
+    with pytest.raises(ValueError, match="'d' belongs to the GAN or to another term"):
         gan.compile(**sgd(0.1), terms=[Recovery([gan.discriminator])])
     network = mlp(2, 3)
-    with pytest.raises(ValueError, match="of another term's. Leave it out"):
+    with pytest.raises(ValueError, match="or to another term.*leave this one out"):
         gan.compile(**sgd(0.1), terms=[Recovery([network]), Recovery([network], name="again")])
 
 
@@ -149,7 +149,7 @@ def test_arguments_of_variants_that_would_be_lost():
     frozen = mlp(2, 4)
     frozen.trainable = False
     assert WithOthers(mlp(4, 2), mlp(2, 1), frozen).encoder is frozen
-    with pytest.raises(TypeError, match="has an attribute 'ema' itself"):
+    with pytest.raises(TypeError, match="Every GAN has an attribute 'ema'. Rename this argument"):
         Named(mlp(4, 2), mlp(2, 1), mlp(2, 4))
 
 

@@ -471,7 +471,7 @@ def test_configuration_round_trip(term):
 
 
 def test_two_terms_of_one_name_are_refused():
-    with pytest.raises(ValueError, match=r"different names.*'r1', 'r1'"):
+    with pytest.raises(ValueError, match=r"distinct names.*'r1', 'r1'"):
         gan_with(mlp(2, 1), kg.terms.R1(), kg.terms.R1())
 
 

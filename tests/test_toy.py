@@ -56,10 +56,10 @@ def test_stacked_digits_are_digits_side_by_side(dtype):
     assert abs(np.corrcoef(read.T) - np.eye(3)).max() < 4 / np.sqrt(5000)
     np.testing.assert_array_equal(stacked, stack_digits(images, 5000, seed=0))
     assert not np.array_equal(stacked, stack_digits(images, 5000, seed=1))
-    # Labels in bytes do not overflow.
-    np.testing.assert_array_equal(
-        stack_digits(images, 5000, seed=0, labels=np.uint8(labels))[1], classes
-    )
+    # Labels in bytes do not overflow; whole floats are labels.
+    for dtype in ("uint8", "float32", "float64"):
+        again = stack_digits(images, 5000, seed=0, labels=labels.astype(dtype))[1]
+        np.testing.assert_array_equal(again, classes)
 
 
 IMAGES, LABELS = flat_digits()
@@ -71,16 +71,21 @@ IMAGES, LABELS = flat_digits()
         (lambda: GaussianMixture.ring(modes=0), "`modes` must be an integer >= 1 and <= 10000"),
         (lambda: GaussianMixture.ring(modes=10**12), "`modes` must be .* Received: 1000000000000"),
         (lambda: GaussianMixture.ring(radius=-1.0), "`radius` must be a finite number > 0"),
-        (lambda: GaussianMixture.ring(modes=100, std=0.1), "Two of the 100 centers are closer"),
+        (lambda: GaussianMixture.ring(radius=1e300), "`radius` must be .* <= 1e.30. Received: 1e.300"),
+        (
+            lambda: GaussianMixture.ring(modes=100, std=0.1),
+            "`std` must not exceed .* two of the 100 centers are closer",
+        ),
         (lambda: GaussianMixture.grid(side=101), "`side` must be an integer >= 1 and <= 100"),
         (lambda: GaussianMixture.grid(spacing=0), "`spacing` must be a finite number > 0"),
         (lambda: GaussianMixture.ring().sample(0, seed=0), "`n` must be an integer >= 1"),
         (lambda: GaussianMixture.ring().sample(10**12, seed=0), "`n` must be .* <= 10000000"),
         (lambda: GaussianMixture.ring().sample(5, seed=-1), "`seed` must be an integer >= 0"),
-        (lambda: GaussianMixture([[0.0]], -1.0), "`std` must be a finite number > 0. Received: -1.0"),
+        (lambda: GaussianMixture([[0.0]], -1.0), "`std` must be a finite number > 0.* Received: -1.0"),
         (lambda: stack_digits(np.zeros((5, 3, 4)), 2, seed=0), r"\(m, h, w, 1\).*shape: \(5, 3, 4\)"),
         (lambda: stack_digits(np.zeros((5, 3, 4, 3)), 2, seed=0), r"one channel. Received.*4, 3\)"),
         (lambda: stack_digits(np.zeros((0, 3, 4, 1)), 2, seed=0), r"`images` is empty.*\(0, 3, 4, 1\)"),
+        (lambda: stack_digits(np.full((2, 3, 4, 1), np.nan), 2, seed=0), "`images` must hold finite"),
         (lambda: stack_digits(IMAGES, 0, seed=0), "`n` must be an integer >= 1 and <= 1000000"),
         (lambda: stack_digits(IMAGES, 10**12, seed=0), "`n` must be an .* Received: 1000000000000"),
         (lambda: stack_digits(IMAGES, 2, seed=-1), "`seed` must be an integer >= 0. Received: -1"),
@@ -103,7 +108,7 @@ def test_refusals(call, message):
     ("call", "message"),
     [
         (lambda: GaussianMixture.grid(side=2.5), "`side` must be an integer .* Received: 2.5"),
-        (lambda: GaussianMixture.ring(radius="1"), "`radius` must be a finite number > 0. .*'1'"),
+        (lambda: GaussianMixture.ring(radius="1"), "`radius` must be a finite number > 0.*'1'"),
         (lambda: GaussianMixture("centers", 0.1), "`centers` must be an array .* Received: str"),
         (lambda: stack_digits(IMAGES, 2, seed=None), "`seed` must be an integer >= 0. Received: None"),
         (lambda: stack_digits(IMAGES, 2, seed=0, labels=LABELS / 2), "`labels` must hold integers"),

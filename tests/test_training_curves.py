@@ -261,10 +261,10 @@ def test_a_deep_copy_goes_its_own_way(tmp_path):
     ("arguments", "message"),
     [
         ({"path": "curves.pdf"}, "name of a PNG file, .* Received: curves.pdf"),
-        ({"path": "curves.png", "every": 0}, "`every` is a whole number of 1 or more. Received: 0"),
+        ({"path": "curves.png", "every": 0}, "`every` must be an integer >= 1. Received: 0"),
     ],
 )
-def test_arguments_that_cannot_be(arguments, message):
+def test_invalid_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         TrainingCurves(**arguments)
 
@@ -272,7 +272,7 @@ def test_arguments_that_cannot_be(arguments, message):
 @pytest.mark.parametrize("content", ["not JSON", '{"a": 1}', "[1, 2]", '[{"d_loss": 1}]'])
 def test_another_file_in_the_place_of_earlier_curves(tmp_path, content):
     (tmp_path / "curves.json").write_text(content)
-    with pytest.raises(ValueError, match="curves.json should hold the curves of the epochs before 3"):
+    with pytest.raises(ValueError, match="curves.json must hold the curves of the epochs before 3"):
         train(TrainingCurves(tmp_path / "curves.png"), epochs=4, initial_epoch=2)
     assert (tmp_path / "curves.json").read_text() == content
 
@@ -280,7 +280,7 @@ def test_another_file_in_the_place_of_earlier_curves(tmp_path, content):
 def test_a_model_that_is_no_gan(tmp_path):
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(loss="mse")
-    with pytest.raises(TypeError, match="with `generate`, .* without it: Sequential"):
+    with pytest.raises(TypeError, match="with `generate`, .* Received: Sequential"):
         model.fit(POINTS, POINTS, verbose=0, callbacks=[TrainingCurves(tmp_path / "curves.png")])
     model.generate = lambda n, **options: POINTS[:n]
     with pytest.raises(ValueError, match="Missing: d_loss, g_loss, d_real, d_fake"):

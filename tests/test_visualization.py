@@ -40,7 +40,9 @@ def test_what_is_not_finite_is_mid_grey():
 
 @pytest.mark.parametrize("value_range", [(1, 0), (0, 0), (0, np.inf), (0, 1, 2), 1])
 def test_value_range_that_cannot_be(value_range):
-    with pytest.raises(ValueError, match=r"a pair \(lowest, highest\) of finite .* Received: "):
+    with pytest.raises(
+        (TypeError, ValueError), match="`value_range` must be two finite numbers .* Received: "
+    ):
         visualization.to_uint8(np.zeros(3), value_range)
 
 

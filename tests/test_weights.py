@@ -190,7 +190,7 @@ def test_weights_of_validation_data(rng):
 def test_weights_of_another_shape():
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
     gan.compile(**sgd(0.1))
-    with pytest.raises(ValueError, match=r"one number for each. Received the shape \(\S+, 2\)"):
+    with pytest.raises(ValueError, match=r"one number for each row. Received the shape \(\S+, 2\)"):
         gan.fit(np.zeros((8, 2), "float32"), sample_weight=np.ones((8, 2)), verbose=0)
 
 

@@ -8,7 +8,7 @@ DIGITS_SHAPE = (28, 28, 1)
 NUM_CLASSES, NUM_FEATURES = 10, 64
 
 
-def digit_classifier(seed: int | None = None) -> keras.Model:
+def digit_classifier(*, seed: int | None = None) -> keras.Model:
     """Return a classifier of 28 × 28 images in [0, 1] into ten classes: logits, and 64 features.
 
     Two 3 × 3 convolutions, each followed by 2 × 2 max pooling; dropout of .5; a layer named

@@ -155,7 +155,7 @@ def _dense_discriminator(net, shape, units):
     )
 
 
-def mnist_generator(pixel_means: Array | None = None, seed: int | None = None) -> keras.Model:
+def mnist_generator(pixel_means: Array | None = None, *, seed: int | None = None) -> keras.Model:
     """Return the MNIST generator of 2014: 100 – 1200 – 1200 – 784.
 
     Two layers of 1200 rectified linear units and a sigmoid layer; initial weights are uniform on
@@ -192,7 +192,7 @@ def mnist_generator(pixel_means: Array | None = None, seed: int | None = None) -
     )
 
 
-def mnist_discriminator(seed: int | None = None) -> keras.Model:
+def mnist_discriminator(*, seed: int | None = None) -> keras.Model:
     """Return the MNIST discriminator of 2014: two layers of 240 maxout units with 5 pieces.
 
     Dropout of .2 on the images and .5 on the hidden units; initial weights are uniform on [−.005, .005].
@@ -302,7 +302,7 @@ def tfd_stacked_generator(
     )
 
 
-def tfd_discriminator(seed: int | None = None, units: int = 1200) -> keras.Model:
+def tfd_discriminator(*, seed: int | None = None, units: int = 1200) -> keras.Model:
     """Return the TFD discriminator of 2014: two layers of 1200 maxout units with 5 pieces.
 
     Dropout of .2 on the images and .5 on the hidden units; initial weights are uniform on
@@ -326,7 +326,7 @@ def tfd_discriminator(seed: int | None = None, units: int = 1200) -> keras.Model
     return _dense_discriminator(net, TFD_SHAPE, units)
 
 
-def cifar10_generator(seed: int | None = None, units: int = 8000) -> keras.Model:
+def cifar10_generator(*, seed: int | None = None, units: int = 8000) -> keras.Model:
     """Return the fully connected CIFAR-10 generator of 2014: 100 – 8000 – 8000 – 3072.
 
     Rectified linear, sigmoid, linear. Initial weights are uniform on [−.05, .05], in the output layer
@@ -360,7 +360,7 @@ def cifar10_generator(seed: int | None = None, units: int = 8000) -> keras.Model
     )
 
 
-def cifar10_discriminator(seed: int | None = None, units: int = 1600) -> keras.Model:
+def cifar10_discriminator(*, seed: int | None = None, units: int = 1600) -> keras.Model:
     """Return the fully connected CIFAR-10 discriminator: two layers of 1600 maxout units.
 
     Five pieces per unit; dropout of .2 on the images and .5 on the hidden units; initial weights are
@@ -383,7 +383,7 @@ def cifar10_discriminator(seed: int | None = None, units: int = 1600) -> keras.M
     return _dense_discriminator(net, CIFAR10_SHAPE, units)
 
 
-def cifar10_conv_generator(seed: int | None = None, units: int = 8000) -> keras.Model:
+def cifar10_conv_generator(*, seed: int | None = None, units: int = 8000) -> keras.Model:
     """Return the deconvolutional CIFAR-10 generator of 2014.
 
     8000 rectified linear units, 8000 sigmoid units reshaped to 80 maps of 10×10, and one transposed
@@ -452,7 +452,7 @@ def _pool(size):
     return pool
 
 
-def cifar10_conv_discriminator(seed: int | None = None) -> keras.Model:
+def cifar10_conv_discriminator(*, seed: int | None = None) -> keras.Model:
     """Return the convolutional CIFAR-10 discriminator of 2014.
 
     Three layers of maxout feature maps with two pieces (32 maps of 8×8 kernels, padding 4; 32 of

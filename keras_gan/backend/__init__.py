@@ -40,6 +40,7 @@ input_gradient = _module.input_gradient
 is_chief = _module.is_chief
 jit = _module.jit
 local_rows = getattr(_module, "local_rows", single_program.local_rows)
+number_of_processes = _module.number_of_processes
 plain_errors = _module.plain_errors
 random_bits = _module.random_bits
 replica_mean = _batch.replica_mean

@@ -1,7 +1,7 @@
-"""Gradients, optimizer steps and random bits on JAX, whose functions must not change anything.
+"""Gradients, optimizer steps and random bits on JAX, whose functions must be pure.
 
-Inside a `keras.StatelessScope` Keras' variables change without side effects. What is differentiated
-here, or made conditional, runs in a scope of its own, and hands its changes over as results.
+Inside a `keras.StatelessScope`, assignments to Keras' variables have no side effects. Functions that are
+differentiated or conditional run in their own scope, and return the new values of variables.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ DISTRIBUTION_SEED = "uint32"
 
 
 class _Scope(keras.StatelessScope):
-    """A scope that sees the values of the one around it, and knows what was changed inside."""
+    """A scope that reads from the enclosing scope, and records which variables were changed."""
 
     def __init__(self, mapping=()):
         super().__init__(list(mapping), collect_losses=True)
@@ -42,10 +42,12 @@ class _Scope(keras.StatelessScope):
 
 
 class _Pure:
-    """A function that changes variables as one that returns `(outputs, their new values)`."""
+    """Turns a function that changes variables into one that returns `(outputs, new values)`."""
 
     def __init__(self, function, variables=()):
-        self.function, self.variables, self.changed = function, variables, []
+        self.function = function
+        self.variables = variables
+        self.changed = []
 
     def __call__(self, values, *inputs):
         with _Scope(zip(self.variables, values, strict=True)) as scope:
@@ -54,13 +56,13 @@ class _Pure:
         return outputs, [scope.get_current_value(variable) for variable in self.changed]
 
     def assign(self, values):
-        """Let the scope around see what was changed."""
+        """Assign the new values in the enclosing scope."""
         for variable, value in zip(self.changed, values, strict=True):
             variable.assign(value)
 
 
 def trainer_step(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn `method(self, data)` into what the trainer calls, a function of the state to a new one."""
+    """Turn `method(self, data)` into what the trainer calls: a function from a state to a new one."""
 
     @functools.wraps(method)
     def stateless(self, state, data):
@@ -84,7 +86,7 @@ def gradients(
     groups: Sequence[Sequence[keras.Variable]],
     optimizers: Sequence[keras.optimizers.Optimizer] | None = None,
 ) -> tuple[list[Sequence[Tensor]], Sequence[Tensor], Any]:
-    """See `keras_gan.backend.tensorflow`. XLA makes one forward pass of the equal ones."""
+    """See `keras_gan.backend.tensorflow`. XLA merges the equal forward passes."""
     grads = []
     for i, group in enumerate(groups):
 
@@ -131,9 +133,9 @@ def input_gradient(function: Callable[[Structure], Structure], inputs: Structure
 
 
 def cond(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
-    """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
+    """Return the float32 scalar `function()` if `due`, or 0; `function` may change variables."""
     pure = _Pure(function)
-    jax.eval_shape(pure, ())  # says which variables it changes
+    jax.eval_shape(pure, ())  # finds out which variables it changes
     unchanged = [variable.value for variable in pure.changed]
     zero = ops.zeros((), "float32")
     value, changes = jax.lax.cond(due, lambda: pure(()), lambda: (zero, unchanged))
@@ -142,17 +144,17 @@ def cond(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
 
 
 def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
-    """Return `labels`: a compiled step raises nothing, so that `checked_data` looks before."""
+    """Return `labels`: a compiled step cannot raise, so `checked_data` checks them before."""
     return labels
 
 
 def unchecked_labels(gan: Game) -> bool:
-    """Whether a step lets labels outside an embedding pass without a word: all data are checked."""
+    """Return whether a step ignores unknown labels: all data are checked."""
     return False
 
 
 def checked_data(function: Callable[..., Any], check: Callable[[Any], None]) -> Callable[..., Any]:
-    """Return what runs a step on an iterator's next batch, which is checked before."""
+    """Return a function that checks an iterator's next batch and runs a step on it."""
 
     def checked(iterator):
         for batch in iterator:
@@ -170,7 +172,7 @@ def local_rows(leaf: Tensor) -> np.ndarray:
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` of tensors as a program, for loops in Python that call it many times."""
+    """Return a compiled `function` of tensors, for Python loops that call it many times."""
     return jax.jit(function)
 
 
@@ -191,20 +193,25 @@ def seed_tensor(seed: int) -> Tensor:
 
 
 def seed_integer(number: int) -> int:
-    """Return what a `SeedGenerator` takes for `number` of 32 bits: itself."""
+    """Return the seed for a `SeedGenerator` for a number of 32 bits: the number itself."""
     return number
 
 
 def is_chief(gan: Game) -> bool:
-    """Whether this process is the one of several that writes files."""
+    """Return whether this process is the one that writes files."""
     return jax.process_index() == 0
+
+
+def number_of_processes(gan: Game) -> int:
+    """Return how many processes train together."""
+    return jax.process_count()
 
 
 @contextlib.contextmanager
 def restore_on_error(gan: Game) -> Iterator[None]:
-    """Leave a GAN as the last step left it if `fit` ends with an error.
+    """Keep the state of the last step if `fit` raises an error.
 
-    Keras takes the values out of the variables while it trains, and forgets them then.
+    Keras removes the values from the variables during training, and would lose them.
     """
     variables = [*gan.variables, *gan.metrics_variables]
     variables += gan.optimizer.variables if gan.compiled else []
@@ -225,4 +232,4 @@ def plain_errors() -> contextlib.AbstractContextManager[None]:
 
 
 def track_dropout_seeds(gan: Game) -> None:
-    """Leave the layers as they are: what is random in them draws from the state that is saved."""
+    """Do nothing: random layers draw from the state that is saved."""

@@ -14,8 +14,8 @@ from keras import layers, ops
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Game, Shape, Structure, Tensor
 
-# `tf.nn.moments` holds the mean constant while it differentiates the variance. The first derivative is
-# right, the second is not.
+# The gradient of the variance in `tf.nn.moments` treats the mean as a constant: the first derivative is
+# correct, the second is not.
 INEXACT_SECOND_ORDER = (
     layers.BatchNormalization,
     layers.GroupNormalization,
@@ -25,37 +25,37 @@ INEXACT_SECOND_ORDER = (
 # TensorFlow Probability takes seeds of 32 bits only.
 DISTRIBUTION_SEED = "int32"
 
-# Weights of a network. Fewer stay in the processor's cache, and XLA takes a second or two.
+# Number of weights. Fewer stay in the processor's cache, and compiling takes XLA a second or two.
 _WORTH_FUSING = 100_000
 
-# Far more than the seeds of one GAN lie apart.
+# Much larger than the distance between seeds of one GAN.
 _REPLICA_STRIDE = 2**40
 
-# The second derivative of these is 0 wherever it exists. TensorFlow carries those zeros back through the
-# whole network, at the price of a backward pass.
+# The second derivative of these is 0 wherever it exists. TensorFlow would propagate those zeros through
+# the whole network, at the cost of a backward pass.
 _KINKS = {name: f"KerasGAN{name}" for name in ("ReluGrad", "Relu6Grad", "LeakyReluGrad")}
 
 
-def _linear(op, grad):
-    """Differentiate the gradient of a piecewise linear function, in the incoming gradient alone."""
+def _differentiate_gradient(op, grad):
+    """Differentiate the gradient of a piecewise linear function, only for the incoming gradient."""
     attributes = {"alpha": op.get_attr("alpha")} if op.type == "LeakyReluGrad" else {}
     again = getattr(tf.raw_ops, op.type)(gradients=grad, features=op.inputs[1], **attributes)
     return again, None
 
 
 for _name in _KINKS.values():
-    tf.RegisterGradient(_name)(_linear)
+    tf.RegisterGradient(_name)(_differentiate_gradient)
 
 
 def trainer_step(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn `method(self, data)` into what the trainer calls, on each of the replicas of a strategy."""
+    """Turn `method(self, data)` into what the trainer calls on each replica of a strategy."""
 
     @functools.wraps(method)
     def on_replica(self, data):
         with replicas_differ(self.seeds):
             logs = method(self, data)
         if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
-            # Keras takes the mean over workers along the first axis, which scalars do not have.
+            # Keras averages over workers along the first axis, which scalars do not have.
             logs = {name: ops.expand_dims(value, 0) for name, value in logs.items()}
         return logs
 
@@ -70,16 +70,16 @@ def gradients(
     """Differentiate several losses in one pass, each with respect to its own variables.
 
     Args:
-        objective: function without arguments that returns `(losses, extras)`: a scalar for every
-            group, and anything else that the caller wants back.
+        objective: function without arguments that returns `(losses, extras)`: a scalar for each group,
+            and anything that the caller needs.
         groups: list of lists of Keras variables; loss i is differentiated for group i.
-        optimizers: one optimizer a group, whose loss scale multiplies the gradients that are
-            returned (its `apply` divides by it again, and sums over replicas). Without it the
-            gradients are unscaled, and those of the whole batch.
+        optimizers: an optimizer for each group, whose loss scale multiplies the returned gradients
+            (its `apply` divides by it again, and sums over replicas). Without optimizers, gradients
+            are unscaled and those of the whole batch.
 
     Returns:
         `(gradients, losses, extras)`: a list of gradients for every group (`None` where a loss does
-        not depend on a variable), and what `objective` returned.
+        not depend on a variable), and the results of `objective`.
     """
     sources = [[variable.value for variable in group] for group in groups]
     with tf.GradientTape(persistent=len(groups) > 1, watch_accessed_variables=False) as tape:
@@ -91,21 +91,21 @@ def gradients(
             pairs = zip(optimizers, losses, strict=True)
             scaled = [optimizer.scale_loss(loss / replicas) for optimizer, loss in pairs]
     grads = [tape.gradient(loss, group) for loss, group in zip(scaled, sources, strict=True)]
-    # Of the sparse gradient of an embedding, Keras' optimizers would square the rows of a label that a
-    # batch holds twice one by one, instead of their sum: Adam would take other steps than elsewhere.
+    # In the sparse gradient of an embedding, Keras' optimizers would square repeated rows of a label one
+    # by one instead of their sum: Adam would take other steps than on the other backends.
     grads = [[g if g is None else tf.convert_to_tensor(g) for g in group] for group in grads]
-    grads = _together(grads, tf.nest.flatten([losses, extras]))
+    grads = _synchronized(grads, tf.nest.flatten([losses, extras]))
     if optimizers is None:
         grads = [[g if g is None else replica_mean(g) for g in group] for group in grads]
     return grads, losses, extras
 
 
-def _together(grads, others):
-    """Return gradients, none of which is there before all of them, and `others`, are.
+def _synchronized(grads, others):
+    """Return gradients that are only available once all of them, and `others`, are computed.
 
-    A weight could otherwise move before another gradient has read it. Keras' optimizers pass all
-    gradients through one `IdentityN`. TensorFlow's dependency optimizer drops the edge from reading to
-    assignment, since a path through that operation implies it, and then goes around the operation.
+    A weight could otherwise be assigned before another gradient has read it. Keras' optimizers pass all
+    gradients through one `IdentityN`. TensorFlow's dependency optimizer removes the edge from reading
+    to assignment, since a path through that operation implies it, and then bypasses the operation.
     """
     known = [g for group in grads for g in group if g is not None]
     if not known or tf.executing_eagerly():
@@ -116,7 +116,7 @@ def _together(grads, others):
 
 
 def unscaled_gradients(optimizer: keras.optimizers.Optimizer, grads: Sequence[Tensor]) -> list[Tensor]:
-    """Return what `gradients(..., optimizers)` gave, of the whole batch and without the loss scale."""
+    """Return gradients of `gradients(..., optimizers)` for the whole batch, without the loss scale."""
     scale = optimizer.scale_loss(1.0 / tf.distribute.get_strategy().num_replicas_in_sync)
     return [replica_mean(g / tf.cast(scale, g.dtype)) for g in grads]
 
@@ -156,17 +156,17 @@ def input_gradient(function: Callable[[Structure], Structure], inputs: Structure
         with tf.compat.v1.get_default_graph().gradient_override_map(_KINKS):
             return tape.gradient(total, inputs)
 
-    # Only the gradient of a function asks for the operations that stand in. Replicas cannot meet in one.
+    # The override only applies to gradients of a function, in which replicas cannot communicate.
     within = tf.inside_function() and not tf.distribute.has_strategy()
     return tf.function(differentiated, autograph=False)() if within else differentiated()
 
 
 def cond(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
-    """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
+    """Return the float32 scalar `function()` if `due`, or 0; `function` may change variables."""
     try:
         return tf.cond(due, function, lambda: tf.zeros(()))
     except RuntimeError:
-        # Replicas cannot meet inside a branch, as statistics of the whole batch need.
+        # Replicas cannot communicate inside a branch, as statistics of the whole batch require.
         if _replica_context() is None:
             raise
         return tf.where(due, function(), 0.0)
@@ -186,7 +186,7 @@ def replica_mean(tensor: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def replicas_differ(seeds: Sequence[keras.Variable]) -> Iterator[None]:
-    """Have each replica draw other numbers inside: seeds are the same on all, and are so again after.
+    """Give each replica its own seeds inside the context, and restore the common ones afterwards.
 
     Args:
         seeds: list of the states of `keras.random.SeedGenerator`s.
@@ -202,10 +202,10 @@ def replicas_differ(seeds: Sequence[keras.Variable]) -> Iterator[None]:
 
 
 def check_replicas(gan: Game) -> None:
-    """Refuse batch normalization whose statistics would differ from replica to replica.
+    """Refuse batch normalization whose statistics would differ between replicas.
 
     Raises:
-        ValueError: there is one; the message names it.
+        ValueError: there is such a layer; the message names it.
     """
     apart = [
         layer.name
@@ -215,14 +215,14 @@ def check_replicas(gan: Game) -> None:
     replicas = gan.distribute_strategy.num_replicas_in_sync
     if apart and replicas > 1:
         raise ValueError(
-            f"On {replicas} replicas, each would normalize its own part of a batch, and the statistics "
-            "of the first alone would be kept. Expected `BatchNormalization(synchronized=True)`, which "
-            f"shares them. Received synchronized=False in: {', '.join(apart)}"
+            f"On {replicas} replicas, each would normalize its own part of a batch, and only the "
+            "statistics of the first would be kept. Expected `BatchNormalization(synchronized=True)`, "
+            f"which shares them. Received synchronized=False in: {', '.join(apart)}"
         )
 
 
 def is_chief(gan: Game) -> bool:
-    """Whether this process is the one of several that writes files."""
+    """Return whether this process is the one that writes files."""
     resolver = gan.distribute_strategy.cluster_resolver
     if resolver is None or resolver.task_type is None:
         return True
@@ -230,15 +230,22 @@ def is_chief(gan: Game) -> bool:
     return (resolver.task_type, resolver.task_id) == (chief, 0)
 
 
+def number_of_processes(gan: Game) -> int:
+    """Return how many processes train together."""
+    resolver = gan.distribute_strategy.cluster_resolver
+    jobs = {} if resolver is None or resolver.task_type is None else resolver.cluster_spec().as_dict()
+    return max(1, sum(len(jobs.get(job, ())) for job in ("chief", "worker")))
+
+
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` of tensors as a graph, for loops in Python that call it many times."""
+    """Return `function` of tensors as a graph, for Python loops that call it many times."""
     return tf.function(function, autograph=False)
 
 
 def random_bits(shape: Sequence[int | Tensor], seed: Tensor) -> Tensor:
     """Return 23 random bits per entry, as exact float32 integers in [0, 2²³).
 
-    They are the same with and without XLA, which draws other floats than TensorFlow from one seed.
+    They are the same with and without XLA, unlike random floats.
 
     Args:
         shape: tuple of integers or scalar tensors.
@@ -257,7 +264,7 @@ def check_shape(inputs: Tensor, shape: Shape) -> Tensor:
     """Return `inputs` with the static shape `(None, *shape)`.
 
     Raises:
-        tf.errors.InvalidArgumentError: while running, if they have another one.
+        tf.errors.InvalidArgumentError: while running, if the shape differs.
     """
     return tf.ensure_shape(inputs, (None, *shape))
 
@@ -275,7 +282,7 @@ def check_rows(inputs: Tensor, least: int, message: str) -> Tensor:
             raise ValueError(f"{message} Received: {rows}")
         return inputs
     check = tf.debugging.assert_greater_equal(tf.shape(inputs)[0], least, message=message)
-    # XLA leaves assertions out, but refuses a row that is not there when it compiles.
+    # XLA drops assertions, but refuses to compile a slice that is out of bounds.
     row = tf.slice(
         inputs, [least - 1] + [0] * (inputs.shape.rank - 1), [1] + [-1] * (inputs.shape.rank - 1)
     )
@@ -287,7 +294,7 @@ def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
     """Return `labels`, failing with `message` if one is not in [0, classes).
 
     Raises:
-        tf.errors.InvalidArgumentError: while running. XLA leaves the check out: see `unchecked_labels`.
+        tf.errors.InvalidArgumentError: while running. XLA drops the check: see `unchecked_labels`.
     """
     known = tf.logical_and(labels >= 0, tf.cast(labels, tf.int64) < classes)
     if labels.dtype.is_floating:
@@ -298,22 +305,22 @@ def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
 
 
 def unchecked_labels(gan: Game) -> bool:
-    """Whether a step lets labels outside an embedding pass without a word: XLA leaves assertions out."""
+    """Return whether a step ignores unknown labels: XLA drops assertions."""
     return gan.jit_compile is True
 
 
 def checked_data(function: Callable[..., Any], check: Callable[[Any], None]) -> Callable[..., Any]:
-    """Return what runs a step on an iterator's next batch: `check_labels` is a part of the step."""
+    """Return `function`: the step itself checks labels, by `check_labels`."""
     return function
 
 
 def seed_integer(number: int) -> int:
-    """Return what a `SeedGenerator` takes for `number` of 32 bits: itself."""
+    """Return the seed for a `SeedGenerator` for a number of 32 bits: the number itself."""
     return number
 
 
 def restore_on_error(gan: Game) -> contextlib.AbstractContextManager[None]:
-    """Return a context without effect: variables have their values all the time."""
+    """Return a context without effect: variables always have their values."""
     return contextlib.nullcontext()
 
 
@@ -330,4 +337,4 @@ def plain_errors() -> Iterator[None]:
 
 
 def track_dropout_seeds(gan: Game) -> None:
-    """Leave the layers as they are: what is random in them draws from the state that is saved."""
+    """Do nothing: random layers draw from the state that is saved."""

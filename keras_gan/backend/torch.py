@@ -26,7 +26,8 @@ def trainer_step(method: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(self, data):
         layers = self._flatten_layers(include_self=False)
         changes = any(isinstance(layer, keras.layers.SpectralNormalization) for layer in layers)
-        # Keras' layer changes its kernel in place in each pass, which earlier passes have yet to read.
+        # Keras' layer changes its kernel in place in each pass, although the gradients of earlier passes
+        # still need it.
         keeps = torch.autograd.graph.allow_mutation_on_saved_tensors
         with keeps() if changes else contextlib.nullcontext():
             return method(self, data)
@@ -56,7 +57,7 @@ def _grad(loss, group, again):
     if not (group and loss.requires_grad):
         return [None] * len(group)
     values = [variable.value for variable in group]
-    # Zeros, as elsewhere, for what a lazy term reads in other steps alone.
+    # Zeros, as on the other backends, for weights that only a lazy term uses in other steps.
     return torch.autograd.grad(
         loss, values, retain_graph=True, create_graph=again, materialize_grads=True
     )
@@ -100,7 +101,7 @@ def input_gradient(function: Callable[[Structure], Structure], inputs: Structure
 
 
 def cond(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
-    """Return the float32 scalar `function()` if `due`, else 0; `function` may change variables."""
+    """Return the float32 scalar `function()` if `due`, or 0; `function` may change variables."""
     return function() if due else ops.zeros((), "float32")
 
 
@@ -108,7 +109,7 @@ def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
     """Return `labels`.
 
     Raises:
-        ValueError: one is not in [0, classes).
+        ValueError: a label is not in [0, classes).
     """
     whole = labels.long()
     wrong = labels[~((whole == labels) & (whole >= 0) & (whole < classes))]
@@ -118,12 +119,12 @@ def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
 
 
 def unchecked_labels(gan: Game) -> bool:
-    """Whether a step lets labels outside an embedding pass without a word: none does."""
+    """Return whether a step ignores unknown labels: it does not."""
     return False
 
 
 def checked_data(function: Callable[..., Any], check: Callable[[Any], None]) -> Callable[..., Any]:
-    """Return what runs a step on an iterator's next batch: `check_labels` is a part of the step."""
+    """Return `function`: the step itself checks labels, by `check_labels`."""
     return function
 
 
@@ -139,7 +140,7 @@ def random_bits(shape: Sequence[int], seed: Tensor) -> Tensor:
         shape: tuple of integers.
         seed: integer tensor of shape (2,).
     """
-    # The generator of a CPU looks at 32 bits of its seed: all bits of both numbers are mixed into them.
+    # A CPU's generator only uses 32 bits of its seed, so all bits of both numbers are mixed into them.
     words = np.int64(seed.tolist()).view("uint32")
     generator = torch.Generator(device=seed.device)
     generator.manual_seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
@@ -153,17 +154,22 @@ def seed_tensor(seed: int) -> Tensor:
 
 
 def seed_integer(number: int) -> int:
-    """Return what a `SeedGenerator` takes for `number` of 32 bits: Keras keeps them in int32."""
+    """Return the seed for a `SeedGenerator` for a number of 32 bits: Keras stores it as int32."""
     return (number ^ 2**31) - 2**31
 
 
 def is_chief(gan: Game) -> bool:
-    """Whether this process writes files: there is one."""
+    """Return whether this process is the one that writes files: there is only one."""
     return True
 
 
+def number_of_processes(gan: Game) -> int:
+    """Return how many processes train together."""
+    return 1
+
+
 def restore_on_error(gan: Game) -> contextlib.AbstractContextManager[None]:
-    """Return a context without effect: variables have their values all the time."""
+    """Return a context without effect: variables always have their values."""
     return contextlib.nullcontext()
 
 
@@ -173,7 +179,7 @@ def plain_errors() -> contextlib.AbstractContextManager[None]:
 
 
 def track_dropout_seeds(gan: Game) -> None:
-    """Have dropout without a `seed` draw from the state that is saved, instead of torch's own."""
+    """Have dropout without a `seed` draw from the state that is saved instead of torch's global one."""
     for layer in gan._flatten_layers(include_self=False):
         for generator in layer._seed_generators:
             if generator._initial_seed is None:

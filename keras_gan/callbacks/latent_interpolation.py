@@ -108,7 +108,7 @@ class LatentInterpolation(ImageCallback):
     def _samples(self):
         # Ends alternate, so that the first rows do not depend on the number of rows.
         ends = ops.convert_to_numpy(self.model.prior.sample(2 * self.rows, self.seed))
-        latents = interpolate(ends[::2], ends[1::2], self.steps, self.path)
+        latents = interpolate(ends[::2], ends[1::2], self.steps, path=self.path)
         condition = structures.mapped(lambda c: np.repeat(c, self.steps, axis=0), self.condition)
         return self.model.generate(
             latents=latents.reshape(-1, *ends.shape[1:]), condition=condition, use_ema=self.use_ema

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from keras_gan import backend
 from keras_gan.callbacks.base import EpochCallback
 from keras_gan.models.data_position import Position
 from keras_gan.utils import attributes
@@ -114,6 +115,9 @@ class Resume(EpochCallback):
         self._check_run()
         self._settings = _settings(self.model, self._positions, self.params.get("steps"))
         self._kept = {**self._positions, "randomness": attributes.ProcessRandomness()}
+        if backend.number_of_processes(self.model) > 1:
+            self._check_processes()
+            self._kept = {}
         known = [callback for callback in self._others if callback is not self.model.history]
         self._callbacks = attributes.by_label([*known, self.model.history])
         # Attributes that differ from these are kept.
@@ -157,6 +161,16 @@ class Resume(EpochCallback):
                 "Resume must know the other callbacks of the run. Expected: `gan.fit(..., "
                 "callbacks=[...])` with a list that contains it. Received: a `CallbackList`, or another "
                 "method than `GAN.fit`."
+            )
+
+    def _check_processes(self):
+        """Refuse data whose position is another one in each process: one of them writes the state."""
+        kinds = {type(position).__name__ for position in self._positions.values()} - {"Position"}
+        if kinds:
+            raise ValueError(
+                "If several processes train together, Resume cannot keep the position of the data. "
+                "Expected: a dataset of `kg.datasets.load` without `steps_per_epoch`, whose order is a "
+                f"function of the epoch. Received: data of the kind {', '.join(sorted(kinds))}."
             )
 
     def _epochs(self):
@@ -225,9 +239,9 @@ class Resume(EpochCallback):
         self._started, self.model._initial_epoch = True, None
         if self._state is None:
             return
-        for label, kept in self._state.callbacks.items():
+        for label, values in self._state.callbacks.items():
             if label in self._callbacks:
-                attributes.restore(self._callbacks[label], kept)
+                attributes.restore(self._callbacks[label], values)
         for name, kept in self._kept.items():
             kept.set_state(self._state.kept[name])
         for position in self._positions.values():

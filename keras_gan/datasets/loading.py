@@ -5,10 +5,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from keras_gan.datasets.options import Options, check_integer
+from keras_gan.datasets.options import Options
 from keras_gan.datasets.sources import open_source
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import Array, PathLike, ValueRange
+from keras_gan.utils.validation import check_flag, check_integer
 
 
 def load(
@@ -123,8 +124,10 @@ def load(
     >>> tuple(images.shape), digits.dtype
     ((100, 28, 28, 1), tf.int32)
     """
-    check_integer("batch_size", batch_size, 1)
-    check_integer("seed", seed, 0)
+    batch_size = check_integer("batch_size", batch_size, minimum=1)
+    check_integer("seed", seed, minimum=0)
+    for name, flag in {"labels": labels, "shuffle": shuffle, "drop_remainder": drop_remainder}.items():
+        check_flag(name, flag)
     _check_shard(shard, batch_size)
     options = Options(value_range, image_size, channels, data_dir, fold, download, progress)
     datasets = tuple(
@@ -256,9 +259,11 @@ def _scaled_arrays(selection, value_range):
 
 
 def _check_shard(shard, batch_size):
+    if not isinstance(shard, (tuple, list)) or len(shard) != 2:
+        raise TypeError(f"`shard` must be a pair (number, count). Received: {shard!r}")
     number, count = shard
-    check_integer("shard[1]", count, 1)
-    check_integer("shard[0]", number, 0)
+    check_integer("shard[1]", count, minimum=1)
+    check_integer("shard[0]", number, minimum=0)
     if number >= count or batch_size % count:
         raise ValueError(
             "`shard` is (number, count) of processes that share every batch evenly: a number below the "

@@ -2,14 +2,13 @@
 
 import dataclasses
 import math
-import numbers
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import PathLike, Tensor, ValueRange
+from keras_gan.utils.validation import check_callable, check_flag, check_integer, check_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,30 +24,18 @@ class Options:
     progress: Callable[[int, int], None] | None = None
 
     def __post_init__(self) -> None:
-        try:
-            low, high = map(float, self.value_range)
-        except (TypeError, ValueError):
-            low = high = math.nan
-        if not -math.inf < low < high < math.inf:
-            raise ValueError(
-                "`value_range` is a pair of finite numbers (black, white), the first the smaller, "
-                f"such as (0.0, 1.0) or (-1.0, 1.0). Received: {self.value_range!r}"
-            )
+        check_range("value_range", self.value_range)
         if self.image_size is not None:
-            check_integer("image_size", self.image_size, 1)
-        if self.channels not in (None, 1, 3):
+            check_integer("image_size", self.image_size, minimum=1)
+        if self.channels is not None and check_integer("channels", self.channels) not in (1, 3):
             raise ValueError(
-                "`channels` is 1 (gray), 3 (color) or None (as the source has them). "
+                "`channels` must be 1 (gray), 3 (color) or None (as in the source). "
                 f"Received: {self.channels!r}"
             )
-        if self.fold not in range(5):
-            raise ValueError(f"`fold` is one of 0, 1, 2, 3, 4. Received: {self.fold!r}")
-
-
-def check_integer(name: str, value: Any, least: int) -> None:
-    """Refuse what is no integer of at least `least`."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"`{name}` is an integer from {least} on. Received: {value!r}")
+        check_integer("fold", self.fold, minimum=0, maximum=4)
+        check_flag("download", self.download)
+        if self.progress is not None:
+            check_callable("progress", self.progress)
 
 
 def resized(images: np.ndarray, options: Options) -> np.ndarray:

@@ -4,7 +4,7 @@ from typing import Self
 
 import numpy as np
 
-from keras_gan.metrics.arrays import as_samples, check_not_empty
+from keras_gan.metrics.arrays import as_samples, check_finite, check_not_empty
 from keras_gan.metrics.modes import check_centers, check_classes, stack_classes
 from keras_gan.utils.typing import Array
 from keras_gan.utils.validation import check_integer, check_number
@@ -12,6 +12,7 @@ from keras_gan.utils.validation import check_integer, check_number
 __all__ = ["GaussianMixture", "stack_digits"]
 
 MAX_MODES, MAX_SIDE = 10_000, 100
+MAX_SCALE = 1e30
 MAX_POINTS = 10_000_000
 MAX_IMAGES = 1_000_000
 
@@ -52,7 +53,7 @@ class GaussianMixture:
             std: float greater than 0. Defaults to 0.01.
         """
         modes = check_integer("modes", modes, minimum=1, maximum=MAX_MODES)
-        radius = check_number("radius", radius, above=0)
+        radius = check_number("radius", radius, above=0, maximum=MAX_SCALE)
         # Without the end: at 2π the last center would repeat the first.
         angles = np.linspace(0, 2 * np.pi, modes, endpoint=False)
         return cls(radius * np.stack([np.cos(angles), np.sin(angles)], axis=1), std)
@@ -67,7 +68,7 @@ class GaussianMixture:
             std: float greater than 0. Defaults to 0.05.
         """
         side = check_integer("side", side, minimum=1, maximum=MAX_SIDE)
-        spacing = check_number("spacing", spacing, above=0)
+        spacing = check_number("spacing", spacing, above=0, maximum=MAX_SCALE)
         ticks = spacing * (np.arange(side) - (side - 1) / 2)
         return cls(np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2), std)
 
@@ -101,7 +102,7 @@ def stack_digits(
         images: array `(m, h, w, 1)` of digits, in any range and dtype.
         n: int from 1 to 1,000,000, number of stacked images.
         seed: int, 0 or more.
-        labels: integer array `(m,)`, the digits 0 to 9 on the images; `None` if not known.
+        labels: array `(m,)` of whole numbers, the digits 0 to 9 on the images; `None` if not known.
 
     Returns:
         Array `(n, h, w, 3)` of the images' dtype. With `labels` a pair: this array, and the classes 0 to
@@ -120,6 +121,7 @@ def stack_digits(
     """
     images = as_samples("images", images)
     check_not_empty("images", images)
+    check_finite("images", images)
     if images.ndim != 4 or images.shape[-1] != 1:
         raise ValueError(
             "`images` must be digits of shape (m, h, w, 1), with one channel. "

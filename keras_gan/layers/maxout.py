@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_gan.layers import identifiers
 from keras_gan.utils.typing import Config, Identifier, Shape, Tensor
 from keras_gan.utils.validation import check_choice, check_integer, check_shape
 
@@ -46,10 +47,10 @@ class _MaxoutBase(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.pieces = check_integer("pieces", pieces, minimum=1)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.kernel_initializer = identifiers.get("kernel_initializer", kernel_initializer)
+        self.bias_initializer = identifiers.get("bias_initializer", bias_initializer)
+        self.kernel_regularizer = identifiers.get("kernel_regularizer", kernel_regularizer)
+        self.kernel_constraint = identifiers.get("kernel_constraint", kernel_constraint)
 
     def _add_weights(self, incoming, units):
         """Add a kernel with a column for each piece of each unit, and a bias for each column."""

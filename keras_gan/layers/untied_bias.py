@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_gan.layers import identifiers
 from keras_gan.utils.typing import Config, Identifier, Shape, Tensor
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
@@ -37,7 +38,7 @@ class UntiedBias(keras.layers.Layer):
 
     def __init__(self, initializer: Identifier = "zeros", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.initializer = keras.initializers.get(initializer)
+        self.initializer = identifiers.get("initializer", initializer)
 
     def build(self, input_shape: Shape) -> None:
         """Create the bias."""

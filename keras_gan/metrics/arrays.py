@@ -10,6 +10,7 @@ from keras_gan.utils.typing import Array, Samples
 
 __all__ = [
     "BATCH_SIZE",
+    "LARGEST",
     "as_probabilities",
     "as_row_pair",
     "as_rows",
@@ -34,8 +35,8 @@ def to_numpy(data: Array) -> np.ndarray:
     return array.astype("float32") if array.dtype.name == "bfloat16" else array
 
 
-def as_samples(name: str, data: Array) -> np.ndarray:
-    """Return data as an array of real numbers of shape `(n, ...)`, or raise."""
+def as_samples(name: str, data: Array, ndim: int | None = None) -> np.ndarray:
+    """Return data as an array of real numbers of shape `(n, ...)`, of `ndim` axes if given, or raise."""
     if not hasattr(data, "__array__") and not isinstance(data, list | tuple):
         raise TypeError(
             f"`{name}` must be an array of shape (n, ...). Received: {type(data).__name__}. Concatenate "
@@ -55,6 +56,8 @@ def as_samples(name: str, data: Array) -> np.ndarray:
             f"{samples.shape}. Reshape n single numbers to (n, 1), and stack a list of samples with "
             "`np.stack`."
         )
+    if ndim is not None and samples.ndim != ndim:
+        raise ValueError(f"`{name}` must be an array of {ndim} axes. Received shape: {samples.shape}.")
     return samples
 
 
@@ -78,12 +81,7 @@ def as_row_pair(name: str, data: Array, other_name: str, other: Array) -> tuple[
 
 def as_probabilities(name: str, probabilities: Array) -> np.ndarray:
     """Return class probabilities as a float64 array `(n, num_classes)`, or raise."""
-    rows = as_samples(name, probabilities)
-    if rows.ndim != 2:
-        raise ValueError(
-            f"`{name}` must be an array of shape (n, num_classes). Received shape: {rows.shape}."
-        )
-    rows = as_rows(name, rows).astype("float64")
+    rows = as_rows(name, as_samples(name, probabilities, ndim=2)).astype("float64")
     sums = rows.sum(axis=1)
     if rows.min() < 0 or abs(sums - 1).max() > ROUNDING:
         raise ValueError(
@@ -99,8 +97,9 @@ def sample_batches(name: str, samples: Samples) -> Iterator[np.ndarray]:
     count = 0
     for batch in _batches(name, samples):
         array = as_samples(name, batch[0] if isinstance(batch, tuple) else batch)
-        count += len(array)
         if array.size:
+            check_finite(name, array)
+            count += len(array)
             yield array
     if not count:
         raise ValueError(
@@ -119,7 +118,7 @@ def _batches(name, samples):
             f"with their labels. Received: a tuple of length {len(samples)}. Pass a list of batches, or "
             "the samples alone."
         )
-    if not hasattr(samples, "__iter__") or isinstance(samples, str | bytes | dict):
+    if not hasattr(samples, "__iter__") or isinstance(samples, str | bytes | dict | type):
         raise TypeError(
             f"`{name}` must be an array of shape (n, ...), or batches of that shape. "
             f"Received: {type(samples).__name__}."
@@ -139,6 +138,8 @@ def check_not_empty(name: str, samples: np.ndarray) -> None:
 
 def check_finite(name: str, values: np.ndarray) -> None:
     """Raise if an array holds NaN, infinity, or numbers whose powers overflow."""
+    if values.dtype.kind != "f":
+        return
     limit = min(LARGEST, float(np.finfo(values.dtype).max))
     finite = abs(values) <= values.dtype.type(limit)
     if not finite.all():

@@ -11,9 +11,18 @@ import numpy as np
 
 from keras_gan.metrics.arrays import as_probabilities, as_rows, sample_batches, to_numpy
 from keras_gan.utils.typing import Array, Classifier, Extractor, Samples
-from keras_gan.utils.validation import check_string
+from keras_gan.utils.validation import check_integer, check_string
 
-__all__ = ["ClassifierMetric", "FeatureMetric", "Metric", "Score"]
+__all__ = [
+    "ClassifierMetric",
+    "FeatureMetric",
+    "FeatureState",
+    "Metric",
+    "Score",
+    "check_split",
+    "standard_error",
+    "warn",
+]
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,10 @@ class Score:
         settings: dict of the settings of the metric and of its extractor, such as
             `{"value_range": (0.0, 1.0), "k": 5}`.
 
+    Raises:
+        TypeError: `values`, `errors` or `settings` is not a dict; a number of samples is not an integer.
+        ValueError: a number of samples is negative.
+
     Example:
 
     >>> score = kg.metrics.Score({"fid": 12.345}, 10_000, 5_000, extractor="pixels", split="test")
@@ -51,6 +64,13 @@ class Score:
     split: str | None = None
     errors: dict[str, float] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("values", "errors", "settings"):
+            if not isinstance(getattr(self, name), dict):
+                raise TypeError(f"`{name}` must be a dict. Received: {getattr(self, name)!r}.")
+        check_integer("num_real", self.num_real, minimum=0)
+        check_integer("num_fake", self.num_fake, minimum=0)
 
     def __str__(self) -> str:
         items = self.values.items()
@@ -161,11 +181,11 @@ class FeatureMetric(Metric):
 
     def __init__(self, extractor: Extractor, *, split: str | None = None) -> None:
         missing = [a for a in ("name", "weights", "resizer", "size") if not hasattr(extractor, a)]
-        if missing or not callable(extractor):
+        if missing or isinstance(extractor, type) or not callable(extractor):
             raise TypeError(
-                "`extractor` must be callable, with attributes `name`, `weights`, `resizer` and `size`. "
-                f"Received: {extractor!r}, "
-                + (f"without {', '.join(missing)}." if missing else "which is not callable.")
+                "`extractor` must be a callable object, with attributes `name`, `weights`, `resizer` "
+                f"and `size`. Received: {extractor!r}"
+                + (f", without {', '.join(missing)}." if missing else ".")
             )
         self.extractor = extractor
         self.split = check_split(split)
@@ -213,7 +233,7 @@ class FeatureMetric(Metric):
     def feature_batches(self, name: str, samples: Samples) -> Iterator[np.ndarray]:
         """Yield the features of samples, batch by batch; `name` is for error messages."""
         for batch in sample_batches(name, samples):
-            features = to_numpy(self.extractor(batch))
+            features = self._extract(self.extractor, name, batch)
             expected = (len(batch), self.extractor.size)
             if features.shape != expected:
                 raise ValueError(
@@ -223,6 +243,16 @@ class FeatureMetric(Metric):
                     "list of samples into one array with `np.stack`."
                 )
             yield as_rows(f"features of {name}", features)
+
+    def _extract(self, function, name, batch):
+        """Return the result of the extractor as an array, or raise an error that names the samples."""
+        try:
+            return to_numpy(function(batch))
+        except (LookupError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The extractor {self.extractor.name!r} rejected `{name}`, a batch of shape "
+                f"{batch.shape}: {error}"
+            ) from error
 
     def all_features(self, name: str, samples: Samples) -> np.ndarray:
         """Return the features of all samples, of shape `(n, size)`."""
@@ -271,9 +301,14 @@ class ClassifierMetric(FeatureMetric):
                 f"such as `DigitClassifier`. Received: {extractor!r}, named {extractor.name!r}."
             )
 
-    def probabilities(self, samples: np.ndarray) -> np.ndarray:
-        """Return the class probabilities of a batch of samples, of shape `(n, num_classes)`."""
-        rows = to_numpy(self.extractor.probabilities(samples))
+    def probabilities(self, samples: np.ndarray, *, name: str = "samples") -> np.ndarray:
+        """Return the class probabilities of a batch of samples, of shape `(n, num_classes)`.
+
+        Args:
+            samples: array `(n, ...)`.
+            name: what error messages call the samples.
+        """
+        rows = self._extract(self.extractor.probabilities, name, samples)
         if rows.ndim != 2 or len(rows) != len(samples):
             raise ValueError(
                 f"The classifier {self.extractor.name!r} must return one row of class probabilities per "

@@ -11,6 +11,8 @@ from keras_gan.utils.validation import check_integer
 
 __all__ = ["InceptionScore", "inception_score"]
 
+MAX_SPLITS = 100_000
+
 
 def inception_score(probabilities: Array, *, splits: int = 10) -> tuple[float, float]:
     """Return the exponential of the mutual information between samples and their predicted classes.
@@ -45,7 +47,7 @@ def inception_score(probabilities: Array, *, splits: int = 10) -> tuple[float, f
     (1.0, 0.0)
     """
     rows = as_probabilities("probabilities", probabilities)
-    splits = check_integer("splits", splits, minimum=1)
+    splits = check_integer("splits", splits, minimum=1, maximum=MAX_SPLITS)
     if len(rows) < splits:
         raise ValueError(
             f"Cannot cut {len(rows)} rows into {splits} parts. Give more samples, or fewer `splits`."
@@ -93,7 +95,7 @@ class InceptionScore(ClassifierMetric):
 
     def __init__(self, extractor: Classifier, *, splits: int = 10, split: str | None = None) -> None:
         super().__init__(extractor, split=split)
-        self.splits = check_integer("splits", splits, minimum=1)
+        self.splits = check_integer("splits", splits, minimum=1, maximum=MAX_SPLITS)
 
     def _prepare(self, real: Samples | None) -> int:
         """Return the number of real samples."""
@@ -102,7 +104,7 @@ class InceptionScore(ClassifierMetric):
     def _evaluate(self, state: int, fake: Samples) -> Score:
         """Return the `Score` of samples; `state` is the number of real ones."""
         batches = sample_batches("fake", fake)
-        probabilities = np.concatenate([self.probabilities(batch) for batch in batches])
+        probabilities = np.concatenate([self.probabilities(batch, name="fake") for batch in batches])
         value, deviation = inception_score(probabilities, splits=self.splits)
         values, errors = {"inception_score": value}, {"inception_score": deviation}
         return self.score(values, state, len(probabilities), errors, splits=self.splits)

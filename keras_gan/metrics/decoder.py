@@ -17,6 +17,7 @@ from keras_gan.utils.validation import check_callable, check_integer, check_numb
 __all__ = ["NoisyDecoder", "finite_samples", "seed_stream"]
 
 NUM_PROBES = 16  # random latents on which a decoder is tried
+MAX_STD = 1e15  # float32 can represent its square
 NORMAL = priors.Normal()
 _NO_GRADIENT = (
     "The decoder has no gradient: its output does not depend on its latents through differentiable "
@@ -39,7 +40,11 @@ class NoisyDecoder:
         hint = "It must be a `keras.Model` or a function from latents to data."
         self.decoder = check_callable("decoder", decoder, hint)
         self.std = check_number(
-            "std", std, above=0, hint="It is the standard deviation of the decoder's noise."
+            "std",
+            std,
+            above=0,
+            maximum=MAX_STD,
+            hint="It is the standard deviation of the decoder's noise.",
         )
         self.prior = _with_shape(prior, decoder)
         self.size = math.prod(self.prior.shape)

@@ -11,7 +11,7 @@ from keras_gan.utils.validation import check_integer
 
 __all__ = ["KID", "kernel_distance"]
 
-MAX_SUBSETS = 100_000
+MAX_SUBSET_SIZE, MAX_SUBSETS = 20_000, 100_000
 
 
 def kernel_distance(
@@ -28,9 +28,9 @@ def kernel_distance(
     Args:
         real: array `(n, ...)` of features of real samples, which are flattened to `(n, d)`.
         fake: array `(m, ...)` of features of generated samples.
-        subset_size: int, rows drawn from each side, without replacement, for one estimate; at most the
-            number of rows of either side. It changes the deviation, not the expectation. Defaults to
-            1000.
+        subset_size: int from 2 to 20,000, rows drawn from each side, without replacement, for one
+            estimate; at most the number of rows of either side. It changes the deviation, not the
+            expectation. Defaults to 1000.
         num_subsets: int, number of estimates to average, from 1 to 100,000. Defaults to 50.
         seed: int, seed of the subsets. Defaults to 0.
 
@@ -41,7 +41,7 @@ def kernel_distance(
 
     Raises:
         ValueError: features that are empty, not finite, of different shapes, or fewer rows than
-            `subset_size`; a `subset_size` below 2; `num_subsets` out of range.
+            `subset_size`; `subset_size`, `num_subsets` or `seed` out of range.
         TypeError: features that are not numbers; a count that is not an integer.
 
     Example:
@@ -83,8 +83,8 @@ class KID(FeatureMetric):
 
     Args:
         extractor: feature extractor. See `FeatureMetric`.
-        subset_size: int, samples drawn from each side for one estimate; neither side may have fewer.
-            Defaults to 1000.
+        subset_size: int from 2 to 20,000, samples drawn from each side for one estimate; neither side
+            may have fewer. Defaults to 1000.
         num_subsets: int, number of estimates to average, from 1 to 100,000. Defaults to 50.
         seed: int, seed of the subsets. Defaults to 0.
         split: str, name of the real data, such as `"mnist test"`; only recorded. Defaults to `None`.
@@ -137,7 +137,7 @@ class KID(FeatureMetric):
 
 def _check_options(subset_size, num_subsets, seed):
     return (
-        check_integer("subset_size", subset_size, minimum=2),
+        check_integer("subset_size", subset_size, minimum=2, maximum=MAX_SUBSET_SIZE),
         check_integer("num_subsets", num_subsets, minimum=1, maximum=MAX_SUBSETS),
         check_integer("seed", seed, minimum=0),
     )

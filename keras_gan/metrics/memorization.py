@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from keras_gan.metrics.arrays import as_rows, as_samples, check_same_shape
+from keras_gan.metrics.arrays import LARGEST, as_rows, as_samples, check_same_shape
 from keras_gan.metrics.base import Metric, Score, check_split
 from keras_gan.metrics.neighbors import nearest_distances
 from keras_gan.utils.typing import Array
@@ -40,8 +40,8 @@ def duplicates(samples: Array, threshold: float) -> np.ndarray:
     >>> kg.metrics.duplicates([[0.0, 0.0], [0.0, 0.1], [3.0, 4.0]], threshold=0.5).tolist()
     [True, True, False]
     """
-    threshold = check_number("threshold", threshold, above=0)
-    rows = as_rows("samples", samples)
+    threshold = check_number("threshold", threshold, above=0, maximum=LARGEST)
+    rows = _at_least_two("samples", samples)
     return nearest_distances(rows, rows, exclude_self=True)[:, 0] < threshold
 
 
@@ -69,7 +69,7 @@ def duplicate_threshold(real: Array, *, quantile: float = 0.01) -> float:
     1.5
     """
     quantile = check_number("quantile", quantile, above=0, below=1)
-    rows = as_rows("real", real)
+    rows = _at_least_two("real", real)
     nearest = nearest_distances(rows, rows, exclude_self=True)[:, 0]
     threshold = float(np.quantile(nearest, quantile))
     if threshold == 0:
@@ -121,7 +121,9 @@ def memorization_scores(samples: Array, training: Array, held_out: Array) -> dic
     >>> [round(score, 2) for score in scores.values()]
     [1.0, 0.0, -9.97]
     """
-    return Memorization(training)(real=held_out, fake=samples).values
+    metric = Memorization(training)
+    reference = metric._reference_distances("held_out", held_out)
+    return metric._compare(reference, metric._distances("samples", samples)).values
 
 
 class Memorization(Metric):
@@ -159,24 +161,29 @@ class Memorization(Metric):
 
     def prepare(self, real: Array) -> np.ndarray:
         """Return the distances from held-out images to their nearest training images."""
-        distances = self._distances("real", real)
-        if np.median(distances) == 0:
-            raise ValueError(
-                f"{np.count_nonzero(distances == 0)} of {len(distances)} held-out images are copies of "
-                "training images. Give real images that are not in `training`."
-            )
-        return distances
+        return self._reference_distances("real", real)
 
     def evaluate(self, state: np.ndarray, fake: Array) -> Score:
         """See base class."""
-        distances = self._distances("fake", fake)
-        closer = _probability_less(distances, state)
-        n, k = len(distances), len(state)
+        return self._compare(state, self._distances("fake", fake))
+
+    def _reference_distances(self, name, images):
+        distances = self._distances(name, images)
+        if np.median(distances) == 0:
+            raise ValueError(
+                f"{np.count_nonzero(distances == 0)} of {len(distances)} held-out images are copies of "
+                f"training images. Give real images in `{name}` that are not in `training`."
+            )
+        return distances
+
+    def _compare(self, reference, distances):
+        closer = _probability_less(distances, reference)
+        n, k = len(distances), len(reference)
         # U counts the pairs, of n·k, whose sample is farther.
         deviation = math.sqrt((n + k + 1) / (12 * n * k))
         values = {
             "memorization": closer,
-            "memorization_ratio": float(np.median(distances) / np.median(state)),
+            "memorization_ratio": float(np.median(distances) / np.median(reference)),
             "memorization_z": (0.5 - closer) / deviation,
         }
         settings = {"training": len(self.training)}
@@ -201,6 +208,13 @@ def _probability_less(values, others):
     others = np.sort(others)
     not_greater = np.searchsorted(others, values, "left") + np.searchsorted(others, values, "right")
     return 1 - float(not_greater.mean()) / (2 * len(others))
+
+
+def _at_least_two(name, data):
+    rows = as_rows(name, data)
+    if len(rows) < 2:
+        raise ValueError(f"`{name}` must have at least 2 rows. Received: {len(rows)}.")
+    return rows
 
 
 def _magnitude(rows):

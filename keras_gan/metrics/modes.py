@@ -122,11 +122,11 @@ class ModeCoverage(Metric):
 
     def prepare(self, real: Array | None) -> int:
         """Return the number of real points."""
-        return 0 if real is None else len(as_samples("real", real))
+        return 0 if real is None else len(as_row_pair("real", real, "centers", self.centers)[0])
 
     def evaluate(self, state: int, fake: Array) -> Score:
         """See base class."""
-        fake = as_samples("fake", fake)
+        fake, _ = as_row_pair("fake", fake, "centers", self.centers)
         modes, high_quality = mode_coverage(fake, self.centers, self.std)
         count, dimensions = self.centers.shape
         ceiling = round(high_quality_ceiling(dimensions), 5)
@@ -157,7 +157,7 @@ def stacked_digit_modes(classes: Array, real_classes: Array | None = None) -> tu
         `real_classes`.
 
     Raises:
-        TypeError: classes that are not integers.
+        TypeError: classes that are not whole numbers.
         ValueError: classes that are empty, not 1-D, or not from 0 to 999.
 
     Example:
@@ -239,10 +239,10 @@ class StackedDigits(ClassifierMetric):
                 f"`{name}` must be stacked digits, of shape (n, height, width, 3). Received shape: "
                 f"{images.shape}. `kg.datasets.stack_digits` makes them from single digits."
             )
-        return stack_classes([self._digits(images[..., channel, None]) for channel in range(3)])
+        return stack_classes([self._digits(name, images[..., channel, None]) for channel in range(3)])
 
-    def _digits(self, images):
-        probabilities = self.probabilities(images)
+    def _digits(self, name, images):
+        probabilities = self.probabilities(images, name=name)
         if probabilities.shape[1] != 10:
             raise ValueError(
                 f"The classifier {self.extractor.name!r} must distinguish ten digits. Received "
@@ -260,11 +260,12 @@ def stack_classes(digits: Iterable[np.ndarray]) -> np.ndarray:
 def check_centers(centers: Array, std: float) -> tuple[np.ndarray, float]:
     """Return centers as a float64 array `(modes, d)`, and their standard deviation, or raise."""
     std = check_number("std", std, above=0)
-    centers = as_rows("centers", centers).astype("float64")
+    centers = as_rows("centers", as_samples("centers", centers, ndim=2)).astype("float64")
     if len(centers) > 1 and nearest_distances(centers, centers, exclude_self=True).min() < std:
         raise ValueError(
-            f"Two of the {len(centers)} centers are closer than one standard deviation ({std:g}), so "
-            "their modes cannot be told apart. Are the angles 0 and 2π both on a ring?"
+            f"`std` must not exceed the distance between any two centers. Received: {std:g}, but two of "
+            f"the {len(centers)} centers are closer, so their modes cannot be told apart. Are the "
+            "angles 0 and 2π both on a ring?"
         )
     return centers, std
 
@@ -275,6 +276,13 @@ def check_classes(name: str, classes: Array, count: int) -> np.ndarray:
         classes = to_numpy(classes)
     except (TypeError, ValueError) as error:
         raise ValueError(f"`{name}` must be a 1-D array of integers. {error}") from error
+    # Labels are often stored as whole floats.
+    if (
+        classes.dtype.kind == "f"
+        and (np.rint(classes) == classes).all()
+        and (abs(classes) < 2**31).all()
+    ):
+        classes = classes.astype("int64")
     if classes.size and classes.dtype.kind not in "iu":
         raise TypeError(
             f"`{name}` must hold integers from 0 to {count - 1}. Received: dtype {classes.dtype}."

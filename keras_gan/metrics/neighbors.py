@@ -18,6 +18,7 @@ __all__ = [
 ]
 
 BLOCK_SIZE = 1000
+MAX_NEIGHBORS = 10_000
 MAX_BLOCK_SIZE = 20_000  # two blocks of distances in float64 take 6.4 GB
 ROUNDING = 1e-12
 
@@ -38,7 +39,7 @@ def nearest_distances(
     Args:
         queries: array `(n, ...)` of features or samples of any shape.
         references: array `(m, ...)` of the same.
-        k: int, number of neighbors of each query. Defaults to 1.
+        k: int from 1 to 10,000, number of neighbors of each query. Defaults to 1.
         exclude_self: bool, whether `references` are the `queries` themselves, in the same order, so
             that no row is its own neighbor. An equal row elsewhere is one. Defaults to `False`.
         block_size: int, number of queries and of references that are compared at once, at most 20,000:
@@ -182,7 +183,7 @@ def _nearest_squares(queries, first, references, k, exclude_self, center, block_
 
 def _check_options(k, block_size):
     block_size = check_integer("block_size", block_size, minimum=1, maximum=MAX_BLOCK_SIZE)
-    return check_integer("k", k, minimum=1), block_size
+    return check_integer("k", k, minimum=1, maximum=MAX_NEIGHBORS), block_size
 
 
 def _compare(measure, real, fake, k, block_size):

@@ -129,7 +129,10 @@ def select_bandwidth(
     >>> select_bandwidth([[0.5]], [[0.2], [0.8]], grid=[0.1, 0.2, 0.3, 0.4])
     0.3
     """
-    bandwidths = _bandwidths("grid", grid)
+    bandwidths = _check_grid(grid)
+    samples = _as_images("samples", samples, dtype, value_range)
+    validation = _as_images("validation", validation, dtype, value_range)
+    check_same_shape("samples", samples.shape[1:], "validation", validation.shape[1:])
     options: dict[str, Any] = {"block_size": block_size, "dtype": dtype, "value_range": value_range}
     log_likelihoods = parzen_log_likelihood(samples, validation, bandwidths, **options)
     return float(bandwidths[log_likelihoods.mean(axis=1).argmax()])
@@ -240,7 +243,7 @@ class ParzenWindow(Metric):
         self.dtype = check_choice("dtype", dtype, tuple(LARGEST))
         self.value_range = None if value_range is None else check_range("value_range", value_range)
         self.validation = _as_images("validation", validation, dtype, value_range)
-        self.grid = tuple(_bandwidths("grid", grid).tolist())
+        self.grid = tuple(_check_grid(grid).tolist())
         self.split = check_split(split)
 
     def prepare(self, real: Array) -> np.ndarray:
@@ -257,6 +260,7 @@ class ParzenWindow(Metric):
             "value_range": self.value_range,
         }
         fake = _as_images("fake", fake, self.dtype, self.value_range)
+        check_same_shape("fake", fake.shape[1:], "validation", self.validation.shape[1:])
         bandwidth = select_bandwidth(fake, self.validation, self.grid, **options)
         log_likelihoods = parzen_log_likelihood(fake, state, bandwidth, **options)
         return ParzenResult(
@@ -307,6 +311,13 @@ def _num_cores():
     if hasattr(os, "process_cpu_count"):  # from Python 3.13 on
         return os.process_cpu_count()
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _check_grid(grid):
+    bandwidths = _bandwidths("grid", grid)
+    if np.ndim(grid) != 1:
+        raise TypeError(f"`grid` must be a sequence of bandwidths. Received: {grid!r}.")
+    return bandwidths
 
 
 def _bandwidths(name, values):

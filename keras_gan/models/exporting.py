@@ -146,6 +146,8 @@ class _Generator(keras.Model):
 
 def _write(gan, path, format, options):
     """Write the generator to a path, on TensorFlow."""
+    if not _FORMATS[format].quantized:
+        _check_not_quantized(gan)
     network = _Generator(gan)
     signature = generator_inputs(gan)
     try:
@@ -165,12 +167,13 @@ def _write(gan, path, format, options):
 
 
 class _Format(NamedTuple):
-    """A format: its name, the packages that write it, where to write, and a check of the file."""
+    """A format: its name and packages, where to write, a check of the file, whether it holds int8."""
 
     name: str
     packages: tuple[str, ...]
     open: Callable[[Path], AbstractContextManager[Path]]
     verify: Callable[[str], None] = lambda path: None
+    quantized: bool = True
 
     def check_packages(self):
         """Refuse a missing package."""
@@ -180,6 +183,16 @@ class _Format(NamedTuple):
                 f"The format {self.name} needs optional packages. Install them with: pip install "
                 f"{' '.join(self.packages)}. Missing: {', '.join(missing)}"
             )
+
+
+def _check_not_quantized(gan):
+    layers = gan.generator._flatten_layers(include_self=False)
+    quantized = [layer.name for layer in layers if getattr(layer, "quantization_mode", None)]
+    if quantized:
+        raise ValueError(
+            "OpenVINO computes other samples than Keras with layers that Keras has quantized: "
+            f"{', '.join(quantized)}. Export the generator before `quantize`, or to ONNX."
+        )
 
 
 @contextlib.contextmanager
@@ -229,5 +242,5 @@ _FORMATS = {
     "onnx": _Format("ONNX", ("tf2onnx", "onnx"), _file, _verify_onnx),
     # Keras requires these endings.
     "litert": _Format("LiteRT", (), functools.partial(_file, suffix=".tflite")),
-    "openvino": _Format("OpenVINO", ("openvino",), _two_files),
+    "openvino": _Format("OpenVINO", ("openvino",), _two_files, quantized=False),
 }

@@ -1,7 +1,7 @@
-"""What `fit` and its like hand to a GAN: weights without labels, and labels that are checked."""
+"""The data that `fit`, `evaluate` and single steps pass to a GAN: weights and checks."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -16,14 +16,14 @@ from keras_gan.utils.typing import Game
 
 
 class Feeding(keras.Model):
-    """The part of `GAN` that hands data to its steps: `fit`, `evaluate`, batches of one's own."""
+    """The part of `GAN` that passes data to its steps: `fit`, `evaluate` and single batches."""
 
     data_spec: batches.DataSpec
     train_function: Any
     test_function: Any
 
     def make_train_function(self, force: bool = False) -> Callable[..., Any] | None:
-        """See base class; refuses networks that several replicas would spoil, and checks labels."""
+        """See base class; checks settings, layers under several replicas, and labels."""
         self.check_settings()
         backend.check_replicas(self)
         if force or self.train_function is None:
@@ -55,28 +55,28 @@ class Feeding(keras.Model):
     ) -> keras.callbacks.History:
         """Train as `keras.Model.fit` does, on `x`, `(x, condition)` or a dataset of them.
 
-        `x` may be a dict of examples and conditions, as TensorFlow Datasets gives it: they are told
-        apart by the names of the networks' inputs, or by shapes that only one entry has.
+        `x` may be a dict of examples and conditions, such as those of TensorFlow Datasets. Entries are
+        matched to the networks' inputs by name, or by a shape that only one entry has.
 
         `sample_weight` (and `class_weight`) weighs the rows of real examples in both players' means and,
-        in a conditional GAN, the fakes that are made for the same conditions. The means are divided by
-        the sum of the weights, so that real and fake examples stay in balance.
+        in a conditional GAN, the samples generated for the same conditions. The means are divided by
+        the sum of the weights, so that real and generated examples stay in balance.
 
-        A dataset of `kg.datasets.load` is told each epoch's number, so that its order depends on the
-        seed and the epoch alone, and `keras.callbacks.TerminateOnNaN` sees both players' losses. With
-        `kg.callbacks.Resume`, which comes before the other callbacks wherever it stands, a run that was
-        killed goes on where it stopped.
+        The order of a dataset of `kg.datasets.load` depends only on its seed and the number of the
+        epoch. `keras.callbacks.TerminateOnNaN` sees both players' losses. `kg.callbacks.Resume` acts
+        before the other callbacks, whatever its position, and resumes a run that was killed.
 
         Raises:
-            ValueError: the data do not fit the networks, or hold a label in no class (a data set of
-                TensorFlow raises `tf.errors.InvalidArgumentError`); `class_weight` of data whose labels
-                are not the only `y`.
+            ValueError: the data do not fit the networks or contain an unknown label (in datasets of
+                TensorFlow: `tf.errors.InvalidArgumentError`); the last batch has fewer rows than
+                `discriminator_steps`; settings have changed since `compile`; `class_weight` is used
+                without labels as the only `y`.
         """
         labels = x if y is None else y
         if kwargs.get("class_weight") is not None and isinstance(labels, (Mapping, tuple)):
             raise ValueError(
-                "`class_weight` weighs the labels of a `y` that is one array. Expected `sample_weight`, "
-                "a number for each row, for data in dicts and for several conditions."
+                "`class_weight` requires that `y` is one array of labels. For data in dicts and for "
+                "several conditions, pass `sample_weight`, a number for each row."
             )
         given = {"data": self._training(x, y, batch_size, kwargs)}
         if kwargs.get("validation_data") is not None:
@@ -93,7 +93,7 @@ class Feeding(keras.Model):
         data = given["data"]
         kwargs.update(sample_weight=data.sample_weight, shuffle=data.shuffle, steps_per_epoch=data.steps)
         with backend.restore_on_error(self), backend.plain_errors():
-            x = watched(self, data.x, data.y)
+            x = checked(self, data.x, data.y)
             return super().fit(x, data.y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def _training(self, x, y, batch_size, options):
@@ -123,28 +123,28 @@ class Feeding(keras.Model):
 
     def _parts(self, data):
         """Return validation data as `fit` takes them."""
-        parts = watched(self, data.x, data.y), data.y, data.sample_weight
+        parts = checked(self, data.x, data.y), data.y, data.sample_weight
         parts = tuple(part for part in parts if part is not None)
         return parts if len(parts) > 1 else parts[0]
 
     def _one_batch(self, x, y, sample_weight):
-        """Return a batch with checked labels, empty ones where there are weights alone."""
+        """Return a checked batch, with empty labels if there are weights alone."""
         y, weight = with_labels(x, y, sample_weight)
         weight = None if weight is None else ops.convert_to_tensor(weight, "float32")
-        return watched(self, x, y), y, weight
+        return checked(self, x, y), y, weight
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """See base class; `sample_weight` needs no labels."""
+        """See base class; `sample_weight` does not require labels."""
         y, kwargs["sample_weight"] = with_labels(x, y, kwargs.get("sample_weight"))
         with backend.plain_errors():
-            return super().evaluate(watched(self, x, y), y, *args, **kwargs)
+            return super().evaluate(checked(self, x, y), y, *args, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
-        """See base class; `sample_weight` needs no labels."""
+        """See base class; `sample_weight` does not require labels."""
         return super().train_on_batch(*self._one_batch(x, y, sample_weight), **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
-        """See base class; `sample_weight` needs no labels."""
+        """See base class; `sample_weight` does not require labels."""
         return super().test_on_batch(*self._one_batch(x, y, sample_weight), **kwargs)
 
 
@@ -156,7 +156,7 @@ def is_array(x: Any) -> bool:
 def with_labels(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
     """Return `y` and the weights of rows, as an array.
 
-    Weights alone come with labels of no numbers, since Keras would leave out the weights.
+    Weights without labels get empty labels, since Keras would drop the weights.
 
     Raises:
         ValueError: the weights are not one array of numbers, or one of them is negative.
@@ -170,13 +170,10 @@ def with_labels(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
 
 
 def _row_weights(sample_weight):
-    """Return weights as an array, and refuse structures, of which Keras would take a part."""
+    """Return weights as an array, and refuse structures, of which only a part would be used."""
     entries = list(sample_weight.values()) if isinstance(sample_weight, Mapping) else sample_weight
     if isinstance(sample_weight, (Mapping, list, tuple)) and any(np.ndim(entry) for entry in entries):
-        raise ValueError(
-            "`sample_weight` must be one array with a number for each row, which counts for the whole "
-            f"row. Received: a {type(sample_weight).__name__} of {len(entries)} arrays"
-        )
+        _refuse_structure(sample_weight)
     weight = np.asarray(entries) if isinstance(entries, (list, tuple)) else sample_weight
     values = ops.convert_to_numpy(weight)
     if values.dtype.kind not in "fiub":
@@ -189,48 +186,61 @@ def _row_weights(sample_weight):
     return weight
 
 
-def watched(gan: Game, x: Any, y: Any) -> Any:
-    """Return what `fit` trains on, checked before a step sees it.
+def _refuse_structure(sample_weight) -> NoReturn:
+    raise ValueError(
+        "`sample_weight` must be one array with a number for each row, which counts for the whole row. "
+        f"Received: a {type(sample_weight).__name__} of {len(sample_weight)} arrays"
+    )
 
-    Arrays are checked at once; other data by the step itself, their labels here where it cannot.
+
+def checked(gan: Game, x: Any, y: Any) -> Any:
+    """Return the data of `fit` with checks.
+
+    Arrays are checked immediately. Other data are checked by the step; where it cannot check labels,
+    they are checked when a batch is read.
 
     Args:
         gan: `kg.GAN`.
-        x: what `fit` trains on.
+        x: data as `fit` takes them.
         y: labels, if `x` is an array or a structure of arrays.
 
     Raises:
-        ValueError: the arrays do not fit the networks, or a label is in no class.
+        ValueError: the arrays do not fit the networks, or contain an unknown label.
     """
     data = gan.data_spec
     if is_array(x):
         data.check_arrays(x, y)
         return x
+    element = getattr(x, "element_spec", None)
+    weights = element[2] if isinstance(element, tuple) and len(element) == 3 else None
+    if isinstance(weights, (Mapping, list, tuple)):
+        _refuse_structure(weights)
     if not any(data.classes):
         return x
     if not backend.unchecked_labels(gan):
         return x
     if isinstance(x, keras.utils.PyDataset):
-        return Checked(x, data.check_labels)
+        return CheckedDataset(x, data.check_labels)
     elif hasattr(x, "element_spec"):
         return x.map(lambda *element: data.asserted(element))
     elif hasattr(x, "__next__"):
-        return _checked(x, data.check_labels)
+        return _checked_batches(x, data.check_labels)
     return x
 
 
-def _checked(batches: Iterator[Any], check: Callable[[Any], None]) -> Iterator[Any]:
+def _checked_batches(batches: Iterator[Any], check: Callable[[Any], None]) -> Iterator[Any]:
     for batch in batches:
         check(batch)
         yield batch
 
 
-class Checked(keras.utils.PyDataset):
-    """A `keras.utils.PyDataset` each of whose batches is checked when it is read."""
+class CheckedDataset(keras.utils.PyDataset):
+    """A `keras.utils.PyDataset` whose batches are checked when they are read."""
 
     def __init__(self, dataset: keras.utils.PyDataset, check: Callable[[Any], None]) -> None:
         super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
-        self._dataset, self._check = dataset, check
+        self._dataset = dataset
+        self._check = check
 
     def __getitem__(self, index: int) -> Any:
         batch = self._dataset[index]
@@ -239,7 +249,7 @@ class Checked(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> int | None:
-        """Number of batches, None if there is no end of them."""
+        """Number of batches, or None if it is infinite."""
         return self._dataset.num_batches
 
     def on_epoch_begin(self) -> None:

@@ -1,4 +1,4 @@
-"""Files of a GAN: written whole or not at all, and what arrays they hold."""
+"""Arrays in the files of a GAN, and how they are checked and assigned."""
 
 import contextlib
 import io
@@ -16,43 +16,43 @@ import numpy as np
 from keras_gan.utils.files import atomic_file, reserve
 from keras_gan.utils.typing import PathLike, Shape
 
-# What the arrays of training are called in a file: a GAN that is not compiled has no place for them.
+# Prefixes of the arrays of training, which a GAN that is not compiled ignores.
 TRAINING = ("d_optimizer/", "g_optimizer/", "optimizer/", "vars/state_")
 
 
 def restore(variables: Mapping[str, keras.Variable], store: Mapping[str, Any], owner: str) -> None:
-    """Assign to variables what a store of Keras holds under their names.
+    """Assign the arrays of a store of Keras to the variables of the same names.
 
     Args:
         variables: dict from names to variables.
         store: mapping from names to arrays.
-        owner: whose variables they are, for the message.
+        owner: object that the variables belong to, for the message.
 
     Raises:
-        ValueError: an array is missing, or has another shape than its variable.
+        ValueError: an array is missing or has another shape.
     """
     for name, variable in variables.items():
         shape = store[name].shape if name in store else None
         if shape != tuple(variable.shape):
             raise ValueError(
-                f"The array {name!r} of {owner} has shape {tuple(variable.shape)}. Received from the "
-                f"file: {'no such array' if shape is None else f'shape {shape}'}. Load the file into a "
-                "GAN of the same networks that is compiled alike, or load a `.keras` file with "
-                "`keras.models.load_model`, which makes them itself."
+                f"The array {name!r} of {owner} has the shape {tuple(variable.shape)}. Received: "
+                f"{'no such array' if shape is None else f'shape {shape}'}. Load the file into a "
+                "GAN with the same networks and `compile` arguments, or load a `.keras` file with "
+                "`keras.models.load_model`, which creates the GAN itself."
             )
     for name, variable in variables.items():
         variable.assign(store[name])
 
 
 def assign_tree(variables: Sequence[keras.Variable], tree: Mapping[str, Any]) -> None:
-    """Assign the values of a tree of Keras to the variables that have their paths.
+    """Assign the values of a state tree of Keras to the variables with the same paths.
 
     Args:
-        variables: all variables that the tree must hold.
+        variables: variables whose values the tree must hold, and no others.
         tree: nested dict of values by the parts of paths.
 
     Raises:
-        ValueError: a variable is missing, another is there, or a shape differs.
+        ValueError: the paths or the shapes differ.
     """
     values = _by_path(tree)
     expected = {variable.path: tuple(variable.shape) for variable in variables}
@@ -60,10 +60,11 @@ def assign_tree(variables: Sequence[keras.Variable], tree: Mapping[str, Any]) ->
     if received != expected:
         wrong = [path for path in {**expected, **received} if expected.get(path) != received.get(path)]
         raise ValueError(
-            "The state does not fit this GAN, and nothing was loaded. Keras gives the layers of a "
-            "`keras.Sequential` other paths when it makes one from a file. Build the same GAN in code, "
-            "with the same names, compile it alike, and call `gan.load_weights(folder)`; or keep a "
-            f"`.keras` file. {_differences(expected, received, wrong)}"
+            "The state does not fit this GAN, and nothing was loaded. The variables of a "
+            "`keras.Sequential` have other paths after Keras has loaded its configuration. Create the "
+            "same GAN in code, with the same names and `compile` arguments, and call "
+            f"`gan.load_weights(folder)`, or save a `.keras` file. "
+            f"{_differences(expected, received, wrong)}"
         )
     for variable in variables:
         variable.assign(values[variable.path])
@@ -79,9 +80,9 @@ def _by_path(tree, prefix=""):
 
 
 @contextlib.contextmanager
-def written_whole(filepath: Any, suffix: str, wanted: bool, size: int) -> Iterator[Any]:
-    """Yield a temporary path, which takes the place of `filepath` in the end; or `filepath` itself, if
-    Keras is to write it in its own way."""
+def replace_atomically(filepath: Any, suffix: str, wanted: bool, size: int) -> Iterator[Any]:
+    """Yield a temporary path that replaces `filepath` in the end, or `filepath` itself if Keras is to
+    write it in its own way."""
     name = str(filepath)
     if (
         not (wanted and isinstance(filepath, (str, os.PathLike)) and name.endswith(suffix))
@@ -95,13 +96,13 @@ def written_whole(filepath: Any, suffix: str, wanted: bool, size: int) -> Iterat
 
 
 def shapes_in(filepath: PathLike) -> dict[str, Shape] | None:
-    """Return the shapes of the arrays in a file by their names, or None if only Keras can read it."""
+    """Return the shapes of the arrays in a file by name, or None if only Keras can read it."""
     name = str(filepath)
     if "://" in name or Path(filepath).is_dir():
         return None
     if name.endswith(".keras"):
         with zipfile.ZipFile(filepath) as archive:
-            # To read all of it checks its checksum.
+            # Reading all of it verifies its checksum.
             content = io.BytesIO(archive.read("model.weights.h5"))
         with h5py.File(content) as file:
             return shapes_of(file)
@@ -114,13 +115,13 @@ def shapes_in(filepath: PathLike) -> dict[str, Shape] | None:
         found = [shapes_in(Path(filepath).with_name(shard)) or {} for shard in sorted(shards)]
         return {name: shape for shapes in found for name, shape in shapes.items()}
     raise ValueError(
-        "the state of a GAN is in files that end in `.weights.h5`, `.weights.json` or `.keras`, as "
-        f"`save_weights` and `save` write them. Received: {name!r}"
+        "the name must end in `.weights.h5`, `.weights.json` or `.keras`, as `save_weights` and `save` "
+        f"write them. Received: {name!r}"
     )
 
 
 def shapes_of(file: h5py.File) -> dict[str, Shape]:
-    """Return the shapes of the arrays in an open file by their names."""
+    """Return the shapes of the arrays in an open file by name."""
     shapes = {}
 
     def note(name, item):
@@ -132,32 +133,32 @@ def shapes_of(file: h5py.File) -> dict[str, Shape]:
 
 
 def damage(error: Exception) -> str:
-    """Say that a file cannot be read."""
+    """Return a message that a file cannot be read."""
     return (
-        f"it is damaged, or no file of a GAN ({type(error).__name__}: {error}). Expected a whole file, "
-        "as `save` or `save_weights` has written it. Use another copy."
+        f"it is damaged, or not a file of a GAN ({type(error).__name__}: {error}). Expected a complete "
+        "file, as `save` or `save_weights` writes it. Use another copy."
     )
 
 
 def mismatch(expected: Mapping[str, Shape], received: Mapping[str, Shape]) -> str:
-    """Say what arrays a GAN expects, by their names and shapes, and a file has others of."""
+    """Return a message about the arrays that differ between a GAN and a file, by name and shape."""
     wrong = [name for name in {**expected, **received} if expected.get(name) != received.get(name)]
     training = [name for name in wrong if name.startswith(TRAINING)]
     networks = [name for name in wrong if not name.startswith(TRAINING)]
     if not networks and not any(name.startswith(TRAINING) for name in received):
         return (
-            "it is of a GAN that was not compiled, and holds no state of optimizers, which this one "
-            "needs to train on. Load it before `compile`, to begin training with its networks."
+            "it is the file of a GAN that was not compiled, so it lacks the state of the optimizers. "
+            "Load it before `compile`, to start training from its networks."
         )
-    alike = (
+    requirement = (
         "has the same networks"
         if networks
-        else "is compiled alike (optimizers, update rule, terms, average)"
+        else "has the same `compile` arguments (optimizers, update rule, terms, EMA)"
     )
     differences = _differences(expected, received, [*networks, *training])
     return (
-        f"it does not fit. {differences}. Load it into a GAN that {alike}, or load a "
-        "`.keras` file with `keras.models.load_model`, which makes the GAN itself."
+        f"it does not fit. {differences}. Load it into a GAN that {requirement}, or load a "
+        "`.keras` file with `keras.models.load_model`, which creates the GAN itself."
     )
 
 

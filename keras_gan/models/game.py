@@ -149,10 +149,10 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         self._build_state()
         backend.track_dropout_seeds(self)
         teams = {name: self.team(name) for name in self.teams}
-        networks.check_apart(teams)
+        networks.check_disjoint_players(teams)
         networks.check_moved(self.layers, teams)
-        together = Optimizers(**{name: _scaled(o, teams[name]) for name, o in own.items()})
-        together.build(self._moved())
+        together = Optimizers(**{name: _add_loss_scale(o, teams[name]) for name, o in own.items()})
+        together.build(self._trained_weights())
         # Keras' automatic loss scale would be one for all players.
         super().compile(optimizer=together, auto_scale_loss=False, **options)
         self._compiled_settings = self._settings()
@@ -168,11 +168,11 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
             term.check_networks()
             self.term_networks.extend(term.networks)
         _check_listed_once(self.teams, self.term_networks)
-        networks.check_whole(self.teams, self.term_networks)
+        networks.check_disjoint_networks(self.teams, self.term_networks)
         self.training_state.extend(self.update.build(self))
         self.training_state.extend(self.ema.variables if self.ema else [])
 
-    def _moved(self):
+    def _trained_weights(self):
         """Return the weights that each player trains, as the networks are now."""
         return [networks.trainable(self.team(name)) for name in self.teams]
 
@@ -190,7 +190,7 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
     def weights_changed(self) -> bool:
         """Whether the networks have other weights to train than when the GAN was compiled."""
         averages = self.ema is not None and not self.ema.belongs_to(list(self.teams.values())[-1])
-        return self.compiled and (averages or not self.optimizer.moves(self._moved()))
+        return self.compiled and (averages or not self.optimizer.moves(self._trained_weights()))
 
     def check_settings(self) -> None:
         """Refuse to train if settings have changed since `compile`: a compiled step would ignore them.
@@ -292,7 +292,7 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
                 raise ValueError(
                     f"`seed` has no effect on given latents: leave it out. Received: seed={seed!r}"
                 )
-            points = batches.as_latents(latents, self.latent_spec)
+            points = batches.check_latents(latents, self.latent_spec)
             n = points.shape[0]
         n = check_integer("n", n, minimum=1)
         batch_size = check_integer("batch_size", batch_size, minimum=1)
@@ -376,7 +376,7 @@ def _check_listed_once(teams, of_terms):
         known.add(id(network))
 
 
-def _scaled(optimizer, team):
+def _add_loss_scale(optimizer, team):
     """Return the optimizer of a player, with a loss scale if its networks compute in float16."""
     scaler = keras.optimizers.LossScaleOptimizer
     wanted = any(map(networks.computes_in_float16, team)) and not isinstance(optimizer, scaler)

@@ -88,7 +88,7 @@ class GAN(Objectives, Game):
             generator, discriminator, drawn.shape if drawn else None, drawn is not None
         )
         if drawn is not None:
-            drawn = networks.shaped_prior(drawn, generator, latents)
+            drawn = networks.prior_with_shape(drawn, generator, latents)
             latents = keras.KerasTensor((None, *drawn.shape), getattr(latents, "dtype", "float32"))
         super().__init__(drawn, seed, name, **own)
         self.generator = generator
@@ -104,11 +104,11 @@ class GAN(Objectives, Game):
 
     def _connect(self, condition):
         """Build unbuilt networks, and check that they fit together."""
-        samples = networks.called(
+        samples = networks.output_spec(
             f"The generator {self.generator.name!r}", self.generate_batch, self.latent_spec, condition
         )
         self.data_spec = batches.DataSpec(samples, condition)
-        real, fake = networks.called(
+        real, fake = networks.output_spec(
             "The game's networks",
             functools.partial(self.present, training=False),
             samples,
@@ -123,14 +123,15 @@ class GAN(Objectives, Game):
         ):  # an override may call networks on anything
             output = networks.outputs(self.discriminator)
             if output is None:
-                output = networks.called("The discriminator", self.discriminate, fake, condition)
+                output = networks.output_spec("The discriminator", self.discriminate, fake, condition)
             networks.check_inputs(self.discriminator, self.generator, fake, condition, output)
             takers.append((self.discriminator, fake))
-        networks.called(
+        networks.output_spec(
             f"The discriminator {self.discriminator.name!r}", self.discriminate, fake, condition
         )
-        networks.check_apart(self.teams)
-        networks.check_whole(self.teams, [])
+        networks.check_weights(self.teams)
+        networks.check_disjoint_players(self.teams)
+        networks.check_disjoint_networks(self.teams, [])
         self._check_teams()
         networks.check_logits(self.discriminator)
         names = inputs.names(condition)

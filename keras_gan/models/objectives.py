@@ -139,7 +139,7 @@ class Objectives:
             plays.append(self._play(batch.part(i, i + 1), cut(real), cut(fake), cut(latents), True))
         return plays
 
-    def _shown(self, batch, latents, training):
+    def _generate_play(self, batch, latents, training):
         """Return a minibatch as the discriminator sees it, and the generator's regularization."""
         networks.forget_losses(*self.teams["g"])
         shown = self.present(batch.x, latents, batch.condition, training)
@@ -164,7 +164,7 @@ class Objectives:
         output = self.discriminate(samples, condition, training, network)
         return self.logits(output) if network is None else output
 
-    def _judged(self, play):
+    def _discriminate_play(self, play):
         """Return the play with the outputs of both halves, and the discriminator's regularization."""
         team = self.teams["d"]
         networks.forget_losses(*team)
@@ -184,7 +184,7 @@ class Objectives:
 
     def discriminator_objective(self, play: Play) -> tuple[list[Tensor], Logs]:
         """Return `([d_loss], logs)` for given generated samples."""
-        play, regularization = self._judged(play)
+        play, regularization = self._discriminate_play(play)
         loss, logs = self._whole_loss("discriminator", play, regularization)
         return [loss], {**logs, **self._decisions(play)}
 
@@ -192,13 +192,13 @@ class Objectives:
         self, batch: Batch, latents: Tensor | None, training: bool = True
     ) -> tuple[list[Tensor], Logs]:
         """Return `([g_loss], logs)`; calls the discriminator on real examples only if `needs_real`."""
-        return self._generator_objective(*self._shown(batch, latents, training))
+        return self._generator_objective(*self._generate_play(batch, latents, training))
 
     def shared_objective(
         self, d: Player, batch: Batch, latents: Tensor | None
     ) -> tuple[list[Tensor], Logs]:
         """Take a step of player `d`, and return `([g_loss], logs)` for the same generated samples."""
-        play, regularization = self._shown(batch, latents, training=True)
+        play, regularization = self._generate_play(batch, latents, training=True)
         real, fake = structures.mapped(ops.stop_gradient, (play.real, play.fake))
         given = play._replace(real=real, fake=fake)
         d_logs = updates.descend(functools.partial(self.discriminator_objective, given), [d])
@@ -219,8 +219,8 @@ class Objectives:
         self, batch: Batch, latents: Tensor | None, training: bool = True
     ) -> tuple[list[Tensor], Logs]:
         """Return `([d_loss, g_loss], logs)` from one pass through all networks."""
-        play, g_regularization = self._shown(batch, latents, training)
-        play, d_regularization = self._judged(play)
+        play, g_regularization = self._generate_play(batch, latents, training)
+        play, d_regularization = self._discriminate_play(play)
         d_loss, d_logs = self._whole_loss("discriminator", play, d_regularization)
         g_loss, g_logs = self._whole_loss("generator", play, g_regularization)
         return [d_loss, g_loss], {**d_logs, **g_logs, **self._decisions(play)}

@@ -1,4 +1,4 @@
-"""The optimizers of all players as the one that Keras expects of a model."""
+"""The optimizers of all players, combined into the one that Keras expects of a model."""
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
@@ -11,12 +11,12 @@ from keras_gan.utils.typing import Tensor
 
 
 class Optimizers(keras.optimizers.Optimizer):
-    """Holds the optimizer of each player, as an attribute of the player's name.
+    """Holds the optimizer of each player, as an attribute with the player's name.
 
-    Its own `iterations` count training steps, however many steps a player takes in one.
+    Its own `iterations` count training steps, in each of which a player may take several.
 
-    Keras saves, restores and (on JAX) carries through the compiled step just what belongs to
-    `model.optimizer`; an optimizer in another attribute is lost without a word.
+    Keras only saves, restores and (on JAX) passes through the compiled step what belongs to
+    `model.optimizer`; optimizers in other attributes would be lost silently.
 
     Args:
         **players: optimizers by the names of their players; the last is the generator's.
@@ -31,17 +31,17 @@ class Optimizers(keras.optimizers.Optimizer):
             setattr(self, name, optimizer)
 
     @property
-    def of_players(self) -> list[keras.optimizers.Optimizer]:
+    def per_player(self) -> list[keras.optimizers.Optimizer]:
         """The optimizers in the order of the players."""
         return [getattr(self, name) for name in self.names]
 
     def build(self, variables: Sequence[Sequence[keras.Variable]]) -> None:
-        """Make the slots of all optimizers, for a list of variables a player."""
+        """Create the slots of all optimizers, for a list of variables for each player."""
         if not self.built:
             for name, own in zip(self.names, variables, strict=True):
                 _build(name, getattr(self, name), own)
-            # Under these names `keras.callbacks.SwapEMAWeights` looks for both.
-            averaging = [o for o in map(unscaled, self.of_players) if o.use_ema]
+            # `keras.callbacks.SwapEMAWeights` reads these attributes.
+            averaging = [o for o in map(unscaled, self.per_player) if o.use_ema]
             if averaging:
                 self._trainable_variables = [v for o in averaging for v in o._trainable_variables]
                 self._model_variables_moving_average = [
@@ -53,19 +53,19 @@ class Optimizers(keras.optimizers.Optimizer):
         """Return whether the optimizers were built for these variables, a list for each player."""
         return all(
             networks.same(optimizer._trainable_variables, own)
-            for optimizer, own in zip(self.of_players, variables, strict=True)
+            for optimizer, own in zip(self.per_player, variables, strict=True)
         )
 
     @property
     def variables(self) -> list[keras.Variable]:
         """The variables of all optimizers, and the number of steps."""
-        own = [variable for optimizer in self.of_players for variable in optimizer.variables]
+        own = [variable for optimizer in self.per_player for variable in optimizer.variables]
         return [*own, self.iterations]
 
     @property
     def learning_rate(self) -> Tensor:
         """The generator's learning rate, for callbacks that report one."""
-        return self.of_players[-1].learning_rate
+        return self.per_player[-1].learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -85,11 +85,11 @@ class Optimizers(keras.optimizers.Optimizer):
         restore({"iterations": self.iterations}, store, "the optimizers")
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
-        """Let all optimizers set their final values, at the end of `fit`."""
-        for optimizer in self.of_players:
+        """Have all optimizers set the final values of weights, at the end of `fit`."""
+        for optimizer in self.per_player:
             variables = optimizer._trainable_variables
             optimizer.finalize_variable_values(variables)
-            # On JAX a weight would share the memory of its average, which the next step gives away.
+            # On JAX a weight would share the memory of its average, which the next step donates.
             for variable in variables if unscaled(optimizer).use_ema else []:
                 variable.assign(keras.ops.copy(variable.value))
 
@@ -100,7 +100,7 @@ def unscaled(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimize
 
 
 def _build(name, optimizer, variables):
-    """Make an optimizer's slots, or check that those that it has are for these variables."""
+    """Create an optimizer's slots, or check that existing ones belong to these variables."""
     inner = unscaled(optimizer)
     if inner.built and not networks.same(inner._trainable_variables, variables):
         raise ValueError(

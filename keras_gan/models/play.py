@@ -1,7 +1,7 @@
 """The players of the game, and what they see of a minibatch."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -77,7 +77,7 @@ class Play(NamedTuple):
     latents: Tensor | None = None
     condition: Structure = None
     training: bool = True
-    critic: Callable[..., Structure] | None = None
+    critic: Any = None
     real_output: Structure = None
     fake_output: Structure = None
     weights: losses.Weights = losses.Weights()

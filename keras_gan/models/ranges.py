@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_gan.models.objectives import Objectives
-from keras_gan.utils import networks, structures
+from keras_gan.utils import batches, networks, structures
 from keras_gan.utils.typing import Game, ValueRange
 
 _RANGES = {
@@ -51,7 +51,7 @@ def output_range(network: keras.Model, output: Any = None) -> ValueRange | None:
     return float(np.min(moved)), float(np.max(moved))
 
 
-def sample_range(gan: Game) -> ValueRange | None:
+def sample_range(gan: Objectives) -> ValueRange | None:
     """Return the range of a GAN's samples, or None if it is not known.
 
     Args:
@@ -80,7 +80,7 @@ def check_data(gan: Game, x: Any, y: Any) -> None:
     """
     rows, size = (getattr(x, name, None) for name in ("num_examples", "batch_size"))
     if rows is not None and size is not None:
-        _check_last_batch(rows % size if len(x) * size > rows else 0, gan.discriminator_steps)
+        batches.check_last_batch(min(rows, len(x) * size), size, gan.discriminator_steps)
     outputs = structures.leaves(gan.generator.output) if sample_range(gan) is not None else []
     for values, output in zip(_values(gan, x, y), outputs, strict=False):
         _check_range(values, output_range(gan.generator, output))
@@ -122,13 +122,4 @@ def _check_range(values, bounds):
             f"produce values in [{low:g}, {high:g}], the range of its last activation. Scale the data "
             "to that range, or end the generator in a layer that reaches them, such as "
             "`keras.layers.Rescaling` or a linear `Dense`."
-        )
-
-
-def _check_last_batch(rows, steps):
-    if 0 < rows < steps:
-        raise ValueError(
-            f"The last batch of an epoch has {rows} rows, fewer than `discriminator_steps={steps}`, for "
-            "each of which it needs one. Load the data with `drop_remainder=True`, or with another "
-            "`batch_size`."
         )

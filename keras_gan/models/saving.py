@@ -1,4 +1,4 @@
-"""How a GAN is written to a file and made again: whole, or not at all."""
+"""Saving and loading of a GAN: files are written and read completely or not at all."""
 
 import contextlib
 import errno
@@ -19,11 +19,11 @@ from keras_gan.models.files import (
     assign_tree,
     damage,
     mismatch,
+    replace_atomically,
     reserve,
     restore,
     shapes_in,
     shapes_of,
-    written_whole,
 )
 from keras_gan.utils.typing import Config, PathLike
 
@@ -34,9 +34,9 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Saving(keras.Model):
-    """The part of `GAN` that Keras' `save`, `load_model`, `save_weights` and their callbacks use."""
+    """The part of `GAN` that saves and loads, for Keras' functions and callbacks as well."""
 
-    # Whether `load_own_variables` looks at the whole file: only where nobody has done so before.
+    # Whether `load_own_variables` checks the whole file: `load_weights` has already done so.
     _checks_file = True
 
     def save(
@@ -48,26 +48,28 @@ class Saving(keras.Model):
     ) -> None:
         """Write networks, optimizers, settings and the state of training to one `.keras` file.
 
-        A file takes the place of an older one at once, when all of it is on the disk: whatever
-        happens before, the older stays. Folders (`zipped=False`), file objects and remote paths are
-        written by Keras as of any model.
+        An older file is replaced atomically once the new one is on the disk. Folders
+        (`zipped=False`), file objects and remote paths are written by Keras as for any model.
+
+        If layers have been frozen, quantized or given LoRA weights since `compile`, the state of
+        training does not fit the networks: a warning says so, and the file holds the networks alone.
 
         Args:
-            filepath: path that ends in `.keras`; its folder is made if missing.
-            overwrite: whether an older file is replaced without a question.
+            filepath: path that ends in `.keras`; its folder is created if it is missing.
+            overwrite: whether to replace an older file without asking.
             zipped: as in `keras.Model.save`.
             **kwargs: as in `keras.Model.save`.
 
         Raises:
-            ValueError: the path ends in `.h5`, the older format of Keras, which cannot hold a GAN.
+            ValueError: the path ends in `.h5`, Keras' older format, which cannot hold a GAN.
         """
         if str(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
-                "A GAN is saved to a file that ends in `.keras`, or its weights alone, by "
-                f"`save_weights`, to one that ends in `.weights.h5`. Received: {str(filepath)!r}"
+                "The path of a saved GAN must end in `.keras`, or in `.weights.h5` for "
+                f"`save_weights`. Received: {str(filepath)!r}"
             )
         wanted = overwrite and zipped is not False
-        with written_whole(filepath, ".keras", wanted, self._size()) as path:
+        with replace_atomically(filepath, ".keras", wanted, self._size()) as path:
             super().save(path, overwrite=overwrite, zipped=zipped, **kwargs)
 
     def save_weights(
@@ -75,31 +77,32 @@ class Saving(keras.Model):
     ) -> None:
         """Write all that training changes to one `.weights.h5` file: weights, optimizers, seeds.
 
-        The file appears as that of `save` does. Shards are written by Keras as of any model.
+        An older file is replaced atomically. Shards are written by Keras as for any model.
 
         Args:
-            filepath: path that ends in `.weights.h5`; its folder is made if missing.
-            overwrite: whether an older file is replaced without a question.
+            filepath: path that ends in `.weights.h5`; its folder is created if it is missing.
+            overwrite: whether to replace an older file without asking.
             max_shard_size: as in `keras.Model.save_weights`.
         """
         wanted = overwrite and max_shard_size is None
-        with written_whole(filepath, ".weights.h5", wanted, self._size()) as path:
+        with replace_atomically(filepath, ".weights.h5", wanted, self._size()) as path:
             super().save_weights(path, overwrite=overwrite, max_shard_size=max_shard_size)
 
     def load_weights(self, filepath: PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """Load all that `save_weights` or `save` wrote; on any error the GAN stays as it was.
+        """Load all that `save_weights` or `save` wrote; on any error the GAN is unchanged.
 
-        A GAN that is not compiled takes the networks of any GAN's file, and leaves the optimizers.
+        A GAN that is not compiled loads the networks from any GAN's file, without the optimizers.
 
         Args:
-            filepath: path of a `.weights.h5`, `.weights.json` or `.keras` file.
-            skip_mismatch: whether what does not fit is left out with a warning, as Keras does.
-            **kwargs: as in `keras.Model.load_weights`, which then decides what is left out.
+            filepath: path of a `.weights.h5`, `.weights.json` or `.keras` file, or folder of
+                `keras.callbacks.OrbaxCheckpoint`.
+            skip_mismatch: whether to skip arrays that do not fit with a warning, as Keras does.
+            **kwargs: as in `keras.Model.load_weights`, which then decides what to skip.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: the file is damaged, is that of other networks, or lacks the state of
-                optimizers that the GAN has.
+            FileNotFoundError: the file does not exist.
+            ValueError: the file is damaged, belongs to other networks, or lacks the state of the GAN's
+                optimizers.
         """
         lenient = skip_mismatch or bool(kwargs)
         with contextlib.nullcontext() if lenient else self._unchanged_on_error(filepath):
@@ -112,7 +115,7 @@ class Saving(keras.Model):
                 self._checks_file = True
 
     def set_state_tree(self, state_tree: Mapping[str, Any]) -> None:
-        """Take the values of a tree that `get_state_tree` returned; Orbax loads a GAN by it.
+        """Assign the values of a tree that `get_state_tree` returned, as Orbax checkpoints hold it.
 
         Args:
             state_tree: dict from kinds of variables to nested dicts of values, with the keys
@@ -120,7 +123,7 @@ class Saving(keras.Model):
                 `metrics_variables`, or some of them.
 
         Raises:
-            ValueError: the tree lacks a variable of the GAN, has another, or one of another shape.
+            ValueError: the tree does not have the same variables as the GAN, of the same shapes.
         """
         variables = {
             "trainable_variables": self.trainable_variables,
@@ -138,8 +141,8 @@ class Saving(keras.Model):
         before = [ops.convert_to_numpy(variable) for variable in variables]
         try:
             with warnings.catch_warnings():
-                # Keras leaves out an optimizer with a mere warning. Of containers it warns where what
-                # they hold has failed before, and does so under another name.
+                # Keras skips an optimizer with a warning. It also warns about containers whose contents
+                # have already failed under another name.
                 warnings.filterwarnings("error", message="Skipping variable loading")
                 warnings.filterwarnings("ignore", message="Skipping nested container")
                 yield
@@ -148,16 +151,14 @@ class Saving(keras.Model):
                 variable.assign(value)
             if isinstance(error, FileNotFoundError) or not isinstance(error, Exception):
                 raise
-            # Keras loads by way of a copy, for which the disk may have no room.
+            # Keras loads through a copy, for which the disk may have no room.
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 raise
             reason = error if isinstance(error, ValueError) else damage(error)
-            raise ValueError(
-                f"{filepath} was not loaded, and the GAN stays as it was: {reason}"
-            ) from error
+            raise ValueError(f"{filepath} was not loaded, and the GAN is unchanged: {reason}") from error
 
     def _size(self):
-        """Return the bytes that all arrays of this GAN take in a file, with something to spare."""
+        """Return an upper bound of the bytes of this GAN's file."""
         optimizer = self.optimizer.variables if self.compiled else []
         variables = [*self.variables, *optimizer]
         # HDF5 adds about 1 KiB to each array, and `.keras` the settings.
@@ -165,7 +166,7 @@ class Saving(keras.Model):
         return 2**16 + sum(size + 2**12 for size in sizes)
 
     def _check_shapes(self, received):
-        """Refuse a file that holds other arrays than this GAN would write."""
+        """Refuse a file whose arrays differ from those that this GAN would write."""
         if received is None:
             return
         with tempfile.TemporaryDirectory() as folder:
@@ -179,24 +180,24 @@ class Saving(keras.Model):
                 name: shape
                 for name, shape in received.items()
                 if not name.startswith(TRAINING)
-                # Networks of terms are layers that this GAN has not.
+                # Networks of terms are layers that this GAN lacks.
                 and not (name.startswith("layers/") and _layer(name) not in own)
             }
         if received != expected:
             raise ValueError(mismatch(expected, received))
 
     def get_config(self) -> Config:
-        """Return what the constructor was called with, serialized."""
+        """Return the arguments of the constructor, serialized."""
         taken = inspect.signature(type(self)).parameters  # a subclass may leave out the prior
         open_ended = any(p.kind is p.VAR_KEYWORD for p in taken.values())
         wanted = ("generator", "discriminator", "prior", *self._own)
         names = [n for n in wanted if n in taken or open_ended]
-        lost = [n for n, p in taken.items() if n not in (*names, "seed", "name") and _is_needed(p)]
+        lost = [n for n, p in taken.items() if n not in (*names, "seed", "name") and _is_required(p)]
         if lost:
             raise ValueError(
-                f"`{type(self).__name__}` takes {lost} and does not pass them on, so that no file could "
-                "make it again. Expected `super().__init__(..., name=name, encoder=encoder)`, which "
-                "keeps each argument as an attribute and in files."
+                f"`{type(self).__name__}` does not pass its arguments {lost} on, so it could not be "
+                "loaded from a file. Expected `super().__init__(..., name=name, encoder=encoder)`, "
+                "which keeps each argument as an attribute and in files."
             )
         parts = {n: keras.saving.serialize_keras_object(getattr(self, n)) for n in names}
         rest = {"seed": self.seed, "name": self.name}
@@ -204,7 +205,7 @@ class Saving(keras.Model):
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
-        """Make the GAN from what `get_config` returned."""
+        """Create the GAN from the result of `get_config`."""
         return cls(
             **{
                 name: value if name in ("seed", "name") else keras.saving.deserialize_keras_object(value)
@@ -213,70 +214,70 @@ class Saving(keras.Model):
         )
 
     def get_compile_config(self) -> Config | None:
-        """Return what `compile` was called with, serialized; None if it was not, or does not fit now."""
+        """Return the arguments of `compile`, serialized, or None if they do not fit the networks."""
         if not self.compiled:
             return None
         if self.weights_changed:
             warnings.warn(
                 "The trainable weights have changed since `compile` (a layer was frozen, quantized or "
-                "given LoRA weights), so that the optimizers' state does not fit them. The file holds "
-                "the networks alone: call `compile` after loading it.",
+                "given LoRA weights), so the state of training does not fit them. The file holds the "
+                "networks alone: call `compile` after loading it.",
                 stacklevel=2,
             )
             return None
         parts = {"d_optimizer": self.d_optimizer, "g_optimizer": self.g_optimizer}
         parts.update(loss=self.loss, update=self.update, terms=list(self.terms))
-        config = {k: _portable(keras.saving.serialize_keras_object(v)) for k, v in parts.items()}
+        config = {k: _use_public_names(keras.saving.serialize_keras_object(v)) for k, v in parts.items()}
         names = [*SETTINGS, "run_eagerly", "steps_per_execution"]
         config.update({name: getattr(self, name) for name in names})
-        # What was asked for: "auto" means another thing on another machine.
+        # The requested value: "auto" may resolve differently on another machine.
         return {**config, "jit_compile": self.requested_jit_compile}
 
     def compile_from_config(self, config: Config) -> None:
-        """Compile with what `get_compile_config` returned, which also makes the optimizers' slots."""
+        """Compile with the result of `get_compile_config`, which also creates optimizer slots."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def _own_state(self):
-        """Return the seeds of noise and dropout, which Keras does not count as weights, and what terms,
-        update rule and average keep."""
+        """Return the seeds of noise and dropout, which are not weights to Keras, and the state of terms,
+        update rule and EMA."""
         return {
             **{f"seed_{i}": seed for i, seed in enumerate(self.seeds)},
             **{f"state_{i}": variable for i, variable in enumerate(self.training_state)},
         }
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        """Save the state of the noise, of the networks' dropout, and of terms, rule and average."""
+        """Save the state of noise, dropout, terms, update rule and EMA."""
         for name, variable in self._own_state().items():
             store[name] = ops.convert_to_numpy(variable)
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
-        """Load what `save_own_variables` saved, if the file is that of such a GAN."""
-        # `load_model` has no other place where a file can be looked at as a whole: Keras would leave
-        # out an optimizer with a warning, and surplus layers without one.
+        """Load what `save_own_variables` saved, after checking the whole file."""
+        # `load_model` offers no other place to check the file: Keras would skip an optimizer with a
+        # warning, and surplus layers silently.
         file = getattr(store, "h5_file", None)
         if self._checks_file and file is not None:
             self._check_shapes(shapes_of(file))
         restore(self._own_state(), store, "this GAN")
 
 
-def _portable(config):
-    """Name optimizers as all backends know them: those of torch are classes of Keras' own there."""
+def _use_public_names(config):
+    """Use the public names of optimizers, which on torch are private classes of that backend."""
     if isinstance(config, list):
-        return [_portable(item) for item in config]
+        return [_use_public_names(item) for item in config]
     if not isinstance(config, dict):
         return config
-    config = {key: _portable(item) for key, item in config.items()}
+    config = {key: _use_public_names(item) for key, item in config.items()}
     if str(config.get("module")).startswith("keras.src.backend.torch.optimizers"):
         config.update(module="keras.optimizers", registered_name=None)
     return config
 
 
 def _layer(name):
-    """Return the beginning of an array's name that says which layer of a GAN it belongs to."""
+    """Return the prefix of an array's name that identifies the GAN's layer."""
     return "/".join(name.split("/")[:2])
 
 
-def _is_needed(parameter):
-    """Whether a constructor cannot do without a parameter."""
+def _is_required(parameter):
+    """Return whether a parameter of a constructor is required."""
     named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
     return named and parameter.default is parameter.empty

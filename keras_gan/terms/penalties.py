@@ -7,7 +7,7 @@ from keras_gan import backend, second_order
 from keras_gan.terms.term import Term
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Config, Critic, Game, Play, Structure, Tensor
-from keras_gan.utils.validation import check_flag, check_number
+from keras_gan.utils.validation import check_callable, check_flag, check_number
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -29,6 +29,8 @@ def squared_norms(critic: Critic, samples: Structure) -> Tensor:
     >>> [float(value) for value in squared]  # 9 · 20
     [180.0, 180.0]
     """
+    check_callable("critic", critic)
+    samples = structures.check_tensors("samples", samples)
     gradient = backend.input_gradient(critic, structures.float32(samples))
     return sum(_squares(ops.cast(leaf, "float32")) for leaf in structures.leaves(gradient))
 

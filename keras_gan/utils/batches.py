@@ -1,4 +1,4 @@
-"""What a GAN is given: batches of examples, conditions and weights, and what it is asked to draw."""
+"""Batches of examples, conditions and weights, and the checks of data."""
 
 import dataclasses
 import warnings
@@ -16,11 +16,11 @@ from keras_gan.utils.typing import Array, Structure, Tensor
 
 
 class Batch(NamedTuple):
-    """k minibatches of examples, one after the other.
+    """k consecutive minibatches of examples.
 
     Attributes:
-        x: float32 examples, a tensor or a structure of k·m rows.
-        condition: their conditions, a tensor or a structure, or None.
+        x: float32 examples, a tensor or structure of k·m rows.
+        condition: conditions of the examples, a tensor or structure, or None.
         weight: float32 tensor of k·m weights of the rows, or None.
         k: number of minibatches.
     """
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
     @property
     def rows(self) -> int | Tensor:
-        """Rows of all minibatches together."""
+        """Number of rows of all minibatches."""
         return structures.number_of_rows(self.x)
 
     def part(self, start: int, stop: int) -> "Batch":
@@ -54,14 +54,14 @@ class Batch(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class DataSpec:
-    """What a GAN's data must be: specifications of examples and conditions, and numbers of classes.
+    """Specification of a GAN's data: examples, conditions, their names, and numbers of classes.
 
     Attributes:
         x: specification of the generator's samples, a `keras.KerasTensor` or a structure.
         condition: specification of the condition, or None.
-        x_names: names under which the examples may stand in a dict.
+        x_names: names of the examples in a dict.
         condition_names: names of the condition's leaves.
-        classes: number of classes of each leaf of the condition, None where it is not known.
+        classes: number of classes of each leaf of the condition, or None if unknown.
     """
 
     x: Structure
@@ -74,8 +74,8 @@ class DataSpec:
         """Check a batch of Keras' trainer, and return its k minibatches.
 
         Returns:
-            `(batch, nan_flag)`: the flag is NaN if the data hold numbers that are not finite, which
-            count as 0 in the batch, and otherwise 0.
+            `(batch, nan_flag)`: the flag is NaN if there are non-finite numbers in the data, which count
+            as 0 in the batch, or else 0.
 
         Raises:
             ValueError: the data do not fit; the message says what was expected.
@@ -84,38 +84,33 @@ class DataSpec:
         _check_examples(x, self.x)
         _check_conditions(condition, self.condition)
         x = structures.mapped(_shaped, x, self.x)
-        message = (
-            f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs "
-            f"at least {k} rows. Choose a batch size that leaves as many in the last batch of an epoch, "
-            "or leave that batch out, such as by `dataset.unbatch().batch(n, drop_remainder=True)`."
-        )
         first, *others = structures.leaves(x)
-        x = structures.like(x, [backend.check_rows(first, k, message), *others])
+        x = structures.like(x, [backend.check_rows(first, k, _too_few_rows(k)), *others])
         nan_flags: list[Tensor] = []
         x = structures.mapped(lambda leaf: _replace_nonfinite(ops.cast(leaf, "float32"), nan_flags), x)
         condition = structures.mapped(_as_specified, condition, self.condition)
         condition = structures.mapped(
             lambda leaf: _replace_nonfinite(leaf, nan_flags) if _is_float(leaf) else leaf,
-            self._labelled(condition),
+            self._with_label_checks(condition),
         )
         if weight is not None:
             if tuple(weight.shape[1:]) not in [(), (1,)]:
                 raise ValueError(
-                    "`sample_weight` weighs rows: an array of one number for each. Received the shape "
+                    "`sample_weight` must be an array with one number for each row. Received the shape "
                     f"{tuple(weight.shape)}."
                 )
             weight = ops.reshape(ops.cast(weight, "float32"), (-1,))
             weight = _replace_nonfinite(ops.where(weight < 0, float("nan"), weight), nan_flags)
         batch = Batch(x, condition, weight, k)
-        if k > 1:  # a remainder is left out
+        if k > 1:  # drops a remainder
             batch = batch._rows(0, batch.rows // k * k, k)
         return batch, sum(ops.cast(nan_flag, "float32") for nan_flag in nan_flags)
 
     def parts(self, data: Any) -> tuple[Structure, Structure, Any]:
-        """Return examples, condition and weight of a batch, in the structures that the networks have.
+        """Return examples, condition and weight of a batch, in the structures of the networks.
 
         Raises:
-            ValueError: there is no telling them apart.
+            ValueError: examples and conditions cannot be matched to the networks' inputs.
         """
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         if isinstance(x, (list, tuple)) and not isinstance(self.x, (Mapping, list, tuple)):
@@ -128,13 +123,13 @@ class DataSpec:
         weight = next(iter(structures.leaves(weight)), None)
         y = None if getattr(y, "shape", (1,))[-1:] == (0,) else y  # see `with_labels`
         if isinstance(x, Mapping) and not (isinstance(self.x, Mapping) and set(x) == set(self.x)):
-            return *self._of_dict(x, y), weight
+            return *self._split_dict(x, y), weight
         if isinstance(self.x, (Mapping, list, tuple)):
             x = _as_samples(x, self.x)
-        return x, self._condition_of(y), weight
+        return x, self._match_condition(y), weight
 
-    def _of_dict(self, entries, y):
-        """Return examples and condition out of a dict such as TensorFlow Datasets gives."""
+    def _split_dict(self, entries, y):
+        """Return examples and condition from a dict, such as those of TensorFlow Datasets."""
         unknown = [key for key, value in entries.items() if not hasattr(value, "shape")]
         entries = {key: value for key, value in entries.items() if key not in unknown}
         samples = structures.leaves(self.x)
@@ -146,24 +141,24 @@ class DataSpec:
         if y is None:
             condition = structures.like(self.condition, values[len(wanted) :])
         else:
-            condition = self._condition_of(y)
+            condition = self._match_condition(y)
         return structures.like(self.x, values[: len(wanted)]), condition
 
-    def _condition_of(self, y):
-        """Return a condition in the structure that the networks take."""
+    def _match_condition(self, y):
+        """Return a condition in the structure of the networks' conditions."""
         if self.condition is None:
             return None
         wanted = structures.leaves(self.condition)
         if y is None:
             raise ValueError(
-                "The networks take a condition as well, but the data have none. Expected "
-                "`(examples, condition)` for each batch, or `fit(examples, condition)`. Received: None"
+                "The networks take a condition, but the data have none. Expected batches "
+                "`(examples, condition)`, or `fit(examples, condition)`. Received: None"
             )
         if isinstance(y, Mapping):
             missing = [name for name in self.condition_names if name not in y]
             if missing and not (len(wanted) == len(y) == 1):
                 raise ValueError(
-                    "The data's conditions must have the names that the networks take them by. Expected "
+                    "The data's conditions must have the names of the networks' inputs. Expected "
                     f"{self.condition_names}, received {sorted(y)}."
                 )
             given = list(y.values()) if missing else [y[name] for name in self.condition_names]
@@ -175,8 +170,8 @@ class DataSpec:
             isinstance(y, (list, tuple)) and _several_named(self.condition)
         ):
             raise ValueError(
-                "The data's conditions must be those that the networks take. Expected "
-                f"{_described(self.condition)}, received {_described(y)}."
+                "The data's conditions must have the structure of the networks' conditions. Expected "
+                f"{_describe(self.condition)}, received {_describe(y)}."
             )
         return structures.like(self.condition, given)
 
@@ -184,12 +179,12 @@ class DataSpec:
         """Refuse arrays that do not fit the networks, before training begins.
 
         Raises:
-            ValueError: examples or conditions have another structure, shape or type, or a label is in
-                no class; the message says which.
+            ValueError: examples or conditions have another structure, shape or type, or a label is
+                unknown.
         """
         given, condition, _ = self.parts((x, y))
         if not all(hasattr(leaf, "dtype") for leaf in structures.leaves([given, condition])):
-            return  # a data frame, say, which Keras converts
+            return  # such as data frames, which Keras converts
         _check_examples(given, self.x)
         _check_conditions(condition, self.condition)
         takes_text = any(spec.dtype == "string" for spec in structures.leaves(self.condition))
@@ -202,10 +197,10 @@ class DataSpec:
         self.check_labels((x, y))
 
     def check_labels(self, data: Any) -> None:
-        """Refuse labels outside the classes that the networks know, in a batch of arrays.
+        """Refuse labels that are not one of the networks' classes, in a batch of arrays.
 
         Raises:
-            ValueError: there is one; the message says which.
+            ValueError: there is one; the message contains it.
         """
         if any(self.classes):
             self.check_condition(self.parts(data)[1])
@@ -224,13 +219,13 @@ class DataSpec:
                     raise ValueError(f"{_out_of_range(name, classes)} Received: {wrong.ravel()[0]}")
 
     def asserted(self, element: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return an element of a `tf.data.Dataset`, with assertions that its labels are classes."""
+        """Return an element of a `tf.data.Dataset` with assertions about its labels."""
         x, condition, weight = self.parts(element if len(element) > 1 else element[0])
-        parts = [x, self._labelled(condition), weight]
+        parts = [x, self._with_label_checks(condition), weight]
         return tuple(part for part in parts if part is not None)
 
-    def _labelled(self, condition):
-        """Return a condition whose labels are checked while a step runs."""
+    def _with_label_checks(self, condition):
+        """Return a condition whose labels are checked when a step runs."""
         leaves = structures.leaves(condition)
         checked = [
             leaf
@@ -241,18 +236,18 @@ class DataSpec:
         return structures.like(condition, checked)
 
     def conditions(self, condition: Array | Structure | None, n: int) -> Structure:
-        """Return `n` conditions as tensors, or None for networks without condition.
+        """Return `n` conditions as tensors, or None for an unconditional GAN.
 
         Args:
-            condition: array or structure of `n` conditions, or of one for all.
+            condition: array or structure of `n` conditions, or of one for all rows.
             n: number of rows.
 
         Raises:
-            ValueError: the condition is missing, not wanted, of another shape, or a label in no class.
+            ValueError: the condition is missing, not wanted, has another shape or an unknown label.
         """
         if self.condition is None:
             if condition is not None:
-                raise ValueError("This GAN is not conditional. Leave `condition` out.")
+                raise ValueError("This GAN is not conditional. Leave out `condition`.")
             return None
         if condition is None:
             shapes = structures.shapes(self.condition)
@@ -262,7 +257,7 @@ class DataSpec:
             )
             raise ValueError(
                 "This GAN is conditional. Pass `condition=`: "
-                f"{wanted if one else f'a structure of arrays of shapes {shapes}, a row a sample'}."
+                f"{wanted if one else f'a structure of arrays of shapes {shapes} for each sample'}."
             )
         several = len(structures.leaves(self.condition)) > 1
         if several and isinstance(condition, (list, tuple)):
@@ -270,8 +265,8 @@ class DataSpec:
         else:
             given = structures.arrays(condition)
         given = structures.mapped(
-            lambda c, spec: _rows_of(c, n, tuple(spec.shape[1:])),
-            self._condition_of(given),
+            lambda c, spec: _broadcast_rows(c, n, tuple(spec.shape[1:])),
+            self._match_condition(given),
             self.condition,
         )
         self.check_condition(given)
@@ -282,7 +277,7 @@ def _several_named(condition):
     return isinstance(condition, Mapping) and len(condition) > 1
 
 
-def _described(structure):
+def _describe(structure):
     return structures.mapped(
         lambda leaf: f"shape {tuple(leaf.shape[1:])}" if hasattr(leaf, "shape") else repr(leaf),
         structure,
@@ -300,7 +295,7 @@ def _as_samples(x, spec):
     ):
         raise ValueError(
             "The data must have the structure of the generator's samples. Expected "
-            f"{_described(spec)}, received {_described(x)} (batch axis left out)."
+            f"{_describe(spec)}, received {_describe(x)} (without the batch axis)."
         )
     return structures.like(spec, given)
 
@@ -327,7 +322,7 @@ def _check_leaf(real, shape):
     if _is_known(real) and not compatible(tuple(real.shape[1:]), shape):
         raise ValueError(
             "The data must have the shape of the generator's samples. Expected "
-            f"{shape}, received {tuple(real.shape[1:])} (batch axis left out)."
+            f"{shape}, received {tuple(real.shape[1:])} (without the batch axis)."
         )
 
 
@@ -340,7 +335,7 @@ def _is_float(leaf):
 
 
 def _dtype(leaf):
-    """Return the name of a type of numbers, or what NumPy calls the type of texts and objects."""
+    """Return Keras' name of a type of numbers, or NumPy's name of another type."""
     try:
         return keras.backend.standardize_dtype(leaf.dtype)
     except ValueError:
@@ -365,14 +360,21 @@ def check_last_batch(rows: int, batch_size: int, k: int) -> None:
     last = rows % batch_size
     if 0 < last < k:
         raise ValueError(
-            f"With {rows} examples and `batch_size={batch_size}`, the last batch has {last}, fewer than "
-            f"the {k} minibatches that `discriminator_steps` asks for. Leave the remainder out, "
-            f"`x[:{rows - last}]`, or choose another batch size."
+            f"{_too_few_rows(k)} Received: {rows} examples with `batch_size={batch_size}`, which leaves "
+            f"{last} for the last batch."
         )
 
 
+def _too_few_rows(k):
+    return (
+        f"A batch is cut into {k} minibatches, one for each of the `discriminator_steps`: it needs at "
+        f"least {k} rows. Choose another batch size, or drop the remainder: `drop_remainder=True` for a "
+        "dataset, `x[:n]` for an array."
+    )
+
+
 def warn_of_nonfinite(data: Mapping[str, Structure]) -> None:
-    """Warn of numbers in arrays that are not finite, and name the first row.
+    """Warn about non-finite numbers in arrays; the message names the first row.
 
     Args:
         data: structures of arrays by the names of the arguments.
@@ -395,25 +397,24 @@ def _check_conditions(condition, specs):
     for leaf, spec in zip(structures.leaves(condition), structures.leaves(specs), strict=True):
         if not hasattr(leaf, "shape"):
             raise ValueError(
-                "The networks take a condition as well, but the data have none. Expected "
-                "`(examples, condition)` for each batch, or `fit(examples, condition)`. Received: "
-                f"{condition!r}"
+                "The networks take a condition, but the data have none. Expected batches "
+                f"`(examples, condition)`, or `fit(examples, condition)`. Received: {condition!r}"
             )
         if not _is_known(leaf):
             continue
         wanted, shape = tuple(spec.shape[1:]), tuple(leaf.shape[1:])
         if not compatible(shape, wanted) and {shape, wanted} != {(), (1,)}:
             raise ValueError(
-                "The data's conditions must have the shape that the networks take. Expected "
-                f"{wanted}, received {shape} (batch axis left out)."
+                "The data's conditions must have the shape of the networks' conditions. Expected "
+                f"{wanted}, received {shape} (without the batch axis)."
             )
 
 
 def _as_specified(leaf, spec):
-    """Return a condition as a tensor, labels with an axis of length 1 where networks have it."""
+    """Return a condition as a tensor; labels get an axis of length 1 if the networks have one."""
     leaf, rank = ops.convert_to_tensor(leaf), len(spec.shape)
     is_label = tuple(spec.shape[1:]) in [(), (1,)]
-    # A step that was compiled for labels of both forms knows neither.
+    # A step that is compiled for labels with and without the axis does not know their rank.
     if is_label and (not _is_known(leaf) or len(leaf.shape) != rank):
         leaf = ops.reshape(leaf, (-1,) + (1,) * (rank - 1))
     return leaf
@@ -424,9 +425,9 @@ def _shaped(leaf, spec):
 
 
 def _replace_nonfinite(leaf, nan_flags):
-    """Replace numbers that are not finite by 0, and append 0 to `nan_flags`, or NaN if there was one.
+    """Replace non-finite numbers by 0; append NaN to `nan_flags` if there are any, or else 0.
 
-    One NaN would spread to every weight, or vanish without a trace in a ReLU.
+    A NaN would spread to every weight, or disappear in a ReLU.
     """
     finite = ops.isfinite(leaf)
     nan_flags.append(0.0 * ops.sum(ops.where(finite, 0.0, leaf)))
@@ -435,14 +436,14 @@ def _replace_nonfinite(leaf, nan_flags):
 
 def _out_of_range(name, classes):
     return (
-        f"`{name}` must be a label in [0, {classes}), the classes that the networks know (the size of "
+        f"`{name}` must be a label in [0, {classes}), one of the classes of the networks (the size of "
         "their embedding or one-hot encoding)."
     )
 
 
-def _rows_of(condition, n, shape):
+def _broadcast_rows(condition, n, shape):
     """Return `n` rows of a condition that is one row or `n`."""
-    # Labels are kept with or without an axis of length 1.
+    # Labels may have an axis of length 1.
     if shape in [(), (1,)] and condition.shape in [(), (1,), (n,), (n, 1)]:
         condition = condition.reshape(-1, *shape)
     elif condition.ndim == len(shape):
@@ -455,22 +456,22 @@ def _rows_of(condition, n, shape):
     return np.broadcast_to(condition, (n, *condition.shape[1:]))
 
 
-def as_latents(latents: Array, spec: Any) -> Tensor:
-    """Return given latents as an array of the shape that the generator takes.
+def check_latents(latents: Array, spec: Any) -> Tensor:
+    """Return latents as a tensor of the shape that the generator takes.
 
     Args:
         latents: array `(n, ...)`.
-        spec: specification of the generator's latents, or None if it is not known.
+        spec: specification of the generator's latents, or None if it is unknown.
 
     Raises:
-        ValueError: they have another shape, or are not finite.
+        ValueError: the latents have another shape or are not finite.
     """
     latents = np.asarray(ops.convert_to_numpy(latents), "float32")
     shape = None if spec is None else tuple(spec.shape)
     if latents.ndim < 2 or (shape and not compatible(latents.shape, shape)):
         raise ValueError(
-            f"`latents` must have the shape {shape or '(n, ...)'} that the generator takes, one row a "
-            f"sample. Received: {latents.shape}"
+            f"`latents` must have the shape {shape or '(n, ...)'} of the generator's latents, with one "
+            f"row for each sample. Received: {latents.shape}"
         )
     if not np.isfinite(latents).all():
         raise ValueError(

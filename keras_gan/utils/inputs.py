@@ -1,8 +1,8 @@
-"""How networks take their inputs: in which order, under which names, of which shapes and classes.
+"""The inputs of networks: their order, names, shapes and numbers of classes.
 
-A network of several inputs takes a list, `[latents, *conditions]` or `[samples, *conditions]`, or a
-dict of named inputs. Parts that have names are matched by them; a part without a name takes the only
-input that its shape fits.
+A network with several inputs takes a list, `[latents, *conditions]` or `[samples, *conditions]`, or a
+dict of named inputs. Named parts are matched by name; a part without a name by its shape, which exactly
+one input must fit.
 """
 
 import itertools
@@ -16,28 +16,28 @@ from keras_gan.utils.typing import Shape, Structure, Tensor
 
 
 class Part(NamedTuple):
-    """A tensor, or its specification, and the name that it goes by, if any."""
+    """A tensor or specification, and its name or None."""
 
     name: str | None
     leaf: Any
 
 
 def specs(network: keras.Model) -> Structure:
-    """Return what a network takes: a `keras.KerasTensor`, a structure of them, or None if not built."""
+    """Return the specification of a network's inputs, or None if it is not built."""
     if getattr(network, "inputs", None):
         inputs = network.inputs if isinstance(network, keras.Sequential) else network.input
         return structures.of_one(inputs)
     shape = (network.get_build_config() or {}).get("input_shape")
     if shape is None:
         return None
-    # A subclassed network remembers the batch that it was built with.
+    # A subclassed network records the shapes of the batch that it was built with.
     return keras.tree.map_shape_structure(
         lambda shape: keras.KerasTensor((None, *shape[1:]), keras.config.floatx()), shape
     )
 
 
 def parts(structure: Structure) -> list[Part]:
-    """Return the leaves of a structure, those of a dict with their names."""
+    """Return the leaves of a structure; those of a dict with their names."""
     if isinstance(structure, Mapping):
         keys = sorted(structure)
         return [Part(key, leaf) for key in keys for leaf in structures.leaves(structure[key])]
@@ -45,12 +45,12 @@ def parts(structure: Structure) -> list[Part]:
 
 
 def pack(network: keras.Model, first: Structure, condition: Structure = None) -> Structure:
-    """Return latents or samples, and a condition, in the form in which a network takes them.
+    """Return latents or samples, and a condition, in the form of a network's inputs.
 
-    A network that has inputs for what comes first alone is not handed the condition.
+    The condition is dropped for a network whose inputs do not include it.
 
     Raises:
-        ValueError: the network has named inputs, of which several fit.
+        ValueError: the network has named inputs, and not exactly one of them fits a part.
     """
     takes = specs(network)
     if takes is not None and len(structures.leaves(takes)) == len(parts(first)):
@@ -66,7 +66,7 @@ def pack(network: keras.Model, first: Structure, condition: Structure = None) ->
 
 
 def _in_order(network, first, condition, takes):
-    """Return parts in the order of a list of inputs, of which the condition's may have names."""
+    """Return parts in the order of a list of inputs, where conditions may be matched by name."""
     ahead = parts(first)
     places = {f"{i}: {spec.name}": spec for i, spec in enumerate(takes) if i >= len(ahead)}
     by_name = {place.partition(": ")[2]: place for place in places}
@@ -77,15 +77,15 @@ def _in_order(network, first, condition, takes):
 
 
 def match(wanted: Sequence[Part], available: Mapping[str, Any], what: str) -> list[str]:
-    """Return the key of `available` that each part is, by its name or by the only shape that fits.
+    """Return the key of `available` for each part, by its name or by the only shape that fits.
 
     Args:
         wanted: parts with tensors or specifications.
-        available: tensors or specifications by their names.
-        what: what they are, for the message.
+        available: tensors or specifications by name.
+        what: description of `available`, for the message.
 
     Raises:
-        ValueError: a part fits none of them, or several.
+        ValueError: a part fits none or several of them.
     """
     keys: list[str | None] = [part.name if part.name in available else None for part in wanted]
     for i, part in enumerate(wanted):
@@ -98,29 +98,29 @@ def match(wanted: Sequence[Part], available: Mapping[str, Any], what: str) -> li
 
 
 def _unmatched(part, fitting, available, what):
-    told = ", ".join(f"{key!r} of shape {tuple(other.shape[1:])}" for key, other in available.items())
+    listed = ", ".join(f"{key!r} of shape {tuple(other.shape[1:])}" for key, other in available.items())
     name = f"{part.name!r}, " if part.name else ""
     return (
-        f"{'Several' if fitting else 'None'} of the {what} fit {name}what has the shape "
-        f"{tuple(part.leaf.shape[1:])} (batch axis left out). Expected inputs that names or shapes tell "
-        f"apart: give both networks inputs of the same names. Received: {told}"
+        f"{'Several' if fitting else 'None'} of the {what} fit {name}a tensor of the shape "
+        f"{tuple(part.leaf.shape[1:])} (without the batch axis). Expected inputs that are distinguished "
+        f"by names or shapes: use the same names in both networks. Received: {listed}"
     )
 
 
 def _fit(leaf, other):
-    # Of labels, one may have an axis of length 1 that the other lacks.
+    # Labels may have an axis of length 1.
     shapes = {tuple(leaf.shape[1:]), tuple(other.shape[1:])}
     if not (compatible(leaf.shape[1:], other.shape[1:]) or shapes == {(), (1,)}):
         return False
     try:
         kinds = [keras.backend.standardize_dtype(x.dtype) for x in (leaf, other)]
-    except ValueError:  # texts of NumPy
+    except ValueError:  # NumPy's types of texts
         return False
     return "string" not in kinds and not ("int" in kinds[0] and "float" in kinds[1])
 
 
 def compatible(shape: Sequence[int | None], other: Sequence[int | None]) -> bool:
-    """Whether two shapes agree wherever both are known."""
+    """Return whether two shapes agree wherever both are known."""
     return len(shape) == len(other) and all(
         a is None or b is None or a == b for a, b in zip(shape, other, strict=True)
     )
@@ -129,16 +129,16 @@ def compatible(shape: Sequence[int | None], other: Sequence[int | None]) -> bool
 def split(
     generator: keras.Model, discriminator: keras.Model, latent_shape: Shape | None, has_latents: bool
 ) -> tuple[Any, Structure]:
-    """Return the specification of a generator's latents and of its condition, None where there is none.
+    """Return the specifications of a generator's latents and of its condition, or None for each.
 
     Args:
-        generator: `keras.Model`, or one whose inputs are not known.
-        discriminator: `keras.Model`, which names the conditions that the generator shares with it.
-        latent_shape: shape of a latent, if the prior knows it.
-        has_latents: whether there is a prior; without one all inputs are the condition.
+        generator: `keras.Model`.
+        discriminator: `keras.Model`, whose named inputs identify the conditions.
+        latent_shape: shape of a latent, if the prior has one.
+        has_latents: whether there is a prior; without one, all inputs are conditions.
 
     Raises:
-        ValueError: named inputs do not tell which are the latents.
+        ValueError: the latents cannot be identified among named inputs.
     """
     takes = specs(generator)
     if not has_latents:
@@ -159,7 +159,7 @@ def split(
 
 
 def _names_decide(own, discriminator):
-    """Whether the names of a generator's listed conditions say what the discriminator takes them as."""
+    """Return whether a generator's listed conditions are matched to the discriminator's by name."""
     others = specs(discriminator)
     if isinstance(others, Mapping):
         return set(own) <= set(others)
@@ -178,19 +178,19 @@ def _latents_among(takes, discriminator, latent_shape):
     if len(own) > 1 and latent_shape is not None:
         own = [name for name in own if compatible(takes[name].shape[1:], latent_shape)]
     if len(own) > 1:
-        # Labels are integers, and latents are not.
+        # Integers are labels.
         own = [name for name in own if "int" not in takes[name].dtype]
     if len(own) != 1:
         raise ValueError(
-            "Which of the generator's named inputs are the latents? Expected one that the discriminator "
-            "does not take too: give the conditions the same names in both networks. Received a "
-            f"generator with the inputs {sorted(takes)} and a discriminator with {sorted(shared)}."
+            "The latents cannot be identified among the generator's named inputs. Expected one that the "
+            "discriminator does not take: use the same names for conditions in both networks. Received "
+            f"a generator with the inputs {sorted(takes)} and a discriminator with {sorted(shared)}."
         )
     return own[0]
 
 
 def names(condition: Structure) -> list[str]:
-    """Return a name for each leaf of a condition's specification: keys, names of inputs, or numbers."""
+    """Return a name for each leaf of a condition: its key, the name of its input, or a number."""
     if isinstance(condition, Mapping):
         return [part.name or "condition" for part in parts(condition)]
     leaves = structures.leaves(condition)
@@ -201,20 +201,20 @@ def names(condition: Structure) -> list[str]:
     return [f"condition_{i}" for i in range(len(leaves))] if made_up else own
 
 
-# What may lie between an input and the embedding of its classes, and does not change them.
+# Operations between an input and the embedding of its classes that do not change labels.
 _PASSING = ("Cast", "ExpandDims", "Flatten", "Identity", "Reshape", "Squeeze")
 
 
 def numbers_of_classes(
     takers: Iterable[tuple[keras.Model, Structure]], condition: Structure
 ) -> list[int | None]:
-    """Return how many classes the networks know of each leaf of a condition, None if they do not say.
+    """Return the number of classes of each leaf of a condition, or None where it is unknown.
 
-    What an `Embedding`, a one-hot encoding or `ops.one_hot` takes directly from an input is a class.
+    An input is a label if an `Embedding`, a one-hot encoding or `ops.one_hot` takes it directly.
 
     Args:
-        takers: networks, and specifications of what each takes before the condition. Of networks that
-            are neither functional nor sequential nothing is known.
+        takers: networks, and specifications of their inputs before the condition. Networks that are
+            neither functional nor sequential are ignored.
         condition: specification of the condition.
     """
     found: dict[int, list[int]] = {id(leaf): [] for leaf in structures.leaves(condition)}
@@ -227,9 +227,9 @@ def numbers_of_classes(
 
 
 def _classes(network: keras.Model, tensor: Tensor) -> list[int]:
-    """Return the numbers of classes of all that reads a symbolic tensor of a network as classes."""
+    """Return the numbers of classes of all operations that take a symbolic tensor as labels."""
     found = []
-    # A sequential model keeps its graph in a functional one.
+    # A sequential model wraps a functional one.
     for operation in getattr(network, "_functional", network).operations:
         for node in operation._inbound_nodes:
             if not any(tensor is other for other in node.input_tensors):

@@ -1,4 +1,4 @@
-"""What a GAN needs to know about, and do with, the Keras networks handed to it."""
+"""Inspection of Keras networks, checks of a GAN's networks, and contexts for their state."""
 
 import contextlib
 import random
@@ -19,7 +19,7 @@ from keras_gan.utils.validation import check_integer
 _PROBABILITIES = {"sigmoid", "hard_sigmoid", "softmax", "sparse_sigmoid", "log_softmax"}
 
 
-# Layers that may follow the last activation and leave probabilities what they are.
+# Layers after the last activation under which probabilities remain probabilities.
 _TRANSPARENT = (
     keras.layers.Dropout,
     keras.layers.Flatten,
@@ -34,9 +34,9 @@ _TRANSPARENT = (
 
 
 def last_layer(network: keras.Model, output: Any = None) -> keras.Operation | None:
-    """Return what gives a functional or sequential network's numbers, else None.
+    """Return the layer that computes the output of a functional or sequential network, or None.
 
-    Layers that only rearrange, average or pass on are looked through.
+    Layers that only rearrange, average or pass on values are skipped.
 
     Args:
         network: `keras.Model`.
@@ -62,14 +62,14 @@ def final_activation(network: keras.Model, output: Any = None) -> str:
 
 
 def outputs(network: keras.Model) -> Structure:
-    """Return the symbolic outputs of a functional or sequential network, else None."""
+    """Return the symbolic outputs of a functional or sequential network, or None."""
     if not getattr(network, "outputs", None):
         return None
     return network.outputs[0] if isinstance(network, keras.Sequential) else network.output
 
 
 def game_logits(output: Structure) -> Structure:
-    """Return what the losses see of a discriminator's output: the entry `logits` of a dict, or all."""
+    """Return the part of a discriminator's output for the losses: `logits` of a dict, or all."""
     return output["logits"] if isinstance(output, Mapping) and "logits" in output else output
 
 
@@ -85,15 +85,14 @@ def check_logits(discriminator: keras.Model) -> None:
         last, activation = last_layer(discriminator, output), final_activation(discriminator, output)
         if last is not None and activation in _PROBABILITIES:
             raise ValueError(
-                f"The discriminator must return logits, on which the losses are exact and stable, but "
-                f"its last layer {last.name!r} applies {activation!r}. "
-                "Expected a layer without activation, such as `Dense(1)`: the losses take the sigmoid "
-                "themselves."
+                "The discriminator must return logits, for which the losses are exact and stable, but "
+                f"its last layer {last.name!r} applies {activation!r}. Expected a layer without "
+                "activation, such as `Dense(1)`: the losses apply the sigmoid themselves."
             )
 
 
 def trainable(networks: Sequence[keras.Model]) -> list[keras.Variable]:
-    """Return the weights that training moves, each once."""
+    """Return the trainable weights, each once."""
     variables = {id(v): v for network in networks for v in network.trainable_variables}
     return list(variables.values())
 
@@ -109,19 +108,24 @@ def same(some: Sequence[keras.Variable], others: Sequence[keras.Variable]) -> bo
 
 
 def forget_losses(*networks: keras.Model) -> None:
-    """Leave out what the layers of networks have added to a loss in earlier passes."""
+    """Discard the losses that layers of networks added in earlier passes."""
     for network in networks:
         network._clear_losses()
 
 
 def non_trainable_state(*networks: keras.Model) -> list[keras.Variable]:
-    """Return the variables that a network moves by itself, such as batch-norm statistics."""
-    return [variable for network in networks for variable in network.non_trainable_weights]
+    """Return the variables that networks update themselves, such as batch-norm statistics.
+
+    The weights of frozen layers are not among them: torch could not differentiate through weights that
+    are assigned between the passes.
+    """
+    layers = [layer for network in networks for layer in network._flatten_layers()]
+    return list({id(v): v for layer in layers for v in layer._non_trainable_variables}.values())
 
 
 @contextlib.contextmanager
 def restored(variables: Sequence[keras.Variable]) -> Iterator[None]:
-    """Undo what the code inside does to variables."""
+    """Restore the values of variables after the code inside."""
     before = [ops.copy(variable) for variable in variables]
     yield
     for variable, value in zip(variables, before, strict=True):
@@ -129,19 +133,19 @@ def restored(variables: Sequence[keras.Variable]) -> Iterator[None]:
 
 
 def frozen_statistics(*networks: keras.Model) -> contextlib.AbstractContextManager[None]:
-    """Undo what the calls inside do to the networks' own state.
+    """Restore the networks' statistics after the calls inside.
 
-    A player's statistics move in its own step only, once, however often the other player's steps call
-    it. Dropout's seeds go on: they are no weights.
+    A player's statistics are updated only in its own step, once, however often the other player's steps
+    call it. Dropout's seeds continue: they are not weights.
     """
     return restored(non_trainable_state(*networks))
 
 
 @contextlib.contextmanager
 def rollback_if_nonfinite(values: Sequence[Tensor], *networks: keras.Model) -> Iterator[None]:
-    """Undo what the calls inside do to the networks' own state if one of `values` is not finite then.
+    """Restore the networks' statistics after the calls inside if one of `values` is not finite.
 
-    A batch with a NaN would otherwise stay in the batch-norm statistics for good.
+    A batch with a NaN would otherwise spoil the batch-norm statistics permanently.
 
     Args:
         values: list of scalars, which the code inside may extend.
@@ -156,10 +160,10 @@ def rollback_if_nonfinite(values: Sequence[Tensor], *networks: keras.Model) -> I
 
 
 def check_models(**models: keras.Model) -> None:
-    """Refuse what is no network.
+    """Check that all arguments are networks.
 
     Raises:
-        TypeError: an argument is no `keras.Model`; the message names it.
+        TypeError: an argument is not a `keras.Model`; the message names it.
     """
     for name, network in models.items():
         if not isinstance(network, keras.Model):
@@ -169,11 +173,26 @@ def check_models(**models: keras.Model) -> None:
             )
 
 
-def check_apart(teams: Mapping[str, Sequence[keras.Model]]) -> None:
+def check_weights(teams: Mapping[str, Sequence[keras.Model]]) -> None:
+    """Refuse a player without weights, such as a network whose `call` creates new layers.
+
+    Raises:
+        ValueError: there is one; the message names its networks.
+    """
+    for members in teams.values():
+        if not all_weights(members):
+            names = " and ".join(repr(network.name) for network in members)
+            raise ValueError(
+                f"The network {names} has no weights to train. Create its layers in its constructor, "
+                "and only call them in `call`."
+            )
+
+
+def check_disjoint_players(teams: Mapping[str, Sequence[keras.Model]]) -> None:
     """Refuse players that share weights.
 
     Raises:
-        ValueError: they do; the message names the weights.
+        ValueError: two players do; the message names the weights.
     """
     owners: dict[int, str] = {}
     for player, members in teams.items():
@@ -183,18 +202,19 @@ def check_apart(teams: Mapping[str, Sequence[keras.Model]]) -> None:
                     v.path for network in members for v in network.weights if owners[id(v)] != player
                 ]
                 raise ValueError(
-                    "Each player moves its own weights, so that the two networks must not share layers. "
-                    f"Received networks that share {', '.join(shared)}. Give each player layers of its "
-                    "own."
+                    "Each player trains its own weights, so the two networks must not share layers. "
+                    f"Received networks that share {', '.join(shared)}. Give each player its own layers."
                 )
 
 
-def check_whole(teams: Mapping[str, Sequence[keras.Model]], others: Sequence[keras.Model]) -> None:
-    """Refuse networks that share layers, which files, that keep each by itself, would part.
+def check_disjoint_networks(
+    teams: Mapping[str, Sequence[keras.Model]], others: Sequence[keras.Model]
+) -> None:
+    """Refuse networks that share layers: files store each network separately.
 
     Args:
-        teams: networks by the players that move them.
-        others: networks of terms, which may be some of the game's.
+        teams: networks by player.
+        others: networks of terms.
 
     Raises:
         ValueError: two networks share weights; the message names them.
@@ -205,21 +225,21 @@ def check_whole(teams: Mapping[str, Sequence[keras.Model]], others: Sequence[ker
             owner = owners.setdefault(id(variable), network)
             if owner is not network:
                 raise ValueError(
-                    f"The networks {owner.name!r} and {network.name!r} share {variable.path}, and a "
-                    "file would keep it twice. Expected one network with several outputs instead, "
-                    "such as a discriminator that returns a dict of `logits` for the losses and of "
-                    "other entries, which terms read from `play.fake_output`."
+                    f"The networks {owner.name!r} and {network.name!r} share {variable.path}, which "
+                    "a file would store twice. Expected one network with several outputs instead, such "
+                    "as a discriminator that returns a dict of `logits` for the losses and entries for "
+                    "terms, which read them from `play.fake_output`."
                 )
 
 
 def check_moved(
     layers: Sequence[keras.layers.Layer], teams: Mapping[str, Sequence[keras.Model]]
 ) -> None:
-    """Refuse a network with weights to train that no player moves.
+    """Refuse a layer with trainable weights that no player trains.
 
     Args:
         layers: all networks and layers of a GAN.
-        teams: networks by the players that move them.
+        teams: networks by player.
 
     Raises:
         ValueError: there is one; the message names it.
@@ -228,16 +248,16 @@ def check_moved(
     for layer in layers:
         if any(id(variable) not in moved for variable in layer.trainable_variables):
             raise ValueError(
-                f"No player moves {layer.name!r}, so it would never be trained. Expected it in `teams`, "
-                "or, if it is not to be trained, with `trainable = False`."
+                f"No player moves {layer.name!r}, so it would never be trained. Add it to `teams`, or "
+                "set `trainable = False` if it is not to be trained."
             )
 
 
 def check_lora(networks: Sequence[keras.Model]) -> None:
-    """Refuse LoRA weights that cannot be trained, as those that Keras has loaded.
+    """Refuse LoRA weights that cannot be trained, such as those that Keras has loaded.
 
     Keras merges them into the kernel when it saves a layer, and sets both factors to 0 when it loads
-    one. The gradient of each factor is a multiple of the other.
+    one. The gradient of each factor is then 0, since it is a multiple of the other.
 
     Raises:
         ValueError: both factors of a layer are 0; the message names it.
@@ -248,17 +268,17 @@ def check_lora(networks: Sequence[keras.Model]) -> None:
             held = [backend.local_rows(factor) for factor in factors if factor is not None]
             if held and not any(map(np.any, held)):
                 raise ValueError(
-                    f"The LoRA factors of {layer.name!r} are both 0, as Keras leaves them when it loads "
-                    "a file, whose kernel holds their product. They would never move. Give one of them "
-                    f"new values, such as `layer.lora_{kind}_a.assign(keras.initializers.HeUniform()("
-                    f"layer.lora_{kind}_a.shape))`."
+                    f"The LoRA factors of {layer.name!r} are both 0, as after loading a file, in which "
+                    "Keras merges them into the kernel. They would never be trained. Assign new values "
+                    f"to one of them, such as `layer.lora_{kind}_a.assign(keras.initializers."
+                    f"HeUniform()(layer.lora_{kind}_a.shape))`."
                 )
 
 
-def called(what: str, function: Callable[..., Structure], *specs: Structure) -> Structure:
-    """Return the specification of what a function of networks gives for inputs of such specifications.
+def output_spec(what: str, function: Callable[..., Structure], *specs: Structure) -> Structure:
+    """Return the output specification of a function of networks for given input specifications.
 
-    It also builds the networks that are not built.
+    Unbuilt networks are built.
 
     Raises:
         ValueError: the networks do not take such inputs.
@@ -269,8 +289,8 @@ def called(what: str, function: Callable[..., Structure], *specs: Structure) -> 
         shapes = " and ".join(str(tuple(leaf.shape)) for leaf in structures.leaves(list(specs)))
         raise ValueError(
             f"{what} cannot be called on inputs of shape {shapes} (batch axis first): {error} If it is "
-            "subclassed and takes a condition too, call it once on data before, so that its input "
-            "shapes are known."
+            "subclassed and takes a condition, call it once on data before, so that its input shapes "
+            "are known."
         ) from error
 
 
@@ -281,30 +301,30 @@ def check_inputs(
     condition: Structure,
     output: Structure,
 ) -> None:
-    """Refuse samples or conditions that the discriminator does not take.
+    """Check that the discriminator takes the generator's samples and condition.
 
     Args:
         discriminator: `keras.Model`.
         generator: `keras.Model`, for the message.
-        samples: specification of what the discriminator is shown.
-        condition: specification of the condition that the generator takes, or None.
-        output: specification of the discriminator's output, None if it is not known.
+        samples: specification of the discriminator's inputs without the condition.
+        condition: specification of the generator's condition, or None.
+        output: specification of the discriminator's output, or None if unknown.
 
     Raises:
-        ValueError: they do not fit; the message says which shapes met.
+        ValueError: they do not fit; the message contains the shapes.
     """
     takes = inputs.specs(discriminator)
     if takes is None:
         return
     parts = structures.leaves(takes)
     if len(parts) == len(structures.leaves(samples)) and isinstance(output, Mapping):
-        condition = None  # terms compare it with what the other entries of the output say
+        condition = None  # terms compare it with the other entries of the output
     if len(parts) != len(structures.leaves([samples, condition])):
         raise ValueError(
-            "The discriminator takes what the generator makes, and the generator's condition: a "
-            "conditional GAN needs two networks that take a condition. Expected inputs of shapes "
-            f"{_shapes([samples, condition])}, as the generator {generator.name!r} makes and takes "
-            f"them. Received a discriminator {discriminator.name!r} with inputs {_shapes(takes)}."
+            "The discriminator takes the generator's samples and its condition: in a conditional GAN, "
+            "both networks take a condition. Expected inputs of shapes "
+            f"{_shapes([samples, condition])}, as for the generator {generator.name!r}. Received a "
+            f"discriminator {discriminator.name!r} with inputs {_shapes(takes)}."
         )
     packed = structures.leaves(inputs.pack(discriminator, samples, condition))
     conditions = {id(leaf) for leaf in structures.leaves(condition)}
@@ -320,7 +340,7 @@ def check_inputs(
         raise ValueError(
             "The generator's samples must have the shape that the discriminator takes. Expected "
             f"{expected}, as {discriminator.name!r} does. Received {shape} from {generator.name!r} "
-            "(batch axis left out). Change the last layer of the generator or the input of the "
+            "(without the batch axis). Change the last layer of the generator or the input of the "
             "discriminator."
         )
 
@@ -329,31 +349,34 @@ def _shapes(specs):
     return [tuple(spec.shape) for spec in structures.leaves(specs)]
 
 
-def shaped_prior(prior: Any, generator: keras.Model, latents: Any) -> Any:
+def prior_with_shape(prior: Any, generator: keras.Model, latents: Any) -> Any:
     """Return the prior with the shape of the generator's latents.
 
     Args:
         prior: `kg.priors.Prior`.
         generator: `keras.Model`.
-        latents: specification of what it takes as latents, or None if it is not known.
+        latents: specification of its latents, or None if unknown.
 
     Raises:
-        ValueError: neither says the shape, or they say different ones.
+        ValueError: the shape is unknown, or the prior has another one.
     """
     shape = None if latents is None else tuple(latents.shape[1:])
     if shape and None not in shape:
         return prior.with_shape(shape)
     if prior.shape is None:
         raise ValueError(
-            f"The shape of the latents is unknown: the generator {generator.name!r} does not say which "
-            f"inputs it takes (found: {shape}). Give the prior a shape, such as "
+            f"The shape of the latents is unknown, since the generator {generator.name!r} is not built "
+            f"(input shape: {shape}). Give the prior a shape, such as "
             f"`prior=kg.priors.{type(prior).__name__}(shape=100)`, or call the generator once first."
         )
     return prior
 
 
 def computes_in_float16(network: keras.Model) -> bool:
-    """Whether a layer of the network computes in float16, which a network out of a file does not say."""
+    """Return whether a layer of the network computes in float16.
+
+    The policy of a network that was loaded from a file may differ from those of its layers.
+    """
     return any(layer.compute_dtype == "float16" for layer in network._flatten_layers())
 
 
@@ -381,17 +404,17 @@ def check_seed(seed: int | None) -> int:
 
 
 def warn_of_probabilities(discriminator: keras.Model, logits: Structure) -> None:
-    """Warn if a discriminator whose last layer cannot be seen seems to return probabilities.
+    """Warn if a subclassed discriminator seems to return probabilities.
 
     Args:
         discriminator: `keras.Model`.
-        logits: what it makes of large random samples.
+        logits: its output for large random samples.
     """
     logits = ops.convert_to_numpy(structures.leaves(logits)[0])
     if 0 <= logits.min() < logits.max() <= 1:
         warnings.warn(
-            f"The discriminator {discriminator.name!r} gives numbers from {logits.min():.3g} to "
-            f"{logits.max():.3g} even for large inputs: it seems to end in a sigmoid. Expected logits, "
-            "to which the losses apply the sigmoid themselves. Leave the last activation out.",
+            f"The discriminator {discriminator.name!r} returns values from {logits.min():.3g} to "
+            f"{logits.max():.3g} even for large inputs: it seems to end in a sigmoid. Expected logits: "
+            "the losses apply the sigmoid themselves. Remove the last activation.",
             stacklevel=3,
         )

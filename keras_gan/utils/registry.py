@@ -1,4 +1,4 @@
-"""Families of exchangeable objects, each chosen by name, by configuration or by instance."""
+"""Lookup of exchangeable objects by name, configuration or instance."""
 
 import difflib
 from collections.abc import Callable, Collection, Mapping
@@ -14,11 +14,11 @@ Member = TypeVar("Member")
 def get(
     identifier: str | Config | Member, family: type[Member], members: Mapping[str, Callable[[], Member]]
 ) -> Member:
-    """Return the member of a family that `identifier` stands for.
+    """Return the member of a family for an identifier.
 
     Args:
-        identifier: a name, a configuration (what `keras.saving.serialize_keras_object` gives),
-            or an instance of the family.
+        identifier: a name, a configuration (from `keras.saving.serialize_keras_object`), or an instance
+            of the family.
         family: the base class, whose name is used in messages.
         members: dict from names to classes that need no arguments.
 
@@ -26,8 +26,8 @@ def get(
         An instance of `family`.
 
     Raises:
-        ValueError: unknown name (the nearest one is suggested).
-        TypeError: `identifier` is something else.
+        ValueError: the name is unknown (the nearest one is suggested).
+        TypeError: `identifier` has another type.
     """
     kind = family.__name__.lower()
     if isinstance(identifier, family):
@@ -48,7 +48,7 @@ def get(
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:
-    """Say that `name` is not known, which names are, and which one was probably meant."""
+    """Return a message that a name is unknown, with the known names and the nearest one."""
     nearest = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.4)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
     return f"Unknown {kind} {name!r}.{hint} Known: {', '.join(map(repr, known))}."

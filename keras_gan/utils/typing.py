@@ -3,7 +3,7 @@
 import numbers
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -65,10 +65,13 @@ Critic: TypeAlias = Callable[..., Any]
 # Returns one loss a player, and logs.
 Objective: TypeAlias = Callable[[], tuple[list[Any], Logs]]
 
-# A `kg.GAN`, a `kg.models.Player` and a `kg.models.Play`: importing them here would be circular.
-Game: TypeAlias = Any
-Player: TypeAlias = Any
-Play: TypeAlias = Any
+if TYPE_CHECKING:
+    from keras_gan.models import GAN as Game
+    from keras_gan.models import Play, Player
+else:  # importing them here would be circular
+    Game: TypeAlias = Any
+    Player: TypeAlias = Any
+    Play: TypeAlias = Any
 
 
 class Extractor(Protocol):

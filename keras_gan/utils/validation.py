@@ -3,13 +3,18 @@
 import math
 import numbers
 import operator
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
+import keras
 import numpy as np
+from keras import ops
 
-from keras_gan.utils.typing import ValueRange
+from keras_gan.utils.typing import Tensor, ValueRange
 
+# The largest float32, in which everything is computed.
+_LARGEST = float(np.finfo("float32").max)
 _COMPARE = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 
 
@@ -58,7 +63,7 @@ def check_number(
 
     Args:
         name: name of the argument, for the message.
-        value: what was received. Booleans, NaN and infinities are refused.
+        value: what was received. Booleans, NaN, infinities and numbers beyond float32 are refused.
         minimum: smallest value that is allowed, or None.
         maximum: largest value that is allowed, or None.
         above: bound that the value must exceed, or None.
@@ -84,9 +89,11 @@ def check_number(
         number = float(value)
     except OverflowError:
         number = math.inf
-    if not math.isfinite(number) or not _within(number, *limits):
-        _refuse(ValueError, name, expected, value, hint)
-    return number
+    if math.isfinite(number) and abs(number) > _LARGEST:
+        hint = "The largest number of float32 is 3.4e38."
+    elif math.isfinite(number) and _within(number, *limits):
+        return number
+    _refuse(ValueError, name, expected, value, hint)
 
 
 def check_flag(name: str, value: Any, hint: str = "") -> bool:
@@ -217,6 +224,44 @@ def check_callable(name: str, value: Any, hint: str = "") -> Any:
     if not callable(value):
         _refuse(TypeError, name, "callable", value, hint)
     return value
+
+
+def check_tensor(name: str, value: Any, *, rank: int | None = None, hint: str = "") -> Tensor:
+    """Return a tensor, or an array or nested list of numbers, as a tensor of floats, or raise.
+
+    Args:
+        name: name of the argument, for the message.
+        value: what was received. Float tensors are returned as they are, and all else as float32.
+        rank: number of axes; None allows any but 0.
+        hint: sentence that says how to choose the value, at the end of the message.
+
+    Raises:
+        TypeError: the value does not consist of real numbers.
+        ValueError: it has another rank, or is empty.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_tensor
+    >>> ops.convert_to_numpy(check_tensor("logits", [[1], [2]])).tolist()
+    [[1.0], [2.0]]
+    """
+    expected = f"a tensor of numbers with {rank or 'one or more'} {'axis' if rank == 1 else 'axes'}"
+    is_tensor = ops.is_tensor(value) or isinstance(value, keras.Variable | keras.KerasTensor)
+    try:
+        tensor = value if is_tensor else np.asarray(value)
+        dtype = keras.backend.standardize_dtype(tensor.dtype)
+    except (TypeError, ValueError):  # ragged, or texts
+        _refuse(TypeError, name, expected, value, hint)
+    if "float" not in dtype:
+        if not re.match("u?int", dtype):
+            _refuse(TypeError, name, expected, value, hint)
+        tensor = ops.cast(tensor, "float32")
+    elif not is_tensor:
+        tensor = ops.convert_to_tensor(tensor, "float32")
+    axes = len(tensor.shape)
+    if not axes or (rank is not None and axes != rank) or 0 in tuple(tensor.shape):
+        _refuse(ValueError, name, f"{expected}, none of them empty", value, hint)
+    return tensor
 
 
 def check_seed(name: str, value: Any, hint: str = "") -> int | None:

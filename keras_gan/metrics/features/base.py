@@ -12,6 +12,7 @@ from keras_gan.utils.validation import check_range
 __all__ = ["FeatureExtractor", "rescale"]
 
 ROUNDING = 1e-6
+LARGEST = 1e38  # float32 can represent it
 
 
 class FeatureExtractor:
@@ -116,6 +117,11 @@ class FeatureExtractor:
                 "have diverged. `np.isfinite(samples)` shows where."
             )
         if self.value_range is None:
+            if max(-lowest, highest) > LARGEST:
+                raise ValueError(
+                    f"An extractor needs numbers of at most {LARGEST:g} in absolute value. Received "
+                    f"numbers from {lowest:g} to {highest:g}. Standardize the data."
+                )
             return samples
         low, high = self.value_range
         slack = ROUNDING * (high - low)

@@ -68,6 +68,7 @@ class InceptionV3(ModelFeatures):
         batch_size: int = 32,
     ) -> None:
         seed = check_integer("seed", seed, minimum=0)
+        _check_weights(weights)
         name = "keras inception_v3"
         if weights == "random":
             name = f"{name} with random weights of seed {seed}"
@@ -79,6 +80,14 @@ class InceptionV3(ModelFeatures):
             input_range=(-1, 1),
             resizer=resizer,
             batch_size=batch_size,
+        )
+
+
+def _check_weights(weights):
+    if not isinstance(weights, str | os.PathLike):
+        raise TypeError(
+            f"`weights` must be 'imagenet', 'random', or the path of a file. Received: {weights!r}. The "
+            "untrained network, which Keras calls `None`, is 'random' here."
         )
 
 
@@ -106,17 +115,12 @@ def _load_inception(weights, seed):
 
 def _find_weights(weights):
     """Return the path of the weights, or raise with instructions to get them."""
-    if not isinstance(weights, (str, os.PathLike)):
-        raise TypeError(
-            f"`weights` must be 'imagenet', 'random', or the path of a file. Received: {weights!r}. The "
-            "untrained network, which Keras calls `None`, is 'random' here."
-        )
     if weights != "imagenet":
         path = Path(weights).expanduser()
         if not path.is_file():
             raise ValueError(
-                f"There is no file {str(path)!r} with weights of InceptionV3. Expected 'imagenet', "
-                "'random', or the path of a file."
+                f"There is no file {str(path)!r} with weights of InceptionV3. `weights` must be "
+                "'imagenet', 'random', or the path of a file."
             )
         return path
     # Keras would try to download a missing file, for minutes if there is no network.

@@ -17,6 +17,7 @@ from keras_gan.utils.validation import check_choice, check_integer, check_range,
 
 __all__ = ["DigitClassifier", "ModelFeatures"]
 
+MAX_BATCH_SIZE = 1_000_000
 RESIZERS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
 
@@ -79,11 +80,11 @@ class ModelFeatures(FeatureExtractor):
         super().__init__(value_range=value_range)
         _check_model(model)
         self.model = model
-        self.layer = layer
+        self.layer = None if layer is None else check_string("layer", layer)
         default = model.name if layer is None else f"{model.name}/{layer}"
         self.name = default if name is None else check_string("name", name)
         self.input_range = _check_input_range(input_range, self.value_range)
-        self.batch_size = check_integer("batch_size", batch_size, minimum=1)
+        self.batch_size = check_integer("batch_size", batch_size, minimum=1, maximum=MAX_BATCH_SIZE)
         self._shape = tuple(model.inputs[0].shape[1:])
         self._interpolation = resizer
         self.resizer = _describe(resizer, self._shape, self.value_range)
@@ -288,11 +289,13 @@ def _describe(resizer, shape, value_range):
 def _load(path):
     if not path.is_file():
         raise ValueError(
-            f"There is no file {str(path)!r}. Give the path of a `.keras` file of a classifier, such as "
+            f"There is no file {str(path)!r}. `model` must be the path of a `.keras` file, such as "
             "saved_models/digit_classifier.keras of the repository of keras_gan; "
             "`python examples/train_digit_classifier.py` trains one in minutes."
         )
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError) as error:
-        raise ValueError(f"The file {str(path)!r} does not contain a Keras model: {error}") from error
+        raise ValueError(
+            f"`model` must be the path of a Keras model, which {str(path)!r} is not: {error}"
+        ) from error

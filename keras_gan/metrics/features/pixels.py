@@ -7,9 +7,11 @@ import numpy as np
 
 from keras_gan.metrics.features.base import FeatureExtractor, rescale
 from keras_gan.utils.typing import Array, ValueRange
-from keras_gan.utils.validation import check_range, check_shape
+from keras_gan.utils.validation import check_integer, check_range, check_shape
 
 __all__ = ["Identity", "Pixels"]
+
+MAX_SIZE = 2**31 - 1
 
 
 class Identity(FeatureExtractor):
@@ -23,7 +25,7 @@ class Identity(FeatureExtractor):
 
     Raises:
         TypeError: `shape` is not an integer or a tuple of integers.
-        ValueError: an integer in it is below 1.
+        ValueError: an integer in it is below 1, or their product above 2³¹ − 1.
 
     Example:
 
@@ -39,6 +41,7 @@ class Identity(FeatureExtractor):
         super().__init__(value_range=None)
         self.shape = check_shape("shape", shape)
         self.size = math.prod(self.shape)
+        check_integer("size of a sample", self.size, maximum=MAX_SIZE)
 
     def __call__(self, samples: Array) -> np.ndarray:
         """Return each sample as a float32 vector, row by row."""
