@@ -34,7 +34,7 @@ endef
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 SLOW := test-slow-tensorflow test-slow-jax test-slow-torch
-.PHONY: demo test test-jax test-torch test-slow $(SLOW) test-oldest coverage bench docs dist lint clean
+.PHONY: demo test test-jax test-torch test-slow $(SLOW) test-oldest coverage fuzz bench docs dist lint clean
 
 demo: $(VENV)/demo ## train a GAN on handwritten digits and draw samples
 	@echo "Starting TensorFlow ..."
@@ -56,6 +56,9 @@ test-oldest: $(OLDEST)/ready ## run the core tests with the oldest supported Ker
 
 coverage: $(VENV)/test ## run the quick tests, and fail if they reach less of the package than before
 	$(call pytest,tensorflow,"not slow",--cov --cov-report term:skip-covered --cov-fail-under $(COVERAGE_FLOOR))
+
+fuzz: $(VENV)/test ## call everything public with invalid and valid arguments
+	KERAS_BACKEND=tensorflow $(BIN)/python tests/fuzz $(ARGS)
 
 # Without oneDNN, TensorFlow's convolutions take twice as long on older processors, its peers' do not.
 bench: $(VENV)/backends ## measure speed and memory against peers and the machine's limit
