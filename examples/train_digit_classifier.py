@@ -45,7 +45,7 @@ def arguments(argv=None):
 
 def train_classifier(train, epochs, seed):
     """Train a classifier on batches of (images in [0, 1], labels), with a decaying learning rate."""
-    classifier = kg.architectures.digit_classifier(seed)
+    classifier = kg.architectures.digit_classifier(seed=seed)
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * len(train))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     classifier.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])

@@ -579,7 +579,7 @@ def test_classifier_has_as_many_weights_as_by_hand():
 
 
 def test_classifier_is_made_by_its_seed():
-    first, second, third = (kg.architectures.digit_classifier(seed) for seed in (1, 1, 2))
+    first, second, third = (kg.architectures.digit_classifier(seed=seed) for seed in (1, 1, 2))
     assert DigitClassifier(first).weights == DigitClassifier(second).weights
     assert DigitClassifier(first).weights != DigitClassifier(third).weights
 
