@@ -208,7 +208,9 @@ def test_a_label_in_no_class_is_an_error(source, xla):
     gan = compiled(*positional(), jit_compile=xla)
     before = gan.get_weights()
     x, y = SOURCES[source]()
-    with pytest.raises(Exception, match=r"must be a label in \[0, 5\), one of the classes of the networks"):
+    with pytest.raises(
+        Exception, match=r"must be a label in \[0, 5\), one of the classes of the networks"
+    ):
         gan.fit(x, y, batch_size=20, verbose=0, shuffle=False)
     now = gan.get_weights()
     assert all(np.isfinite(weight).all() for weight in now)
