@@ -1,6 +1,6 @@
-"""Searches over the settings of a GAN by KerasTuner (extra `tuner`).
+"""Hyper-parameter search with KerasTuner (extra `tuner`).
 
-Imported at its first use as `kg.tuner`: everything else does without KerasTuner.
+`kg.tuner` is imported at its first use, since only it needs KerasTuner.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from keras_gan.terms import get as get_term
 from keras_gan.utils import networks as nets
 from keras_gan.utils import registry, structures
 from keras_gan.utils.optional import require
+from keras_gan.utils.validation import check_number
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -33,21 +34,22 @@ def __dir__():
     return __all__
 
 
-# What is searched for: numbers that callbacks of this package write into the logs.
+# Objectives: numbers that callbacks of this package write into the logs.
 PARZEN = keras_tuner.Objective("val_parzen_log_likelihood", "max")
 FID = keras_tuner.Objective("val_fid", "min")
 KID = keras_tuner.Objective("val_kid", "min")
 
 LOSSES = ("non_saturating", "minimax", "least_squares", "hinge", "relativistic_average", "wasserstein")
-# Arguments of `GAN.compile`, and the hyper-parameters that they are made of.
+# Arguments of `GAN.compile`, and the hyper-parameters that set them.
 _SEARCHED = {
     "d_optimizer": "'d_learning_rate' and 'beta_1'",
     "g_optimizer": "'g_learning_rate' and 'beta_1'",
     "loss": "'loss'",
     "discriminator_steps": "'discriminator_steps'",
 }
-# Samples whose mean distance is a smaller share of that between examples of the data are all alike.
-_DIVERSITY, _COMPARED = 0.02, 32
+# Samples have collapsed if their mean distance is a smaller share of that between examples.
+_MIN_DIVERSITY = 0.02
+_MAX_COMPARED = 32
 _SMOOTHED = ("non_saturating", "minimax", "least_squares")
 _WRITERS = {
     PARZEN.name: "kg.callbacks.ParzenWindow(validation)",
@@ -57,7 +59,7 @@ _WRITERS = {
 
 
 class GANHyperModel(keras_tuner.HyperModel):
-    """The space of GANs that a tuner of KerasTuner searches, and how one of them is trained.
+    """A search space of GANs for KerasTuner, and the training of one of them.
 
     | hyper-parameter | values | default |
     |---|---|---|
@@ -70,32 +72,33 @@ class GANHyperModel(keras_tuner.HyperModel):
     | `latent_size` | 16 to 128, the prior's | 100 |
     | `width` | 64 to 512, for `networks` | 256 |
 
-    What is given to the tuner as `hyperparameters` holds instead: `Fixed` entries fix a value, others
-    narrow or widen its range.
+    Entries of the tuner's `hyperparameters` replace these: `Fixed` entries fix a value, others narrow or
+    widen its range.
 
     Every trial starts from the same seed, and under the precision policy that was set when the space was
-    made. On arrays and on `kg.datasets.load` it is what it is in whatever order, and on whichever
-    machine, trials run; `executions_per_trial` above 1 would do the very same again. A trial is marked
-    as failed, and has no score, if its losses or samples stop being finite, if in the end its samples
-    are all alike (their mean distance is less than a fiftieth of that between examples), or if a
-    `CollapseMonitor(stop=True)` among the callbacks ends it. KerasTuner gives up after
-    `max_consecutive_failed_trials` (3, unless a tuner is told another).
+    created. With arrays and with `kg.datasets.load` its result does not depend on the order of trials
+    or on the machine; `executions_per_trial` above 1 would only repeat it. A trial fails, without a
+    score, if its losses or samples are not finite, if its final samples have collapsed (their mean
+    distance is less than a fiftieth of that between examples), or if a `CollapseMonitor(stop=True)`
+    among the callbacks stops it. KerasTuner ends the search after `max_consecutive_failed_trials` (3 by
+    default).
 
     Args:
         networks: function `(latent_size, width)` that returns a generator and a discriminator, or a
-            `kg.GAN` of them, which is not compiled: a variant of the game, or one of more networks,
-            with a prior and a seed of its own.
-        prior: where latents come from, as of `GAN`.
-        terms: what adds to a loss, as of `GAN.compile`, with weights around which is searched; by
+            `kg.GAN` that is not compiled: a subclass, or one with more networks, with its own prior and
+            seed.
+        prior: distribution of the latents, as in `GAN`.
+        terms: terms of the losses, as in `GAN.compile`; their weights are the centers of the search. By
             default `kg.terms.R1(weight=1.0, interval=4)`.
-        ema_decay: of the average of the generator's weights, as of `GAN.compile`; None keeps none.
-        seed: integer, of noise and initial weights.
-        **compile_arguments: more of `GAN.compile`, the same in all trials, such as `single_pass=True`.
+        ema_decay: decay of the EMA of the generator's weights, as in `GAN.compile`; None keeps no EMA.
+        seed: integer seed of the noise and of the initial weights.
+        **compile_arguments: further arguments of `GAN.compile`, the same in all trials, such as
+            `single_pass=True`.
 
     Raises:
         ImportError: KerasTuner is not installed.
-        TypeError: `networks` is no function of two arguments; an argument that `GAN.compile` has not.
-        ValueError: an argument of `GAN.compile` that is searched, or another that cannot be.
+        TypeError: `networks` is not a function of two arguments; `GAN.compile` has no such argument.
+        ValueError: an argument of `GAN.compile` that is searched; an argument is invalid.
 
     Example:
 
@@ -123,6 +126,7 @@ class GANHyperModel(keras_tuner.HyperModel):
     def __init__(
         self,
         networks: Callable[[int, int], Sequence[keras.Model]],
+        *,
         prior: str | priors.Prior | Any = "uniform",
         terms: str | Term | Sequence[str | Term] | None = None,
         ema_decay: float | None = None,
@@ -130,7 +134,9 @@ class GANHyperModel(keras_tuner.HyperModel):
         **compile_arguments: Any,
     ) -> None:
         super().__init__()
-        self.networks, self.prior, self.seed = _checked_networks(networks), prior, nets.check_seed(seed)
+        self.networks = _check_networks(networks)
+        self.prior = prior
+        self.seed = nets.check_seed(seed)
         if prior is not None:
             priors.get(prior)
         terms = R1(weight=1.0, interval=4) if terms is None else terms
@@ -139,9 +145,9 @@ class GANHyperModel(keras_tuner.HyperModel):
         self.compile_arguments = {"ema_decay": ema_decay, **compile_arguments}
         for name in _SEARCHED.keys() & compile_arguments.keys():
             raise ValueError(
-                f"`{name}` is searched, as {_SEARCHED[name]}, which are fixed by what is given to the "
-                "tuner: `hp = keras_tuner.HyperParameters(); hp.Fixed(name, value)`, and "
-                "`hyperparameters=hp`. Another kind needs a `build` of your own, in a subclass. "
+                f"`{name}` is searched, as {_SEARCHED[name]}. Fix it in the tuner's `hyperparameters`: "
+                "`hp = keras_tuner.HyperParameters(); hp.Fixed(name, value)`. For other kinds of it, "
+                "override `build` in a subclass. "
                 f"Received: {name}={compile_arguments[name]!r}"
             )
         inspect.signature(GAN.compile).bind_partial(None, **self.compile_arguments)
@@ -152,25 +158,24 @@ class GANHyperModel(keras_tuner.HyperModel):
         """Return the compiled `GAN` of one point of the space.
 
         Args:
-            hp: `keras_tuner.HyperParameters`; a new one stands for the defaults.
+            hp: `keras_tuner.HyperParameters`; a new one has the default values.
 
         Raises:
-            keras_tuner.errors.FatalValueError: a value cannot be, or has a name that is not searched.
+            keras_tuner.errors.FatalValueError: a value is invalid, or its name unknown.
         """
         keras.config.set_dtype_policy(self.policy)
         keras.utils.set_random_seed(self.seed)
-        made = self.networks(
+        networks = self.networks(
             hp.Int("latent_size", 16, 128, default=100),
             hp.Int("width", 64, 512, sampling="log", default=256),
         )
-        gan = self._game(made)
-        beta_1 = hp.Float("beta_1", 0.0, 0.9, default=0.5)
-        _check("beta_1", beta_1, 0 <= beta_1 < 1, "in [0, 1)")
+        gan = self._as_gan(networks)
+        beta_1 = _check_value("beta_1", hp.Float("beta_1", 0.0, 0.9, default=0.5), minimum=0, below=1)
         gan.compile(
             d_optimizer=keras.optimizers.Adam(self._rate(hp, "d_learning_rate"), beta_1),
             g_optimizer=keras.optimizers.Adam(self._rate(hp, "g_learning_rate"), beta_1),
             loss=self._loss(hp),
-            terms=[self._weighted(hp, term) for term in self.terms],
+            terms=[self._copy_with_weight(hp, term) for term in self.terms],
             discriminator_steps=hp.Int("discriminator_steps", 1, 3, default=1),
             **self.compile_arguments,
         )
@@ -192,60 +197,62 @@ class GANHyperModel(keras_tuner.HyperModel):
             `keras.callbacks.History`.
 
         Raises:
-            keras_tuner.errors.FailedTrialError: it diverged or collapsed.
+            keras_tuner.errors.FailedTrialError: the GAN diverged or collapsed.
             keras_tuner.errors.FatalValueError: no callback writes the tuner's objective.
         """
         callbacks = list(callbacks or ())
-        # Before those of KerasTuner, which write files of the epoch.
-        place = [type(c).__module__.startswith("keras_tuner.") for c in callbacks] + [True]
-        callbacks.insert(place.index(True), _Watch(callbacks))
+        # KerasTuner's callbacks write the files of an epoch: a failed one must not get there.
+        of_tuner = [type(c).__module__.startswith("keras_tuner.") for c in callbacks] + [True]
+        callbacks.insert(of_tuner.index(True), _TrialGuard(callbacks))
         kwargs["callbacks"] = callbacks
         history = model.fit(*args, **kwargs)
         data = inspect.signature(keras.Model.fit).bind_partial(model, *args, **kwargs).arguments
         _check_samples(model, *_few_examples(model, data.get("x"), data.get("y")))
         return history
 
-    def _game(self, made):
-        """Return a GAN of what `networks` returned."""
-        if isinstance(made, GAN):
-            return made
-        if not isinstance(made, (tuple, list)) or len(made) != 2:
+    def _as_gan(self, networks):
+        """Return the GAN that the user's function returned, or one of its two networks."""
+        if isinstance(networks, GAN):
+            return networks
+        if not isinstance(networks, (tuple, list)) or len(networks) != 2:
             raise keras_tuner.errors.FatalTypeError(
-                "`networks` returns a generator and a discriminator, or a `kg.GAN` of them. Received: "
-                f"{made!r}"
+                "`networks` must return a generator and a discriminator, or a `kg.GAN` of them. "
+                f"Received: {networks!r} of type {type(networks).__name__}."
             )
-        generator, discriminator = made
+        generator, discriminator = networks
         return GAN(generator, discriminator, prior=self.prior, seed=self.seed)
 
     def _rate(self, hp, name):
         rate = hp.Float(name, 2e-5, 2e-3, sampling="log", default=2e-4)
-        return _check(name, rate, rate > 0, "positive")
+        return _check_value(name, rate, above=0)
 
     def _loss(self, hp):
         name = hp.Choice("loss", list(LOSSES), default=LOSSES[0])
-        # A second entry, with a condition, would hide what the user has fixed or narrowed without one.
-        free = any(p.name == "label_smoothing" and not p.conditions for p in hp.space)
-        scope = contextlib.nullcontext() if free else hp.conditional_scope("loss", list(_SMOOTHED))
+        # A second entry, with a condition, would hide the user's entry without one.
+        unconditional = any(p.name == "label_smoothing" and not p.conditions for p in hp.space)
+        scope = (
+            contextlib.nullcontext() if unconditional else hp.conditional_scope("loss", list(_SMOOTHED))
+        )
         with scope:
             smoothing = hp.Float("label_smoothing", 0.0, 0.3, default=0.0)
         return losses.get(name) if name not in _SMOOTHED else losses.LOSSES[name](smoothing)
 
-    def _weighted(self, hp, term):
+    def _copy_with_weight(self, hp, term):
         name, low, high = f"{term.name}_weight", 0.03 * term.weight, 30 * term.weight
         weight = hp.Float(name, low, high, sampling="log", default=term.weight)
-        _check(name, weight, weight > 0, "positive")
-        # Serialized, so that each trial trains networks of its own.
+        _check_value(name, weight, above=0)
+        # Serialized, so that each trial trains its own networks.
         config = keras.saving.serialize_keras_object({**term.get_config(), "weight": weight})
-        again = type(term).from_config(config)
-        for network, initial in zip(again.networks, term.networks, strict=True):
+        copy = type(term).from_config(config)
+        for network, initial in zip(copy.networks, term.networks, strict=True):
             network.set_weights(initial.get_weights())
-        return again
+        return copy
 
     def _check_names(self, hp):
-        own = {*_NAMES, *(f"{term.name}_weight" for term in self.terms)}
-        # Names with a stroke are the tuner's.
-        for name in sorted(name for name in hp.values if "/" not in name and name not in own):
-            raise keras_tuner.errors.FatalValueError(registry.unknown("hyper-parameter", name, own))
+        known = {*_NAMES, *(f"{term.name}_weight" for term in self.terms)}
+        # Names with a slash belong to the tuner.
+        for name in sorted(name for name in hp.values if "/" not in name and name not in known):
+            raise keras_tuner.errors.FatalValueError(registry.unknown("hyper-parameter", name, known))
 
 
 _NAMES = (
@@ -254,45 +261,47 @@ _NAMES = (
 )  # fmt: skip
 
 
-def _checked_networks(function):
-    """Return a function that makes networks, if it is one."""
+def _check_networks(function):
+    """Return the function that creates networks, or raise."""
     message = (
-        "`networks` is a function `(latent_size, width)` that returns a generator and a discriminator, "
-        "or a `kg.GAN` of them."
+        "`networks` must be a function `(latent_size, width)` that returns a generator and a "
+        "discriminator, or a `kg.GAN` of them."
     )
     if not callable(function) or isinstance(function, keras.Model):
         raise TypeError(f"{message} Received: {function!r}")
     try:
         inspect.signature(function).bind(2, 4)
     except TypeError as error:
-        raise TypeError(f"{message} Received one that cannot be called so: {error}") from None
+        raise TypeError(f"{message} It cannot be called with two arguments: {error}") from None
     return function
 
 
-def _check(name, value, good, expected):
-    if not good:
-        raise keras_tuner.errors.FatalValueError(f"`{name}` must be {expected}. Received: {value}")
-    return value
+def _check_value(name, value, **bounds):
+    """Return a hyper-parameter, or end the search: of other errors KerasTuner fails the trial alone."""
+    try:
+        return check_number(name, value, **bounds)
+    except (TypeError, ValueError) as error:
+        raise keras_tuner.errors.FatalValueError(str(error)) from error
 
 
 def _few_examples(gan, x, y):
-    """Return a few examples of what `fit` was given, and their conditions, if any."""
+    """Return a few examples of the training data, and their conditions, if any."""
     whole = hasattr(x, "shape") or isinstance(x, (dict, list, tuple))
     data = (x, y) if whole else next(iter(x))
     x, condition, _ = gan.data_spec.parts(data)
     x, condition = (structures.mapped(keras.ops.convert_to_numpy, part) for part in (x, condition))
     count = len(structures.leaves(x)[0])
-    rows = np.linspace(0, count - 1, min(count, _COMPARED)).astype(int)
+    rows = np.linspace(0, count - 1, min(count, _MAX_COMPARED)).astype(int)
     return [structures.mapped(lambda leaf: leaf[rows], part) for part in (x, condition)]
 
 
 def _check_samples(gan, real, condition):
-    """Fail a trial whose samples, of a few examples' conditions, are not finite, or all alike."""
+    """Fail a trial whose samples, under the conditions of a few examples, diverged or collapsed."""
     count = len(structures.leaves(real)[0])
     samples = structures.leaves(gan.generate(count, seed=0, condition=condition))
     if not all(np.isfinite(leaf).all() for leaf in samples):
         raise keras_tuner.errors.FailedTrialError("This GAN has diverged: its samples are not finite.")
-    if _spread(samples) < _DIVERSITY * _spread(structures.leaves(real)):
+    if _spread(samples) < _MIN_DIVERSITY * _spread(structures.leaves(real)):
         raise keras_tuner.errors.FailedTrialError("This GAN has collapsed: its samples are alike.")
 
 
@@ -302,8 +311,8 @@ def _spread(leaves):
     return np.mean([np.linalg.norm(rows - row, axis=1) for row in rows])
 
 
-class _Watch(keras.callbacks.Callback):
-    """Ends a trial that has failed, and a search whose objective nobody writes."""
+class _TrialGuard(keras.callbacks.Callback):
+    """Ends a trial that has failed, and a search without a value of its objective."""
 
     def __init__(self, callbacks):
         super().__init__()
@@ -314,37 +323,37 @@ class _Watch(keras.callbacks.Callback):
         self.objectives = getattr(objective, "objectives", [objective] if tuners else [])
 
     def on_epoch_end(self, epoch, logs=None):
-        lost = [name for name in ("d_loss", "g_loss") if not math.isfinite(logs[name])]
-        if lost:
+        diverged = [name for name in ("d_loss", "g_loss") if not math.isfinite(logs[name])]
+        if diverged:
             raise keras_tuner.errors.FailedTrialError(
-                f"This GAN has diverged: {' and '.join(lost)} not finite after epoch {epoch + 1}."
+                f"This GAN has diverged: {' and '.join(diverged)} not finite after epoch {epoch + 1}."
             )
         for monitor in self.monitors:
             if monitor.stop and monitor.warning:
                 raise keras_tuner.errors.FailedTrialError(monitor.warning)
         for objective in self.objectives:
             if not objective.has_value(logs):
-                raise keras_tuner.errors.FatalValueError(_unwritten(objective.name, logs))
+                raise keras_tuner.errors.FatalValueError(_missing_objective(objective.name, logs))
 
 
-def _unwritten(name, logs):
+def _missing_objective(name, logs):
     if name == "default_objective":
-        return "A search needs to know what is best: give the tuner an objective, as kg.tuner.PARZEN."
+        return "A search needs an objective. Give the tuner one, such as `kg.tuner.PARZEN`."
     return (
-        f"The tuner's objective {name!r} is written by no callback. Expected one among the "
-        f"`callbacks` of `tuner.search`, such as {_WRITERS.get(name, 'your own')}, or "
-        f"validation data, in every epoch. Received logs: {sorted(logs)}"
+        f"No callback wrote the tuner's objective {name!r} into the logs. Expected one in the "
+        f"`callbacks` of `tuner.search`, such as {_WRITERS.get(name, 'your own')}, or validation data, "
+        f"in every epoch. Received logs: {sorted(logs)}"
     )
 
 
 def trials_table(tuner: keras_tuner.Tuner) -> str:
-    """Return the trials of a search as a Markdown table, best first, failed ones last.
+    """Return the trials of a search as a Markdown table, best first, failed trials last.
 
     Args:
         tuner: a tuner of KerasTuner, during or after its search.
 
     Returns:
-        Text of one row for each trial: its number, its status, the score, the hyper-parameters.
+        Text with one row for each trial: its number, status, score, and hyper-parameters.
 
     Example:
 
@@ -369,11 +378,11 @@ def trials_table(tuner: keras_tuner.Tuner) -> str:
     for t in trials:
         values = [t.hyperparameters.values.get(name, "") for name in names]
         score = f"{t.score:.4g}" if t.trial_id in scores else ""
-        rows.append([t.trial_id, t.status.lower(), score, *map(_brief, values)])
+        rows.append([t.trial_id, t.status.lower(), score, *map(_format_value, values)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _brief(value):
+def _format_value(value):
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

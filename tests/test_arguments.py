@@ -337,6 +337,10 @@ def test_weights_of_another_length():
         (lambda: kg.initializers.Sparse(1)((3, 2), dtype=["a"]), "`dtype` must be a type of floats"),
         (lambda: kg.initializers.Sparse(1)((3.0, 2)), "`shape` must be an integer >= 1, or a tuple"),
         (lambda: kg.priors.Joint("normal"), "`priors` must be a list of priors. Received: 'normal'"),
+        (
+            lambda: kg.priors.Joint(["spherial"]),
+            "`priors` has an invalid member.*Did you mean 'spherical'",
+        ),
         (lambda: kg.optimizers.MomentumSGD(name=3), "`name` must be a string. Received: 3"),
     ],
 )

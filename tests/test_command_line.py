@@ -40,8 +40,8 @@ def photos(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("home") / "My photos – été", np.random.default_rng(0)
     names = ["plain.png", "with spaces.jpg", "tête.PNG", "имя.jpeg", "顔.bmp", "a,b'c.gif"]
     for number in range(18):
-        grey, shape = number % 3 == 0, (9 + number, 30 - number)
-        pixels = rng.integers(0, 256, shape if grey else (*shape, 3), dtype="uint8")
+        gray, shape = number % 3 == 0, (9 + number, 30 - number)
+        pixels = rng.integers(0, 256, shape if gray else (*shape, 3), dtype="uint8")
         file = folder / ("cats" if number % 2 else "dogs") / f"{number} {names[number % 6]}"
         file.parent.mkdir(parents=True, exist_ok=True)
         PIL.Image.fromarray(pixels).save(file)
@@ -203,7 +203,7 @@ def test_samples_are_those_of_the_average_by_their_seed(run_folder, program, tmp
 
 @once
 def test_an_average_over_the_first_steps_is_not_used(photos, program, tmp_path):
-    """It would be over weights too far apart, and grey."""
+    """It would be over weights too far apart, and gray."""
     assert program("train", photos, *QUICK, "--epochs", "1", "--output", "run")[0] == 0
     assert program("sample", "run", "--number", "1", "--seed", "0", "--output", "one")[0] == 0
     gan = keras.models.load_model(tmp_path / "run" / "gan.keras")

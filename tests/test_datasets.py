@@ -449,10 +449,10 @@ def test_images_are_cut_to_the_middle_and_resized(rng, size, shape):
 def test_colour_becomes_grey_by_luminance_and_grey_becomes_colour(rng):
     images = rng.integers(0, 256, (3, 8, 8, 3), dtype="uint8")
     expected = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
-    grey = datasets.load_arrays(images, channels=1)
-    np.testing.assert_allclose(grey[..., 0] * 255, expected, atol=1.01)
-    colour = datasets.load_arrays(images[..., :1], channels=3)
-    np.testing.assert_array_equal(colour, np.repeat(images[..., :1], 3, -1) / np.float32(255))
+    gray = datasets.load_arrays(images, channels=1)
+    np.testing.assert_allclose(gray[..., 0] * 255, expected, atol=1.01)
+    color = datasets.load_arrays(images[..., :1], channels=3)
+    np.testing.assert_array_equal(color, np.repeat(images[..., :1], 3, -1) / np.float32(255))
     with pytest.raises(ValueError, match=r"images of 1 or 3 channels. Received images of 2"):
         datasets.load_arrays(images[..., :2], channels=3)
 
@@ -501,14 +501,14 @@ def save(image, path):
 
 @pytest.fixture
 def folder(tmp_path, rng):
-    """Red, green and blue pictures of several sizes and formats, one class a colour."""
+    """Red, green and blue pictures of several sizes and formats, one class a color."""
     names = {"b blau ü": "bild eins.png", "a red": "é.jpg", "c/deep": "picture 3.bmp"}
     for index, (directory, name) in enumerate(names.items()):
         for copy in range(2):
             image = np.zeros((20 + 7 * copy, 30, 3), "uint8")
             image[..., index] = 200
             save(image, tmp_path / directory / f"{copy} {name}")
-    save(np.full((9, 9), 100, "uint8"), tmp_path / "a red" / "grey.gif")
+    save(np.full((9, 9), 100, "uint8"), tmp_path / "a red" / "gray.gif")
     (tmp_path / "a red" / "notes.txt").write_text("no image")
     (tmp_path / "a red" / "._é.jpg").write_bytes(b"what another system leaves behind")
     return tmp_path
@@ -519,7 +519,7 @@ def test_folder_reads_mixed_images_with_subfolders_as_labels(folder):
     assert dataset.class_names == ["a red", "b blau ü", "c"]
     [(images, labels)] = dataset
     assert images.shape == (7, 16, 16, 3)
-    # Each is of one colour, which JPEG keeps within a few steps.
+    # Each is of one color, which JPEG keeps within a few steps.
     pixels = np.rint(images.numpy() * 255).astype(int)
     assert np.ptp(pixels, axis=(1, 2)).max() == 0
     found = {
@@ -533,8 +533,8 @@ def test_folder_is_read_in_one_order_by_default_at_64_in_colour(folder):
     first = datasets.load_arrays(f"folder:{folder}")
     assert first.shape == (7, 64, 64, 3)
     np.testing.assert_array_equal(first, datasets.load_arrays(f"folder:{folder}"))
-    grey = datasets.load_arrays(f"folder:{folder}", "train[:5]", channels=1)
-    assert grey.shape == (5, 64, 64, 1)
+    gray = datasets.load_arrays(f"folder:{folder}", "train[:5]", channels=1)
+    assert gray.shape == (5, 64, 64, 1)
 
 
 def test_folder_turns_photographs_upright(tmp_path):
@@ -998,7 +998,7 @@ REAL = pathlib.Path(
 def test_the_whole_mnist_has_the_published_numbers():
     images, labels = datasets.load_arrays("mnist", "test", labels=True, data_dir=REAL)
     assert images.shape == (10000, 28, 28, 1)
-    # The numbers of each digit, and the mean that everybody normalises with (0.1325 on test).
+    # The numbers of each digit, and the mean that everybody normalizes with (0.1325 on test).
     np.testing.assert_array_equal(
         np.bincount(labels), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     )

@@ -1,4 +1,4 @@
-"""SavedModels: what they compute by each way of loading, what they refuse, none half-written."""
+"""SavedModels: results in each runtime, invalid requests and arguments, exports that fail."""
 
 import io
 import os
@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 NEAR = {"rtol": 0, "atol": 2e-6}
 
 
-# Beside TensorFlow a process of it exports, for seconds: for `make test-jax` that of `digits` will do.
+# On other backends a process on TensorFlow exports, for seconds: `make test-jax` runs that of `digits`.
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 ELSEWHERE = [pytest.mark.slow, pytest.mark.jax, pytest.mark.torch]
 
@@ -39,7 +39,7 @@ def dense(prior="normal", activation=None):
 
 
 def conditional(shape=(), dtype="int32", classes=3):
-    """Networks that are told a number, or a vector."""
+    """Networks with a condition, a class or a vector."""
 
     def network(inputs, outputs):
         data, condition = keras.Input((inputs,)), keras.Input(shape, dtype=dtype)
@@ -142,6 +142,50 @@ def test_colour_images_of_a_tanh(tmp_path):
     levels = kg.visualization.to_uint8(drawn["samples"], (-1, 1))
     for level, encoded in zip(levels, coded["png_bytes"], strict=True):
         np.testing.assert_array_equal(np.array(PIL.Image.open(io.BytesIO(encoded))), level)
+
+
+@in_another_process
+def test_images_with_the_channels_first(tmp_path, channels_first):
+    generator = [keras.Input((6,)), keras.layers.Dense(48, "tanh"), keras.layers.Reshape((3, 4, 4))]
+    critic = [keras.Input((3, 4, 4)), keras.layers.Flatten(), keras.layers.Dense(1)]
+    gan = kg.GAN(keras.Sequential(generator), keras.Sequential(critic), prior="normal", seed=0)
+    run = load(kg.export_savedmodel(gan, tmp_path / "m"))
+    drawn = run("sample", number=2, seed=1)["samples"]
+    levels = kg.visualization.to_uint8(drawn, (-1, 1))
+    np.testing.assert_array_equal(run("sample_uint8", number=2, seed=1)["samples"], levels)
+    for level, encoded in zip(levels, run("sample_png", number=2, seed=1)["png_bytes"], strict=True):
+        image = np.array(PIL.Image.open(io.BytesIO(encoded)))
+        np.testing.assert_array_equal(image, np.moveaxis(level, 0, -1))
+    latents = np.array(gan.prior.sample(2, 1))
+    assert run("interpolate_png", start=latents, end=latents, steps=3)["png_bytes"].shape == (2, 3)
+
+
+@pytest.fixture
+def channels_first():
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.tensorflow
+def test_lookup_tables_and_the_size_of_weights(tmp_path):
+    """Networks that Keras tracks would be written twice."""
+
+    def network(inputs, outputs):
+        data, code = keras.Input((inputs,)), keras.Input((), dtype="int64")
+        known = keras.layers.IntegerLookup(vocabulary=[3, 7, 9], output_mode="one_hot")(code)
+        joined = keras.layers.Concatenate()([data, known])
+        hidden = keras.layers.Dense(500)(keras.layers.Dense(200)(joined))
+        return keras.Model([data, code], keras.layers.Dense(outputs)(hidden))
+
+    gan = kg.GAN(network(4, 2), network(2, 1), prior="normal", seed=0)
+    folder = kg.export_savedmodel(gan, tmp_path / "m")
+    drawn = load(folder)("sample", number=3, seed=1, condition=[3, 9, 1])
+    expected = gan.generate(latents=drawn["latents"], condition=np.array([3, 9, 1]))
+    np.testing.assert_allclose(drawn["samples"], expected, **NEAR)
+    weights = 4 * (gan.generator.count_params() + gan.discriminator.count_params())
+    (file,) = (folder / "variables").glob("*.data-*")
+    assert weights <= file.stat().st_size < 1.1 * weights
 
 
 @pytest.mark.tensorflow
@@ -339,7 +383,7 @@ def test_versions_are_counted_and_never_written_over(tmp_path):
 
 @pytest.mark.tensorflow
 def test_two_that_export_at_once_get_a_version_each(tmp_path, monkeypatch):
-    """The other takes the next number, or the one that was asked for, while this one writes."""
+    """The other process takes the next number, or the requested one, while this one writes."""
 
     def slow(function, gan, folder, options):
         pathlib.Path(folder, "saved_model.pb").touch()

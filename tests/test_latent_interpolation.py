@@ -19,7 +19,7 @@ def lengths(points):
 
 
 def angles(points):
-    """The angles between neighbours on each path, in float64."""
+    """The angles between neighbors on each path, in float64."""
     points = np.float64(points)
     cosines = np.sum(points[:, 1:] * points[:, :-1], axis=-1) / (
         lengths(points)[:, 1:] * lengths(points)[:, :-1]

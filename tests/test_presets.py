@@ -24,7 +24,7 @@ MODELS = ROOT / "saved_models"
 
 
 def small():
-    return kg.GAN(mlp(4, 2), mlp(2, 1), "normal", seed=0)
+    return kg.GAN(mlp(4, 2), mlp(2, 1), prior="normal", seed=0)
 
 
 def test_the_digits_come_along():

@@ -159,47 +159,27 @@ def test_samples_over_grpc(server, folder, expected):
 
 def test_programs_and_commands_without_a_server(folder, expected, monkeypatch):
     monkeypatch.chdir(folder)
-    others = [text for text in PYTHON[1:] if text != GRPC_CLIENT and "format=" not in text]
-    assert len(others) == 2
+    load, formats, ema, quantization = [text for text in PYTHON[1:] if text != GRPC_CLIENT]
     names = {}
-    exec(others[0], names)
+    exec(load, names)
     np.testing.assert_allclose(names["images"], expected, atol=1e-5)
-    exec(others[1], names)
-    gan, use_ema = names["gan"], keras.models.load_model("averaged.keras")
+    exec(formats, names)
+    # `test_exporting` runs such files.
+    assert all(pathlib.Path(f"generator{ending}").exists() for ending in ("", ".onnx", ".tflite"))
+    exec(ema, names)
+    gan, loaded = names["gan"], keras.models.load_model("ema.keras")
     latents = np.array(gan.prior.sample(3, 1))
     want = gan.generate(latents=latents, use_ema=True)
-    np.testing.assert_allclose(use_ema.predict(latents, verbose=0), want, atol=1e-5)
+    np.testing.assert_allclose(loaded.predict(latents, verbose=0), want, atol=1e-5)
+    exec(quantization, names)
+    gan, loaded = names["gan"], kg.GAN.from_preset("int8.keras")
+    latents = np.array(gan.prior.sample(3, 1))
+    np.testing.assert_array_equal(loaded.generate(latents=latents), gan.generate(latents=latents))
     for command in SHELL:
         if "saved_model_cli" in command:
             run = pasted(command, folder)
             assert run.returncode == 0, run.stderr
     np.testing.assert_allclose(np.load("samples/samples.npy"), expected, atol=1e-5)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_other_formats_give_the_same_samples(folder, monkeypatch):
-    """The ONNX and the LiteRT runtime, beside Keras."""
-    import onnxruntime
-    from ai_edge_litert.interpreter import Interpreter
-
-    monkeypatch.chdir(folder)
-    names = {}
-    exec(next(text for text in PYTHON if "format=" in text), names)
-    gan = names["gan"]
-    latents = np.array(gan.prior.sample(3, 1))
-    expected = gan.generate(latents=latents)
-    again = keras.models.load_model("generator.keras").predict(latents, verbose=0)
-    np.testing.assert_allclose(again, expected, atol=1e-6)
-    session = onnxruntime.InferenceSession("generator.onnx")
-    (given,) = session.get_inputs()
-    np.testing.assert_allclose(session.run(None, {given.name: latents})[0], expected, atol=1e-5)
-    interpreter = Interpreter("generator.tflite")
-    (entry,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.resize_tensor_input(entry["index"], latents.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(entry["index"], latents)
-    interpreter.invoke()
-    np.testing.assert_allclose(interpreter.get_tensor(exit_["index"]), expected, atol=1e-5)
 
 
 def test_the_compose_file_mounts_what_the_config_names():

@@ -107,9 +107,9 @@ def test_values_are_fixed_and_narrowed_by_kerastuners_own_means(kind, tmp_path):
     ("name", "value", "message"),
     [
         ("beta1", 0.9, "hyper-parameter.*beta1.*'beta_1'"),
-        ("r1_weight", -3.0, "`r1_weight` must be positive"),
-        ("beta_1", 1.5, r"`beta_1` must be in \[0, 1\)"),
-        ("d_learning_rate", -1.0, "`d_learning_rate` must be positive"),
+        ("r1_weight", -3.0, "`r1_weight` must be a finite number > 0. Received: -3.0"),
+        ("beta_1", 1.5, "`beta_1` must be a finite number >= 0 and < 1"),
+        ("d_learning_rate", -1.0, "`d_learning_rate` must be a finite number > 0"),
     ],
 )
 def test_what_cannot_be_fixed(name, value, message):
@@ -357,7 +357,7 @@ def test_an_objective_that_nobody_writes(tmp_path):
         kg.tuner.GANHyperModel(networks, ema_decay=0.9), kg.tuner.FID, max_trials=2,
         directory=str(tmp_path), hyperparameters=narrowed(),
     )  # fmt: skip
-    message = r"'val_fid' is written by no callback.*metrics.FID\(extractor\).*parzen"
+    message = r"No callback wrote the tuner's objective 'val_fid'.*metrics.FID\(extractor\).*parzen"
     with pytest.raises(keras_tuner.errors.FatalValueError, match=message):
         search(running)
     assert not list(tmp_path.rglob("*.h5"))
@@ -365,7 +365,7 @@ def test_an_objective_that_nobody_writes(tmp_path):
         kg.tuner.GANHyperModel(networks), [kg.tuner.PARZEN, kg.tuner.KID], max_trials=1,
         directory=str(tmp_path / "two"), hyperparameters=narrowed(),
     )  # fmt: skip
-    with pytest.raises(keras_tuner.errors.FatalValueError, match="'val_kid' is written by no"):
+    with pytest.raises(keras_tuner.errors.FatalValueError, match="objective 'val_kid'"):
         running.search(
             POINTS, epochs=1, verbose=0, callbacks=[kg.callbacks.ParzenWindow(POINTS, num_samples=50)]
         )
@@ -373,7 +373,7 @@ def test_an_objective_that_nobody_writes(tmp_path):
         kg.tuner.GANHyperModel(networks), max_trials=1, directory=str(tmp_path / "none"),
         hyperparameters=narrowed(),
     )  # fmt: skip
-    with pytest.raises(keras_tuner.errors.FatalValueError, match="give the tuner an objective"):
+    with pytest.raises(keras_tuner.errors.FatalValueError, match="A search needs an objective"):
         running.search(POINTS, epochs=1, verbose=0)
 
 
@@ -392,7 +392,7 @@ def test_networks_are_a_function():
         kg.tuner.GANHyperModel(networks(3, 4))
     with pytest.raises(TypeError, match=r"a function `\(latent_size, width\)`"):
         kg.tuner.GANHyperModel(*networks(3, 4))
-    with pytest.raises(TypeError, match="cannot be called so: too many positional"):
+    with pytest.raises(TypeError, match="with two arguments: too many positional"):
         kg.tuner.GANHyperModel(lambda latent_size: None)
     with pytest.raises(TypeError, match="unexpected keyword argument 'foo'"):
         kg.tuner.GANHyperModel(networks, foo=1)

@@ -138,7 +138,7 @@ def test_an_encoder_that_fails_writes_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("channels", [(), (3,), (4,)])
 def test_gif_shows_the_frames_in_order(tmp_path, channels):
-    # Few colours, so that a palette of 256 holds all of them.
+    # Few colors, so that a palette of 256 holds all of them.
     frames = [np.full((16, 12, *channels), 40 * index, "uint8") for index in range(5)]
     for frame in frames:
         frame[4:8] = 255

@@ -261,8 +261,8 @@ class _TensorFlowDataset:
             )
         self.sizes = {split: info.num_examples for split, info in self.builder.info.splits.items()}
         label = features.get("label")
-        labelled = isinstance(label, self.tfds.features.ClassLabel)
-        self.class_names = label.names if labelled else None
+        labeled = isinstance(label, self.tfds.features.ClassLabel)
+        self.class_names = label.names if labeled else None
 
     def read(self, split, start, stop):
         rows = self.builder.as_dataset(
