@@ -273,6 +273,7 @@ def test_a_discriminator_that_learns_too_fast():
     assert 3 <= len(history["d_loss"]) < 8
 
 
+@pytest.mark.filterwarnings("ignore:`x` has numbers that are not finite")
 def test_a_run_that_diverges():
     flawed = np.where(np.arange(300)[:, None] == 7, np.nan, POINTS).astype("float32")
     with pytest.warns(UserWarning, match="not finite: d_loss and g_loss") as caught:

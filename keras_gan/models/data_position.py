@@ -3,6 +3,7 @@
 import copy
 import math
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -443,7 +444,8 @@ class _Epochs(keras.utils.PyDataset):
         return self._steps
 
     def __getitem__(self, index: int) -> Any:
-        if self._reading:
+        # Keras looks at batches in the main thread, and trains on those of another one.
+        if self._reading or threading.current_thread() is not threading.main_thread():
             return self._batch(index)
         before = [state.get_state() for state in self._states]
         batch = self._batch(index)
