@@ -11,7 +11,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 # The parts of the package that depend on versions of Keras and TensorFlow.
 CORE_TESTS := $(addprefix tests/test_,gan.py losses.py saving.py resume.py updates.py terms.py sample_grid.py)
 # Percent of lines and branches that the quick tests reach on TensorFlow.
-COVERAGE_FLOOR := FLOOR
+COVERAGE_FLOOR := 91
 
 # Run a part of the tests on a backend, and report where the time went.
 define pytest
@@ -22,19 +22,19 @@ endef
 # Install, and name each package while it is downloaded.
 define install
 	@echo "Installing the packages for \`make $(notdir $@)\` into $(VENV). This happens once, and takes a minute or more:"
-	@$(BIN)/python -m pip install --progress-bar off $(1) | sed -un 's/^Collecting \([^ ]*\).*/  \1/p; /^Installing/s/:.*/ .../p'
+	@$(BIN)/python -m pip install --progress-bar off $(1) | sed -un 's/^Collecting \([A-Za-z0-9_.-]*\).*/  \1/p; /^Installing/s/:.*/ .../p'
 	@touch $@
 endef
 
-# TensorFlow writes these lines before its log level takes effect. Ctrl-C is left to the program.
+# TensorFlow writes some lines before its log level takes effect. Ctrl-C is left to the program.
 define quietly
-	$(1) 2> >(trap '' INT; grep --line-buffered -v -e 'absl::InitializeLog' -e '^[IW]0000 ' >&2)
+	TF_CPP_MIN_LOG_LEVEL=3 $(1) 2> >(trap '' INT; grep --line-buffered -v -e 'absl::InitializeLog' -e '^[IWE]0000 ' >&2)
 endef
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 SLOW := test-slow-tensorflow test-slow-jax test-slow-torch
-.PHONY: demo test test-jax test-torch test-slow $(SLOW) test-oldest coverage bench docs dist lint clean
+.PHONY: demo test test-jax test-torch test-slow $(SLOW) test-oldest coverage fuzz bench docs dist lint clean
 
 demo: $(VENV)/demo ## train a GAN on handwritten digits and draw samples
 	@echo "Starting TensorFlow ..."
@@ -56,6 +56,9 @@ test-oldest: $(OLDEST)/ready ## run the core tests with the oldest supported Ker
 
 coverage: $(VENV)/test ## run the quick tests, and fail if they reach less of the package than before
 	$(call pytest,tensorflow,"not slow",--cov --cov-report term:skip-covered --cov-fail-under $(COVERAGE_FLOOR))
+
+fuzz: $(VENV)/test ## call everything public with invalid and valid arguments
+	KERAS_BACKEND=tensorflow $(BIN)/python tests/fuzz $(ARGS)
 
 # Without oneDNN, TensorFlow's convolutions take twice as long on older processors, its peers' do not.
 bench: $(VENV)/backends ## measure speed and memory against peers and the machine's limit

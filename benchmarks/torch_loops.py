@@ -30,14 +30,14 @@ def mnist():
     return generator, discriminator, (784,)
 
 
-def dcgan(normalised=True, width=64):
+def dcgan(normalized=True, width=64):
     """Return the convolutional nets for 32×32×3."""
 
     def up(inputs, outputs, end=False):
         transposed = nn.ConvTranspose2d(inputs, outputs, 5, 2, 2, output_padding=1, bias=end)
         return [transposed, nn.Tanh()] if end else [transposed, nn.BatchNorm2d(outputs), nn.ReLU()]
 
-    def down(inputs, outputs, norm=normalised):
+    def down(inputs, outputs, norm=normalized):
         layers = [nn.Conv2d(inputs, outputs, 5, 2, 2, bias=not norm)]
         return [*layers, *([nn.BatchNorm2d(outputs)] if norm else []), nn.LeakyReLU(0.2)]
 
@@ -55,7 +55,7 @@ def dcgan(normalised=True, width=64):
 
 def critic():
     """Return the same nets, without the critic's batch norm, which a gradient penalty rules out."""
-    return dcgan(normalised=False)
+    return dcgan(normalized=False)
 
 
 class Loop:

@@ -41,16 +41,16 @@ def arguments(argv=None):
     return args
 
 
-def codebook(images, centres):
+def codebook(images, centers):
     """One Lloyd step of k-means: the mean of the images nearest to each center."""
-    half = np.square(centres).sum(axis=1) / 2
+    half = np.square(centers).sum(axis=1) / 2
     nearest = [
-        (half - images[i : i + BLOCK] @ centres.T).argmin(axis=1) for i in range(0, len(images), BLOCK)
+        (half - images[i : i + BLOCK] @ centers.T).argmin(axis=1) for i in range(0, len(images), BLOCK)
     ]
     owner = np.concatenate(nearest)
-    sums = np.zeros_like(centres)
+    sums = np.zeros_like(centers)
     np.add.at(sums, owner, images)
-    counts = np.bincount(owner, minlength=len(centres))
+    counts = np.bincount(owner, minlength=len(centers))
     return sums / np.maximum(counts, 1)[:, None]
 
 

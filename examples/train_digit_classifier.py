@@ -44,8 +44,8 @@ def arguments(argv=None):
 
 
 def train_classifier(train, epochs, seed):
-    """Return a classifier of batches of (images in [0, 1], labels), with a learning rate that decays to 0."""
-    classifier = kg.architectures.digit_classifier(seed)
+    """Train a classifier on batches of (images in [0, 1], labels), with a decaying learning rate."""
+    classifier = kg.architectures.digit_classifier(seed=seed)
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * len(train))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     classifier.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])

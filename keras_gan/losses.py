@@ -304,7 +304,7 @@ class Minimax(_CrossEntropy):
 
 @_register
 class NonSaturating(_CrossEntropy):
-    """The default: the generator maximises log D(G(z)).
+    """The default: the generator maximizes log D(G(z)).
 
     Same fixed point as the minimax game, with a strong gradient where the discriminator rejects the
     samples. Goodfellow et al., 2014, arXiv 1406.2661, section 3.
@@ -429,7 +429,7 @@ class Hinge(_Critic):
 
 @_register
 class Wasserstein(_Critic):
-    """The critic maximises E[D(x)] − E[D(G(z))], the generator E[D(G(z))].
+    """The critic maximizes E[D(x)] − E[D(G(z))], the generator E[D(G(z))].
 
     Estimates the earth mover's distance if the critic is 1-Lipschitz: use it with
     `kg.terms.GradientPenalty()` or with `keras.constraints`. Arjovsky, Chintala, Bottou, 2017,

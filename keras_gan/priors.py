@@ -293,7 +293,10 @@ class Joint(Prior):
     def __init__(self, priors: Sequence[str | Prior | Any]) -> None:
         if not isinstance(priors, list | tuple):
             raise TypeError(f"`priors` must be a list of priors. Received: {priors!r}")
-        members = [get(prior) for prior in priors]
+        try:
+            members = [get(prior) for prior in priors]
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"`priors` has an invalid member. {error}") from None
         # Flatten, so that no two parts at different depths draw from the same seed.
         nested = [p.priors if isinstance(p, Joint) else [p] for p in members]
         self.priors: list[Prior] = [prior for parts in nested for prior in parts]

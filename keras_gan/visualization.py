@@ -138,10 +138,10 @@ def image_grid(images: Array, rows: int, columns: int) -> np.ndarray:
     levels = np.pad(levels, ((0, 0), line, line, (0, 0)), constant_values=WHITE)
     _, height, width, channels = levels.shape
     cells = levels.reshape(rows, columns, height, width, channels)
-    picture = cells.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
+    grid = cells.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
     line = (0, SEPARATOR)
-    picture = np.pad(picture, (line, line, (0, 0)), constant_values=WHITE)
-    return picture[..., 0] if channels == 1 else picture
+    grid = np.pad(grid, (line, line, (0, 0)), constant_values=WHITE)
+    return grid[..., 0] if channels == 1 else grid
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -235,11 +235,11 @@ def save_gif(path: PathLike, frames: Sequence[Array], *, duration: int = 200) ->
     write_bytes(path, buffer.getvalue())
 
 
-def _on_white(picture):
-    if picture.shape[2:] != (4,):
-        return picture
-    opacity = picture[..., 3:] / 255
-    return np.rint(opacity * picture[..., :3] + (1 - opacity) * WHITE).astype("uint8")
+def _on_white(image):
+    if image.shape[2:] != (4,):
+        return image
+    opacity = image[..., 3:] / 255
+    return np.rint(opacity * image[..., :3] + (1 - opacity) * WHITE).astype("uint8")
 
 
 def training_curves(

@@ -293,8 +293,8 @@ def test_the_dcgan_of_the_papers_figure():
     assert shapes == [(size, size, filters) for size, filters in sizes]
     maps = [filters for _, filters in sizes]
     convolutions = sum(25 * a * b for a, b in itertools.pairwise(maps))
-    normalised = 4 * (16 * 1024 + 512 + 256 + 128)
-    assert generator.count_params() == 100 * 16 * 1024 + convolutions + normalised + 3
+    normalized = 4 * (16 * 1024 + 512 + 256 + 128)
+    assert generator.count_params() == 100 * 16 * 1024 + convolutions + normalized + 3
     for kernel in (layer.kernel for layer in weighted(generator)):
         std = array(kernel).std(dtype="float64")
         np.testing.assert_allclose(std, 0.02, rtol=4 / np.sqrt(2 * np.prod(kernel.shape)))
@@ -445,7 +445,7 @@ def test_dcgan_refuses_other_activations():
         architectures.dcgan_generator(32, 1, activation="tahn")
 
 
-@pytest.mark.parametrize("means", ["grey", {"a": 1}, [[0.5], [0.5, 0.5]], [True] * 784, ["0.5"] * 784])
+@pytest.mark.parametrize("means", ["gray", {"a": 1}, [[0.5], [0.5, 0.5]], [True] * 784, ["0.5"] * 784])
 def test_pixel_means_that_are_not_numbers(means):
     with pytest.raises(TypeError, match=r"`pixel_means` must be an array of shape \(28, 28, 1\)"):
         architectures.mnist_generator(means)

@@ -97,7 +97,7 @@ ARGUMENTS = {
         *("integer", "an integer >= 2 and <= 2147483647", 3, [1, 0]),
     ),
     ("interpolate", "path"): (
-        lambda v: kg.interpolation.interpolate([[0.0]], [[1.0]], 2, v),
+        lambda v: kg.interpolation.interpolate([[0.0]], [[1.0]], 2, path=v),
         *("string", "one of 'linear', 'spherical'", "spherical", ["slerp"]),
     ),
     ("GeometricDecay", "initial"): (decay, "number", "a finite number > 0", 1, [0, -0.1]),
@@ -193,7 +193,7 @@ ARGUMENTS = {
         lambda v: nets.cifar10_discriminator(units=v, seed=0),
         *("integer", "an integer >= 1", 2, [0]),
     ),
-    ("digit_classifier", "seed"): (nets.digit_classifier, "seed", SEED, 3, []),
+    ("digit_classifier", "seed"): (lambda v: nets.digit_classifier(seed=v), "seed", SEED, 3, []),
     ("goodfellow2014", "steps_per_epoch"): (
         lambda v: recipe(kg.recipes.goodfellow2014, steps_per_epoch=v),
         *("integer", "an integer >= 1", 500, [0]),
@@ -337,6 +337,10 @@ def test_weights_of_another_length():
         (lambda: kg.initializers.Sparse(1)((3, 2), dtype=["a"]), "`dtype` must be a type of floats"),
         (lambda: kg.initializers.Sparse(1)((3.0, 2)), "`shape` must be an integer >= 1, or a tuple"),
         (lambda: kg.priors.Joint("normal"), "`priors` must be a list of priors. Received: 'normal'"),
+        (
+            lambda: kg.priors.Joint(["spherial"]),
+            "`priors` has an invalid member.*Did you mean 'spherical'",
+        ),
         (lambda: kg.optimizers.MomentumSGD(name=3), "`name` must be a string. Received: 3"),
     ],
 )

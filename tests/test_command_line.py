@@ -40,8 +40,8 @@ def photos(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("home") / "My photos – été", np.random.default_rng(0)
     names = ["plain.png", "with spaces.jpg", "tête.PNG", "имя.jpeg", "顔.bmp", "a,b'c.gif"]
     for number in range(18):
-        grey, shape = number % 3 == 0, (9 + number, 30 - number)
-        pixels = rng.integers(0, 256, shape if grey else (*shape, 3), dtype="uint8")
+        gray, shape = number % 3 == 0, (9 + number, 30 - number)
+        pixels = rng.integers(0, 256, shape if gray else (*shape, 3), dtype="uint8")
         file = folder / ("cats" if number % 2 else "dogs") / f"{number} {names[number % 6]}"
         file.parent.mkdir(parents=True, exist_ok=True)
         PIL.Image.fromarray(pixels).save(file)
@@ -203,7 +203,7 @@ def test_samples_are_those_of_the_average_by_their_seed(run_folder, program, tmp
 
 @once
 def test_an_average_over_the_first_steps_is_not_used(photos, program, tmp_path):
-    """It would be over weights too far apart, and grey."""
+    """It would be over weights too far apart, and gray."""
     assert program("train", photos, *QUICK, "--epochs", "1", "--output", "run")[0] == 0
     assert program("sample", "run", "--number", "1", "--seed", "0", "--output", "one")[0] == 0
     gan = keras.models.load_model(tmp_path / "run" / "gan.keras")
@@ -338,9 +338,9 @@ def refusals(photos, run_folder, folder):
     yield ["train", photos, "--size", "1048576"], "would have .* weights, more than 500,000,000"
     yield ["train", photos, "--width", "100000"], "would have .* weights, more than 500,000,000"
     yield ["train", "file"], "'file' is a file. Expected: a folder of images"
-    yield ["train", "empty"], "holds no image that can be read.*: 0$"
-    yield ["train", "texts"], "holds no image that can be read.*: 0$"
-    yield ["train", "broken"], "holds no image that can be read.*: 1$"
+    yield ["train", "empty"], "contains no image that can be read.*: 0$"
+    yield ["train", "texts"], "contains no image that can be read.*: 0$"
+    yield ["train", "broken"], "contains no image that can be read.*: 1$"
     yield (
         ["train", photos, "--size", "33"],
         "a power of 2.*nearest: 32 and 64. Received: --size 33$",
@@ -387,7 +387,7 @@ def refusals(photos, run_folder, folder):
     )
     yield ["export", run_folder, "--output", "file"], "be written to 'file'.*file is not a folder"
     yield ["evaluate", run_folder, "--features", "digits"], "needs the file of the classifier"
-    yield ["evaluate", run_folder, "empty"], "holds no image that can be read"
+    yield ["evaluate", run_folder, "empty"], "contains no image that can be read"
     yield ["evaluate", run_folder, "--weights", "x"], "not for pixels"
     yield ["export", run_folder, "--version", "0"], "0 is not in the range"
     yield ["simple"], "No such command 'simple'. Did you mean 'sample'"
@@ -588,7 +588,7 @@ def test_a_state_of_another_model_is_refused(photos, program, tmp_path):
     (tmp_path / "run" / "run.json").unlink()
     code, _, err = program("train", photos, *QUICK, "--width", "8", "--epochs", "1", "--output", "run")
     assert code == 2
-    assert "is of a run with other settings" in err.splitlines()[-1]
+    assert "belongs to a run with other settings" in err.splitlines()[-1]
 
 
 @once

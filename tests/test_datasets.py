@@ -184,7 +184,7 @@ def test_slices_in_percent_are_those_of_tensorflow_datasets(size, slicing):
     start, stop = wanted.from_ or 0, size if wanted.to is None else wanted.to
     images = np.arange(size, dtype="float32").reshape(size, 1, 1)
     if start >= stop:
-        with pytest.raises(ValueError, match="holds no example"):
+        with pytest.raises(ValueError, match="is empty"):
             datasets.load_arrays(images, split, value_range=(0, size))
     else:
         taken = datasets.load_arrays(images, split, value_range=(0, size)).ravel()
@@ -206,8 +206,8 @@ def test_a_tuple_of_splits_gives_a_tuple_of_datasets():
         ("train[a:]", r"Unknown split 'train\[a:\]'"),
         ("", "Unknown split ''"),
         (None, "Unknown split None"),
-        ("train[10:]", r"'train\[10:\]' holds no example: it asks for the rows from 10 to 10"),
-        ("train[6:3]", "holds no example"),
+        ("train[10:]", r"'train\[10:\]' is empty: it asks for the rows from 10 to 10"),
+        ("train[6:3]", "is empty"),
         ("train[:11]", "reaches beyond the 10 examples of 'train'. Ask for fewer"),
         ("train[:110%]", "reaches beyond"),
         ("train[-11:]", "reaches beyond"),
@@ -345,7 +345,7 @@ SQUARE = np.zeros((3, 4, 4), "uint8")
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (SQUARE[:0], "'train' holds no example"),
+        (SQUARE[:0], "'train' is empty"),
         (SQUARE.astype("int64") + 256, r"dtype int64 must lie in \[0, 255\].*from 256 to 256"),
         (SQUARE.astype("int8") - 1, r"must lie in \[0, 255\].*from -1 to -1"),
         (
@@ -449,10 +449,10 @@ def test_images_are_cut_to_the_middle_and_resized(rng, size, shape):
 def test_colour_becomes_grey_by_luminance_and_grey_becomes_colour(rng):
     images = rng.integers(0, 256, (3, 8, 8, 3), dtype="uint8")
     expected = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
-    grey = datasets.load_arrays(images, channels=1)
-    np.testing.assert_allclose(grey[..., 0] * 255, expected, atol=1.01)
-    colour = datasets.load_arrays(images[..., :1], channels=3)
-    np.testing.assert_array_equal(colour, np.repeat(images[..., :1], 3, -1) / np.float32(255))
+    gray = datasets.load_arrays(images, channels=1)
+    np.testing.assert_allclose(gray[..., 0] * 255, expected, atol=1.01)
+    color = datasets.load_arrays(images[..., :1], channels=3)
+    np.testing.assert_array_equal(color, np.repeat(images[..., :1], 3, -1) / np.float32(255))
     with pytest.raises(ValueError, match=r"images of 1 or 3 channels. Received images of 2"):
         datasets.load_arrays(images[..., :2], channels=3)
 
@@ -501,14 +501,14 @@ def save(image, path):
 
 @pytest.fixture
 def folder(tmp_path, rng):
-    """Red, green and blue pictures of several sizes and formats, one class a colour."""
+    """Red, green and blue pictures of several sizes and formats, one class a color."""
     names = {"b blau ü": "bild eins.png", "a red": "é.jpg", "c/deep": "picture 3.bmp"}
     for index, (directory, name) in enumerate(names.items()):
         for copy in range(2):
             image = np.zeros((20 + 7 * copy, 30, 3), "uint8")
             image[..., index] = 200
             save(image, tmp_path / directory / f"{copy} {name}")
-    save(np.full((9, 9), 100, "uint8"), tmp_path / "a red" / "grey.gif")
+    save(np.full((9, 9), 100, "uint8"), tmp_path / "a red" / "gray.gif")
     (tmp_path / "a red" / "notes.txt").write_text("no image")
     (tmp_path / "a red" / "._é.jpg").write_bytes(b"what another system leaves behind")
     return tmp_path
@@ -519,7 +519,7 @@ def test_folder_reads_mixed_images_with_subfolders_as_labels(folder):
     assert dataset.class_names == ["a red", "b blau ü", "c"]
     [(images, labels)] = dataset
     assert images.shape == (7, 16, 16, 3)
-    # Each is of one colour, which JPEG keeps within a few steps.
+    # Each is of one color, which JPEG keeps within a few steps.
     pixels = np.rint(images.numpy() * 255).astype(int)
     assert np.ptp(pixels, axis=(1, 2)).max() == 0
     found = {
@@ -533,8 +533,8 @@ def test_folder_is_read_in_one_order_by_default_at_64_in_colour(folder):
     first = datasets.load_arrays(f"folder:{folder}")
     assert first.shape == (7, 64, 64, 3)
     np.testing.assert_array_equal(first, datasets.load_arrays(f"folder:{folder}"))
-    grey = datasets.load_arrays(f"folder:{folder}", "train[:5]", channels=1)
-    assert grey.shape == (5, 64, 64, 1)
+    gray = datasets.load_arrays(f"folder:{folder}", "train[:5]", channels=1)
+    assert gray.shape == (5, 64, 64, 1)
 
 
 def test_folder_turns_photographs_upright(tmp_path):
@@ -764,12 +764,12 @@ def test_folders_without_images_are_refused(tmp_path):
     for source in ("folder", "folder:", f"folder:{tmp_path / 'missing'}"):
         with pytest.raises(ValueError, match=r"There is no folder .*'folder:PATH'"):
             datasets.load(source)
-    with pytest.raises(ValueError, match=r"holds no image that can be read.*: 0$"):
+    with pytest.raises(ValueError, match=r"contains no image that can be read.*: 0$"):
         datasets.load(f"folder:{tmp_path}")
     (tmp_path / "broken.png").write_bytes(b"")
     with (
         pytest.warns(UserWarning, match="broken.png"),
-        pytest.raises(ValueError, match=r"holds no image that can be read.*: 1$"),
+        pytest.raises(ValueError, match=r"contains no image that can be read.*: 1$"),
     ):
         datasets.load(f"folder:{tmp_path}")
 
@@ -915,7 +915,7 @@ def test_datasets_with_images_of_mixed_sizes_need_a_size(tmp_path, rng):
 def test_datasets_without_images_are_refused(tmp_path):
     examples = tf.data.Dataset.from_tensor_slices({"text": ["a", "b"]})
     store(tmp_path, "words", {"text": tfds.features.Text()}, {"train": examples})
-    with pytest.raises(ValueError, match=r"'words' is no dataset of images.*features: 'text'"):
+    with pytest.raises(ValueError, match=r"'words' is not a dataset of images.*features: 'text'"):
         datasets.load("words", data_dir=tmp_path)
 
 
@@ -998,7 +998,7 @@ REAL = pathlib.Path(
 def test_the_whole_mnist_has_the_published_numbers():
     images, labels = datasets.load_arrays("mnist", "test", labels=True, data_dir=REAL)
     assert images.shape == (10000, 28, 28, 1)
-    # The numbers of each digit, and the mean that everybody normalises with (0.1325 on test).
+    # The numbers of each digit, and the mean that everybody normalizes with (0.1325 on test).
     np.testing.assert_array_equal(
         np.bincount(labels), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     )

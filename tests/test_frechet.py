@@ -272,7 +272,7 @@ def test_images_may_come_in_batches_of_any_kind():
     metric = FID(Rows())
     expected = metric(real, fake).values["fid"]
     dataset = tf.data.Dataset.from_tensor_slices(fake)
-    labelled = tf.data.Dataset.from_tensor_slices((fake, np.arange(90)))
+    labeled = tf.data.Dataset.from_tensor_slices((fake, np.arange(90)))
     for batches in (
         list(np.split(fake, [7, 50])),
         (batch for batch in np.split(fake, 3)),
@@ -280,7 +280,7 @@ def test_images_may_come_in_batches_of_any_kind():
         tf.constant(fake),
         1.0 * keras.Variable(fake),  # torch remembers where it comes from
         dataset.batch(32),
-        labelled.batch(32),
+        labeled.batch(32),
     ):
         score = metric(real, batches)
         assert score.values["fid"] == pytest.approx(expected, abs=1e-9)

@@ -475,12 +475,12 @@ def test_minibatches_keep_their_own_conditions():
 
 
 def test_eight_labelled_gaussians_are_drawn_by_label():
-    """≥ 99 % of the samples lie nearest to the centre of the label that was asked for."""
+    """≥ 99 % of the samples lie nearest to the center of the label that was asked for."""
     rng = np.random.default_rng(0)
     angles = 2 * np.pi * np.arange(8) / 8
-    centres = 2.0 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    centers = 2.0 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     labels = rng.integers(0, 8, 8192)
-    x = (centres[labels] + 0.05 * rng.normal(size=(8192, 2))).astype("float32")
+    x = (centers[labels] + 0.05 * rng.normal(size=(8192, 2))).astype("float32")
 
     def network(size, outputs):
         inputs = [keras.Input((size,)), keras.Input((), dtype="int32")]
@@ -496,7 +496,7 @@ def test_eight_labelled_gaussians_are_drawn_by_label():
     gan.fit(x, labels, batch_size=256, epochs=12, verbose=0)
     wanted = np.arange(4000) % 8
     samples = gan.generate(4000, seed=1, condition=wanted)
-    distances = np.linalg.norm(samples[:, None] - centres, axis=2)
+    distances = np.linalg.norm(samples[:, None] - centers, axis=2)
     assert (distances.argmin(axis=1) == wanted).mean() >= 0.99
 
 

@@ -19,7 +19,7 @@ def lengths(points):
 
 
 def angles(points):
-    """The angles between neighbours on each path, in float64."""
+    """The angles between neighbors on each path, in float64."""
     points = np.float64(points)
     cosines = np.sum(points[:, 1:] * points[:, :-1], axis=-1) / (
         lengths(points)[:, 1:] * lengths(points)[:, :-1]
@@ -146,7 +146,7 @@ def tiny_gan(activation="sigmoid", conditional=False):
     judged = dense(1)(keras.layers.Flatten()(images))
     generator = keras.Model([latents, condition] if conditional else latents, made)
     discriminator = keras.Model([images, condition] if conditional else images, judged)
-    gan = kg.GAN(generator, discriminator, "normal", seed=0)
+    gan = kg.GAN(generator, discriminator, prior="normal", seed=0)
     gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), run_eagerly=True)
     return gan
 
@@ -174,7 +174,7 @@ def cells(path, rows, steps):
 def test_each_row_is_a_path(tmp_path, path):
     gan = train(LatentInterpolation(tmp_path, rows=3, steps=5, path=path, seed=7), epochs=1)
     latents = keras.ops.convert_to_numpy(gan.prior.sample(6, 7))
-    paths = interpolate(latents[::2], latents[1::2], 5, path)
+    paths = interpolate(latents[::2], latents[1::2], 5, path=path)
     shown = cells(tmp_path / "epoch-0001.png", 3, 5)
     for row in range(3):
         samples = keras.ops.convert_to_numpy(gan.generator(paths[row]))[..., 0]

@@ -232,7 +232,7 @@ class Wrong(Reader):
         ),
         (
             lambda: StackedDigits(Wrong(np.eye(10))).prepare(np.zeros((2, 3, 4, 3))),
-            r"'reader' must return one row .* shape \(2, num_classes\)\..* shape: \(10, 10\)",
+            r"'reader' must return one row .* shape \(2, num_classes\) .* shape: \(10, 10\)",
         ),
     ],
 )

@@ -241,8 +241,8 @@ def test_images_of_norm_55(example):
     images = random_images(5, 32, 32, 3).astype("float32") / 255
     found = example("gan_cifar10").contrast_normalised(images)
     rows = images.reshape(5, -1).astype("float64")
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    expected = 55 * centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    centered = rows - rows.mean(axis=1, keepdims=True)
+    expected = 55 * centered / np.linalg.norm(centered, axis=1, keepdims=True)
     np.testing.assert_allclose(found.reshape(5, -1), expected, rtol=1e-4, atol=1e-5)
     flat = example("gan_cifar10").contrast_normalised(np.full((1, 32, 32, 3), 0.5, "float32"))
     np.testing.assert_array_equal(flat, 0)
@@ -323,8 +323,8 @@ def test_figure_2_shows_contrast_normalised_images_about_grey(example, cifar10, 
     example("figure_2").main([*model, "--rows", "1", "--columns", "1", "--output", str(tmp_path)])
     picture = read(tmp_path / "figure_2.png")
     [[_, nearest]] = cells(picture, 1, 2, 64)
-    normalised = example("gan_cifar10").training_images()
-    shown = [np.rint(255 * np.clip(image / 5 + 0.5, 0, 1)) for image in normalised]
+    normalized = example("gan_cifar10").training_images()
+    shown = [np.rint(255 * np.clip(image / 5 + 0.5, 0, 1)) for image in normalized]
     assert len(shown) == 16  # four fifths of 20
     assert any(np.array_equal(nearest[::2, ::2], image) for image in shown)
 

@@ -32,7 +32,7 @@ def uniform(*shape, seed=0):
 
 
 def digits_like(count, size, seed=0):
-    """Mostly dark, some bright: far from centerd, as digits are."""
+    """Mostly dark, some bright: far from centered, as digits are."""
     return uniform(count, size, seed=seed) ** 6
 
 

@@ -38,7 +38,7 @@ def read(path):
 
 
 def cells(picture, rows, columns, size, factor):
-    """Cut a grey picture back into images `(rows, columns, size, size)`."""
+    """Cut a gray picture back into images `(rows, columns, size, size)`."""
     step = size * factor + 2
     starts = [2 + step * index for index in range(max(rows, columns))]
     return np.array(
@@ -206,10 +206,10 @@ def film(path):
         return [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(movie)]
 
 
-def paint(folder, grey, *epochs, size=64):
+def paint(folder, gray, *epochs, size=64):
     """Leave pictures as if by an earlier run."""
     for epoch in epochs:
-        visualization.save_png(folder / f"epoch-{epoch:04d}.png", np.full((size, size), grey, "uint8"))
+        visualization.save_png(folder / f"epoch-{epoch:04d}.png", np.full((size, size), gray, "uint8"))
 
 
 def test_a_film_shows_the_pictures_of_its_run_alone(tmp_path):

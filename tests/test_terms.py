@@ -74,8 +74,11 @@ def quadratic_critic(shape):
     """D(x) = ½‖x‖², whose gradient at x is x: penalties show where they were taken."""
 
     class Half(layers.Layer):
+        def build(self, input_shape):
+            self.factor = self.add_weight(initializer=keras.initializers.Constant(0.5), shape=())
+
         def call(self, x):
-            return 0.5 * ops.sum(ops.square(x), axis=tuple(range(1, len(x.shape))))[:, None]
+            return self.factor * ops.sum(ops.square(x), axis=tuple(range(1, len(x.shape))))[:, None]
 
     return keras.Sequential([keras.Input(shape), Half()])
 

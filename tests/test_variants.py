@@ -161,13 +161,15 @@ def test_export(trained, tmp_path):
     if name in ("two_conditions", "named", "heads"):
         key = "label" if "label" in leaves else "condition"
         leaves[key] = tf.constant([0, 5, 1], leaves[key].dtype)
-        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"`{key}` is a class in \[0, 5\)"):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match=rf"`{key}` must be a class in \[0, 5\)"
+        ):
             run["generate"](latents=drawn["latents"], **leaves)
 
 
 # Networks of a term's own, and of a variant: what a search must make anew.
 SEARCHED = [
-    name if name in ("recognised", "four") else pytest.param(name, marks=pytest.mark.slow)
+    name if name in ("recognized", "four") else pytest.param(name, marks=pytest.mark.slow)
     for name in NAMES
 ]
 

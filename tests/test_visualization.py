@@ -138,7 +138,7 @@ def test_an_encoder_that_fails_writes_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("channels", [(), (3,), (4,)])
 def test_gif_shows_the_frames_in_order(tmp_path, channels):
-    # Few colours, so that a palette of 256 holds all of them.
+    # Few colors, so that a palette of 256 holds all of them.
     frames = [np.full((16, 12, *channels), 40 * index, "uint8") for index in range(5)]
     for frame in frames:
         frame[4:8] = 255
@@ -159,7 +159,7 @@ def test_gif_shows_the_frames_in_order(tmp_path, channels):
 
 @pytest.mark.parametrize("frames", [[], [np.zeros((8, 8), "uint8"), np.zeros((8, 9), "uint8")]])
 def test_gif_refuses_frames_of_several_shapes(tmp_path, frames):
-    with pytest.raises(ValueError, match=f"one shape. Received {len(frames)} pictures of shapes"):
+    with pytest.raises(ValueError, match=f"one shape. Received {len(frames)} images of shapes"):
         visualization.save_gif(tmp_path / "a.gif", frames)
 
 

@@ -187,7 +187,7 @@ def team(prior):
     return pairs(prior, batch_norm=True, dropout=0.2)
 
 
-def recognised(prior):
+def recognized(prior):
     return kg.GAN(generator(), discriminator(), prior=prior, seed=0)
 
 
@@ -246,8 +246,8 @@ GAMES = {
         lambda: {"discriminator_steps": 2, "ema_decay": 0.9, "gradient_norms": True},
         alone,
     ),
-    "recognised": (
-        recognised,
+    "recognized": (
+        recognized,
         lambda: {"terms": [LatentRegression(made(image(), (LATENTS,), "r", batch_norm=True), 0.5)]},
         alone,
     ),

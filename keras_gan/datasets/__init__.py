@@ -1,7 +1,7 @@
 """Datasets: real examples for the discriminator, as `tf.data` pipelines or as NumPy arrays.
 
-Whatever the source, the examples of a split lie in memory once (as bytes, where they came as
-bytes), and an epoch is a permutation of them that depends on the seed and the epoch's number alone.
+The examples of a split are in memory once (as bytes, where they came as bytes), and an epoch is a
+permutation of them that depends on the seed and the epoch's number alone.
 """
 
 from keras_gan.datasets.loading import load, load_arrays

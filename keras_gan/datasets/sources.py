@@ -105,7 +105,7 @@ def _read_array(array, options):
     """Return images in the size, channels and data format asked for, and other features as float32."""
     if array.ndim != 4:
         return array if array.dtype == np.uint8 else _finite(array)
-    return from_channels_last(resized(_checked(array, options.value_range), options))
+    return from_channels_last(resized(_check_images(array, options.value_range), options))
 
 
 def _labels(labels, rows):
@@ -136,7 +136,7 @@ def _finite(array):
     return array
 
 
-def _checked(images, value_range):
+def _check_images(images, value_range):
     """Return integers as bytes and floats as float32, or say why they are not images."""
     if images.dtype.kind in "iu":
         _check_inside(images, (0, 255))
@@ -188,7 +188,7 @@ def _folder(path, options):
     pairs = image_files.read(files, options)
     if not pairs:
         raise ValueError(
-            f"The folder {path!r} holds no image that can be read. Files with the suffix of an image "
+            f"The folder {path!r} contains no image that can be read. Files with the suffix of an image "
             f"(.png, .jpg, ...): {len(files)}"
         )
     order = _fixed_order(len(pairs))
@@ -247,12 +247,12 @@ class _TensorFlowDataset:
         tensorflow()  # before TensorFlow Datasets uses it
         self.tfds = _tensorflow_datasets(name)
         self.options = options
-        self.builder = _prepared(self.tfds, name, options)
+        self.builder = _prepared_builder(self.tfds, name, options)
         features = dict(self.builder.info.features.items())
         image = features.get("image")
         if not isinstance(image, self.tfds.features.Image) or image.np_dtype != np.uint8:
             raise ValueError(
-                f"{name!r} is no dataset of images: it has no feature 'image' of bytes. "
+                f"{name!r} is not a dataset of images: it has no feature 'image' of bytes. "
                 f"Its features: {', '.join(map(repr, features))}."
             )
         if options.image_size is None and None in image.shape:
@@ -261,13 +261,13 @@ class _TensorFlowDataset:
             )
         self.sizes = {split: info.num_examples for split, info in self.builder.info.splits.items()}
         label = features.get("label")
-        labelled = isinstance(label, self.tfds.features.ClassLabel)
-        self.class_names = label.names if labelled else None
+        labeled = isinstance(label, self.tfds.features.ClassLabel)
+        self.class_names = label.names if labeled else None
 
     def read(self, split, start, stop):
         rows = self.builder.as_dataset(
             split=self.tfds.core.ReadInstruction(split, from_=start, to=stop, unit="abs"),
-            # One file after the other: else the order would depend on where a slice begins.
+            # One file after the other: otherwise the order would depend on where a slice begins.
             read_config=self.tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
         )
         rows = rows.map(
@@ -291,13 +291,11 @@ def _tensorflow_datasets(name):
     except ImportError as error:
         nearest = difflib.get_close_matches(name, ["mnist5k", "tfd"])
         meant = f" Did you mean {nearest[0]!r}?" if nearest else ""
-        raise ImportError(
-            f"The dataset {name!r} is none of this package's own.{meant} {error}"
-        ) from error
+        raise ImportError(f"The dataset {name!r} is not built in.{meant} {error}") from error
 
 
-def _prepared(tfds, name, options):
-    """Return the builder of a dataset that lies on disk, or say at once how to bring it there."""
+def _prepared_builder(tfds, name, options):
+    """Return the builder of a dataset on disk, or raise at once if it is not there."""
     registered = tfds.list_builders(with_community_datasets=False)
     data_dir = options.data_dir or os.environ.get("TFDS_DATA_DIR")
     if not _TFDS_NAME.fullmatch(name):

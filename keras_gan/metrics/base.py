@@ -312,7 +312,8 @@ class ClassifierMetric(FeatureMetric):
         if rows.ndim != 2 or len(rows) != len(samples):
             raise ValueError(
                 f"The classifier {self.extractor.name!r} must return one row of class probabilities per "
-                f"sample. Expected shape ({len(samples)}, num_classes). Received shape: {rows.shape}."
+                f"sample. Expected shape ({len(samples)}, num_classes) for a batch of `{name}` of shape "
+                f"{samples.shape}. Received shape: {rows.shape}."
             )
         return as_probabilities(f"probabilities of {self.extractor.name}", rows)
 

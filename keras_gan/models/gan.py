@@ -129,7 +129,7 @@ class GAN(Objectives, Game):
         networks.output_spec(
             f"The discriminator {self.discriminator.name!r}", self.discriminate, fake, condition
         )
-        networks.check_weights(self.teams)
+        networks.check_weights([network for team in self.teams.values() for network in team])
         networks.check_disjoint_players(self.teams)
         networks.check_disjoint_networks(self.teams, [])
         self._check_teams()

@@ -173,18 +173,17 @@ def check_models(**models: keras.Model) -> None:
             )
 
 
-def check_weights(teams: Mapping[str, Sequence[keras.Model]]) -> None:
-    """Refuse a player without weights, such as a network whose `call` creates new layers.
+def check_weights(networks: Sequence[keras.Model]) -> None:
+    """Refuse subclassed networks without weights, whose `call` may create new layers each time.
 
     Raises:
-        ValueError: there is one; the message names its networks.
+        ValueError: there is one; the message names it.
     """
-    for members in teams.values():
-        if not all_weights(members):
-            names = " and ".join(repr(network.name) for network in members)
+    for network in networks:
+        if not network.weights and not getattr(network, "outputs", None):
             raise ValueError(
-                f"The network {names} has no weights to train. Create its layers in its constructor, "
-                "and only call them in `call`."
+                f"The network {network.name!r} has no weights to train. Create its layers in its "
+                "constructor, and only call them in `call`."
             )
 
 

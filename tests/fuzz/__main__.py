@@ -31,11 +31,8 @@ def main():
         ]
         wrong, right = [], []
         for call in chosen:
-            before = time.process_time()
             right += good(call)
-            wrong += bad(call, calls.HARMLESS)
-            if (spent := time.process_time() - before) > 5:
-                print(call.name, spent, flush=True)
+            wrong += bad(call)
         os.chdir("/")
     print(table(wrong, BAD), table(right, GOOD), sep="\n\n")
     print(

@@ -1,7 +1,6 @@
 """Everything public that takes arguments, with a good value and the kind of each argument.
 
-A kind says what the documentation says. `HARMLESS` lists what is taken though it is not documented, and
-why; `NOT_CALLED` the methods that users write or the library calls, rather than users.
+A kind says what the documentation says. `WITHOUT_KIND` lists what has none, and why.
 """
 
 import pathlib
@@ -17,11 +16,15 @@ from values import (
     Array,
     Bytes,
     Choice,
+    Condition,
     Flag,
     Function,
+    Grid,
     Instance,
     Integer,
     Number,
+    Numbers,
+    Open,
     PathTo,
     Probabilities,
     Range,
@@ -212,7 +215,8 @@ class Images(Array):
     """Images in one array, or batches of them, in a list or by an iterator."""
 
     def __init__(self, good, **how):
-        super().__init__(good, lists=False, **how)
+        # Extractors say which shapes they take.
+        super().__init__(good, shape=(None,) * 4, lists=False, **how)
 
     def allows(self, value):
         if (
@@ -243,7 +247,7 @@ def any_images(good=IMAGES, **how):
 
 
 def condition(rows):
-    return Array(np.arange(rows) % 3, shape=(rows,), low=0, high=2, whole=True)
+    return Condition(np.arange(rows) % 3, shape=(rows,), low=0, high=2, whole=True)
 
 
 def source(good=IMAGES, **how):
@@ -252,6 +256,10 @@ def source(good=IMAGES, **how):
 
 def folder():
     return PathTo("folder", misses=("a file", "a file/below"))
+
+
+def image_path():
+    return PathTo("some", ending=".png", misses=("a file/some.png",))
 
 
 def png():
@@ -265,7 +273,8 @@ def part_of_keras(value):
 
 def keras_object():
     """What Keras' own `get` understands."""
-    return Choice("zeros", "ones", "glorot_uniform", "he_normal", other=part_of_keras)
+    # Keras' own default stands for None.
+    return Choice("he_normal", "ones", "glorot_uniform", "zeros", none=None, other=part_of_keras)
 
 
 def regularizer():
@@ -321,8 +330,8 @@ def priors(name, latent=3, **kinds):
     """The calls of the methods of a prior."""
     make = getattr(kg.priors, name)
     part = make(**{key: kind.good() for key, kind in kinds.items()})
-    yield Call(f"priors.{name}", kinds, then=lambda made: made.sample(2, 0))
-    sample = {"n": Integer(4, bounded=True), "seed": seed()}
+    yield Call(f"priors.{name}", kinds, then=lambda made: made.shape and made.sample(2, 0))
+    sample = {"n": Integer(4, minimum=0, bounded=True), "seed": seed()}
     sample["seed"] = Instance(lambda: 1, keras.random.SeedGenerator, other=seed().takes)
     yield Call(f"priors.{name}.sample", sample, part.sample)
     yield Call(f"priors.{name}.with_shape", {"shape": Shape(latent)}, part.with_shape)
@@ -417,11 +426,13 @@ def neighbors():
     """The calls of functions of features."""
     real, fake = {"real": Array(ROWS, rows=2)}, {"fake": Array(MORE, rows=2)}
     k = {"k": Integer(2, maximum=29)}
+    nearest = {"k": Integer(2, maximum=30)}
     yield Call("metrics.density_coverage", real | fake | distances(**k))
     yield Call("metrics.precision_recall", real | fake | distances(**k))
     yield Call(
         "metrics.nearest_distances",
-        {"queries": Array(ROWS), "references": Array(MORE), "exclude_self": flag()} | distances(**k),
+        {"queries": Array(ROWS), "references": Array(MORE), "exclude_self": flag()}
+        | distances(**nearest),
     )
     yield Call("metrics.frechet_distance", real | fake)
     subsets = {
@@ -485,14 +496,14 @@ def likelihoods():
     yield Call("metrics.annealed_log_likelihood", real | std | chains | latents)
     yield Call("metrics.simulate_decoder", draws | std | {"n": Integer(3, bounded=True)})
     unit, value_range = {"low": 0.0, "high": 1.0}, {"value_range": Range(none=True)}
-    grid = Array(np.array([0.3, 0.6]), shape=(None,), low=1e-30, rows=1)
+    grid = Grid(np.array([0.3, 0.6]), shape=(None,), low=1e-30)
     dtype = {"dtype": Choice("float32", "float64")}
     yield Call(
         "metrics.parzen_log_likelihood",
         {
             "samples": Array(UNIT, **unit),
             "queries": Array(UNIT2, **unit),
-            "bandwidth": Number(0.5, above=0),
+            "bandwidth": Grid(np.array([0.3, 0.6]), shape=(None,), low=1e-30),
         }
         | distances()
         | dtype
@@ -595,7 +606,7 @@ def callbacks():
         "validation": source(low=0, high=1, rows=2),
         "test": source(OTHER, low=0, high=1, none=True),
         "value_range": Range((0.0, 1.0)),
-        "grid": Array(np.array([0.3, 0.6]), shape=(None,), low=1e-30),
+        "grid": Grid(np.array([0.3, 0.6]), shape=(None,), low=1e-30),
     }
     yield from callback("ParzenWindow", parzen | every | samples | draw | batch | stop, eight)
     grid = {"directory": folder(), "rows": Integer(2, bounded=True), "columns": Integer(4, bounded=True)}
@@ -782,7 +793,7 @@ def schedules():
     yield Call(
         "optimizers.GeometricDecay",
         {
-            "initial": Number(0.05, above=0),
+            "initial": Number(0.05),
             "factor": Number(1.5, above=1),
             "minimum": Number(0.001, minimum=0),
         },
@@ -805,7 +816,12 @@ def schedules():
     yield Call(
         "optimizers.MomentumSGD",
         {
-            "learning_rate": Instance(lambda: 0.1, schedule, other=rate.takes, misses=rate.near_misses),
+            "learning_rate": Instance(
+                lambda: 0.1,
+                schedule,
+                other=lambda v: None if callable(v) else rate.takes(v),
+                misses=rate.near_misses,
+            ),
             "momentum": Instance(
                 lambda: 0.5, schedule, other=momentum.takes, misses=momentum.near_misses
             ),
@@ -870,17 +886,17 @@ def families():
         "interpolation.interpolate",
         ends | {"steps": Integer(3, minimum=2, bounded=True), "path": Choice("linear", "spherical")},
     )
-    arrays = {
-        "start": Array(ROWS, shape=(30, 3), lists=False),
-        "end": Array(MORE, shape=(30, 3), lists=False),
-    }
+    arrays = {"start": Numbers(ROWS), "end": Numbers(MORE), "times": Numbers(np.full((30, 1), 0.3))}
     for name in ("linear", "spherical"):
-        yield Call(f"interpolation.{name}", arrays | {"times": Number(0.3)})
+        yield Call(f"interpolation.{name}", arrays)
     yield Call(
         "losses.mean",
         {"values": Array(LOGITS, shape=...), "weight": Array(WEIGHTS, shape=(8,), low=0, none=True)},
     )
-    yield Call("terms.squared_norms", {"critic": Function(small.decoder), "samples": Tensor(ROWS)})
+    yield Call(
+        "terms.squared_norms",
+        {"critic": Function(small.decoder), "samples": Open(lambda: ops.ones((3, 2)))},
+    )
     yield Call(
         "second_order.twice_differentiable",
         {"function": Function(small.decoder), "inputs": Tensor(ROWS, shape=...)},
@@ -914,9 +930,9 @@ def pictures():
     )
     yield Call("visualization.encode_png", {"picture": picture})
     yield Call("visualization.check_png", {"path": png()})
-    yield Call("visualization.save_png", {"path": png(), "picture": picture})
+    yield Call("visualization.save_png", {"path": image_path(), "picture": picture})
     yield Call("visualization.save_gif", {"path": gif, "frames": frames, "duration": Integer(200)})
-    yield Call("visualization.training_curves", {"history": history, "path": png()})
+    yield Call("visualization.training_curves", {"history": history, "path": image_path()})
 
 
 class Content(Instance):
@@ -948,7 +964,7 @@ def games():
             "loss": named("hinge", kg.losses.LOSSES, kg.losses.Loss),
             "terms": terms,
             "update": named("simultaneous", kg.updates.UPDATES, kg.updates.UpdateRule),
-            "discriminator_steps": Integer(2, maximum=8),
+            "discriminator_steps": Integer(2, maximum=16),
             "single_pass": flag(),
             "ema_decay": Number(0.5, above=0, below=1, none=True),
             "gradient_norms": flag(),
@@ -968,7 +984,7 @@ def games():
     yield Call("GAN.generate", {"latents": Array(ROWS)}, GAN.generate)
     yield Call(
         "GAN.generate",
-        {"condition": Array(np.arange(4) % 3, shape=(4,), low=0, high=2, whole=True)},
+        {"condition": condition(4)},
         lambda condition: CONDITIONAL.generate(4, seed=0, condition=condition),
     )
     # What is not finite counts as 0, and makes the losses NaN; Keras takes a list for several inputs.
@@ -1040,7 +1056,7 @@ def games():
         {
             "gan": Instance(lambda: GAN, kg.GAN),
             "path": PathTo("exported", misses=("a file", "a file/below")),
-            "version": Integer(1, none=True),
+            "version": Integer(1, maximum=2**63 - 1, none=True),
             "use_ema": flag(),
             "warmup": flag(),
             "value_range": Range(none=True),
@@ -1102,11 +1118,26 @@ def exported(gan, path, **options):
     except Written:
         pass
     finally:
+        shutil.rmtree("exported", ignore_errors=True)
         tf.saved_model.save = save
 
 
-HARMLESS = {}
-NOT_CALLED = {}
+# Functions and arguments without a kind, and why.
+WITHOUT_KIND = {
+    name: reason
+    for reason, names in {
+        "a record that metrics make": ("metrics.Score", "metrics.ParzenResult", "metrics.AnnealedResult"),
+        "made by a GAN for its rules and terms": ("models.Play", "models.Player", "updates.descend"),
+        "as in Keras": (
+            "GAN.fit(verbose)",
+            "GAN.load_weights(skip_mismatch)",
+            "GAN.save(zipped)",
+            "GAN.save_weights(max_shard_size)",
+            "losses.mean(axis)",
+        ),
+    }.items()
+    for name in names
+}
 
 CALLS = [
     *games(),
@@ -1151,7 +1182,7 @@ CALLS = [
         num_subsets=Integer(3, bounded=True),
         seed=seed(),
     ),
-    *feature_metrics("InceptionScore", splits=Integer(2, maximum=16)),
+    *feature_metrics("InceptionScore", extra={"real": Open(IMAGES)}, splits=Integer(2, maximum=16)),
     *feature_metrics("PrecisionRecall", k=Integer(2, maximum=15), block_size=Integer(7)),
     *feature_metrics("DensityCoverage", k=Integer(2, maximum=15), block_size=Integer(7)),
     *feature_metrics("StackedDigits", good=STACKS, make=small.Digits),
@@ -1163,14 +1194,14 @@ CALLS = [
         Array(IMAGES, low=0, high=1),
         Array(OTHER, low=0, high=1),
         validation=Array(IMAGES, low=0, high=1),
-        grid=Array(np.array([0.3, 0.6]), shape=(None,), low=1e-30),
+        grid=Grid(np.array([0.3, 0.6]), shape=(None,), low=1e-30),
         dtype=Choice("float32", "float64"),
         block_size=Integer(7),
         split=split(),
     ),
     *array_metrics(
         "ModeCoverage",
-        Array(ROWS),
+        Open(ROWS),
         Array(MORE),
         centers=Array(np.array([[0.0, 0, 0], [3, 0, 0]]), shape=(None, None)),
         std=Number(0.3, above=0),

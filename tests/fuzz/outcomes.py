@@ -80,7 +80,15 @@ class Call:
 
 @dataclasses.dataclass
 class Report:
-    """What happened in one call."""
+    """What happened in one call.
+
+    Attributes:
+        call: the `Call`.
+        argument: name of the argument that was changed.
+        value: name of its value.
+        outcome: one of `BAD` or `GOOD`.
+        message: what was raised.
+    """
 
     call: Call
     argument: str
@@ -198,12 +206,10 @@ def _drawn(call, argument, kind):
     return list(reports.values())
 
 
-def bad(call, harmless=()):
+def bad(call):
     """Return a report for each bad value of each argument of a call."""
     reports = []
     for argument, kind in call.kinds.items():
-        if (call.name, argument) in harmless or ("*", argument) in harmless:
-            continue
         for name, make in kind.wrong().items():
             reports.append(Report(call, argument, name, *outcome(call, argument, make)))
         if kind.takes(object()) is False:

@@ -1,8 +1,8 @@
-"""Kinds of arguments: what each may be, in words of the documentation, and how it goes wrong.
+"""Kinds of arguments: what each may be according to the documentation, and how it goes wrong.
 
-A kind has a good value, other ways to write it (`forms`), near misses (`near_misses`), and `takes(value)`,
-which says whether a value is valid: True, False, or None where the documentation leaves it open. Nothing
-here asks the package: the ranges come from docstrings and annotations.
+A kind has a good value, other forms of it (`forms`), near misses (`near_misses`), and `takes(value)`, which
+returns whether a value is valid: True, False, or None where the documentation leaves it open. Nothing here
+asks the package: the ranges come from docstrings and annotations.
 """
 
 import math
@@ -178,6 +178,8 @@ class Number(Kind):
     def allows(self, value):
         if not is_number(value):
             return False
+        if abs(value) > 1e30:
+            return None  # finite, and of no use
         return self.minimum <= value <= self.maximum and self.above < value < self.below
 
     def near_misses(self):
@@ -465,7 +467,6 @@ class Array(Kind):
             spoilt[name].flat[good.size // 2] = number
         misses = spoilt | {
             "no rows": good[:0],
-            "one row": good[0],
             "one more axis": good[None],
             "as texts": good.astype(str),
             "as objects": np.array([object()] * good.size).reshape(good.shape),
@@ -477,6 +478,7 @@ class Array(Kind):
         }
         if good.ndim > 1:
             misses |= {
+                "one row": good[0],
                 "one more column": np.concatenate([good, good[..., :1]], axis=-1),
                 "one column less": good[..., :-1],
                 "ragged": [*good.tolist()[:-1], good.tolist()[-1][:-1]],
@@ -514,6 +516,38 @@ class Tensor(Array):
         return {}
 
 
+class Condition(Array):
+    """One condition for each sample, or one for all."""
+
+    def allows(self, value):
+        if np.ndim(value) == 0 and isinstance(value, (bool, int, float, np.generic)):
+            return None if isinstance(value, (bool, np.bool_)) else self._in_range(np.asarray(value))
+        return super().allows(value)
+
+
+class Grid(Array):
+    """A sequence of numbers; one by itself is left open."""
+
+    def allows(self, value):
+        return (
+            (None if is_number(value) and value > 0 else False)
+            if np.ndim(value) == 0
+            else super().allows(value)
+        )
+
+
+class Numbers(Array):
+    """Numbers in an array of any shape, finite or not: a formula."""
+
+    def __init__(self, good):
+        super().__init__(good, shape=..., missing=True, lists=False)
+
+    def allows(self, value):
+        return (
+            None if isinstance(value, (bool, int, float)) and value != 10**400 else super().allows(value)
+        )
+
+
 class Bytes(Array):
     """An array of uint8; whether others are converted is left open."""
 
@@ -525,7 +559,8 @@ class Bytes(Array):
         return fits if getattr(value, "dtype", None) == np.uint8 else fits and None
 
     def forms(self):
-        return {k: v for k, v in super().forms().items() if getattr(v, "dtype", None) == np.uint8}
+        arrays = {k: v for k, v in super().forms().items() if isinstance(v, np.ndarray)}
+        return {k: v for k, v in arrays.items() if v.dtype == np.uint8}
 
 
 class Source(Array):
@@ -570,7 +605,7 @@ class Probabilities(Array):
 
 
 class Open(Kind):
-    """An argument of which the documentation says nothing that could be wrong, such as **kwargs of Keras."""
+    """An argument that the documentation does not restrict."""
 
     def allows(self, value):
         return None

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_gan.metrics.features.base import FeatureExtractor, rescale
 from keras_gan.utils.typing import Array, ValueRange
-from keras_gan.utils.validation import check_integer, check_range, check_shape
+from keras_gan.utils.validation import check_range, check_shape
 
 __all__ = ["Identity", "Pixels"]
 
@@ -41,7 +41,8 @@ class Identity(FeatureExtractor):
         super().__init__(value_range=None)
         self.shape = check_shape("shape", shape)
         self.size = math.prod(self.shape)
-        check_integer("size of a sample", self.size, maximum=MAX_SIZE)
+        if self.size > MAX_SIZE:
+            raise ValueError(f"`shape` must have at most {MAX_SIZE} numbers. Received: {shape!r}.")
 
     def __call__(self, samples: Array) -> np.ndarray:
         """Return each sample as a float32 vector, row by row."""
