@@ -393,7 +393,7 @@ def test_an_objective_of_ones_own(tmp_path):
 def test_networks_are_a_function():
     with pytest.raises(TypeError, match=r"a function `\(latent_size, width\)`"):
         kg.tuner.GANHyperModel(networks(3, 4))
-    with pytest.raises(TypeError, match=r"a function `\(latent_size, width\)`"):
+    with pytest.raises(TypeError, match="positional arguments"):
         kg.tuner.GANHyperModel(*networks(3, 4))
     with pytest.raises(TypeError, match="with two arguments: too many positional"):
         kg.tuner.GANHyperModel(lambda latent_size: None)
