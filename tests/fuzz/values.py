@@ -1,8 +1,8 @@
 """Kinds of arguments: what each may be according to the documentation, and how it goes wrong.
 
-A kind has a good value, other forms of it (`forms`), near misses (`near_misses`), and `takes(value)`, which
-returns whether a value is valid: True, False, or None where the documentation leaves it open. Nothing here
-asks the package: the ranges come from docstrings and annotations.
+A kind has a good value, other forms of it (`forms`), near misses (`near_misses`), and `takes(value)`,
+which returns whether a value is valid: True, False, or None where the documentation leaves it open.
+Nothing here asks the package: the ranges come from docstrings and annotations.
 """
 
 import math
@@ -520,9 +520,9 @@ class Condition(Array):
     """One condition for each sample, or one for all."""
 
     def allows(self, value):
-        if np.ndim(value) == 0 and isinstance(value, (bool, int, float, np.generic)):
-            return None if isinstance(value, (bool, np.bool_)) else self._in_range(np.asarray(value))
-        return super().allows(value)
+        if isinstance(value, (bool, np.bool_)):
+            return None
+        return self._in_range(np.asarray(value)) if is_number(value) else super().allows(value)
 
 
 class Grid(Array):
