@@ -526,14 +526,12 @@ class Condition(Array):
 
 
 class Grid(Array):
-    """A sequence of numbers; one by itself is left open."""
+    """A sequence of positive numbers; one by itself is left open."""
 
     def allows(self, value):
-        return (
-            (None if is_number(value) and value > 0 else False)
-            if np.ndim(value) == 0
-            else super().allows(value)
-        )
+        if is_number(value):
+            return None if value > 0 else False
+        return super().allows(value)
 
 
 class Numbers(Array):
