@@ -408,18 +408,24 @@ def extractors():
     digits = {"model": network(lambda: model), "value_range": value_range, "resizer": resizer}
     digits["model"].near_misses = lambda: {"missing file": "nowhere.keras", "no model": "a file"}
     yield Call("metrics.DigitClassifier", digits, then=look)
-    yield Call(
-        "metrics.InceptionV3",
-        {
-            "weights": Choice("random", other=lambda v: isinstance(v, pathlib.Path) and False),
-            "seed": seed(),
-        },
-        lambda weights, seed: (
-            small.inception()
-            if (weights, seed) == ("random", 1)
-            else kg.metrics.InceptionV3(weights, seed=seed)
-        ),
-    )
+    inception = {"weights": Choice("random"), "seed": seed(), "value_range": value_range}
+    inception |= {"resizer": resizer, "batch_size": Integer(5)}
+    yield Call("metrics.InceptionV3", inception, small_inception)
+
+
+def small_inception(**options):
+    """Return the extractor of Inception v3 around a network that is built faster."""
+    real, keras.applications.InceptionV3 = keras.applications.InceptionV3, inception_in_small
+    try:
+        return kg.metrics.InceptionV3(**options)
+    finally:
+        keras.applications.InceptionV3 = real
+
+
+def inception_in_small(weights):
+    inputs = keras.Input((8, 8, 3))
+    pooled = layers.GlobalAveragePooling2D(name="avg_pool")(inputs)
+    return keras.Model(inputs, layers.Dense(5, "softmax")(pooled))
 
 
 def neighbors():
@@ -641,6 +647,7 @@ def data():
         "data_dir": PathTo("data", none=True),
         "fold": Integer(0, minimum=0, maximum=4),
         "download": flag(),
+        "progress": Function(print, none=True),
     }
     shared["channels"].near_misses = lambda: {"two": 2, "four": 4, "text": "RGB"}
     pictures = Features(IMAGES, shape=..., low=0.0, high=1.0, lists=False)
@@ -650,6 +657,7 @@ def data():
         function = getattr(kg.datasets, name)
         batches = (
             {
+                "drop_remainder": flag(),
                 "batch_size": Integer(4),
                 "shuffle": flag(),
                 "seed": seed(),
@@ -928,9 +936,9 @@ def pictures():
         "visualization.write_bytes",
         {"path": PathTo("some.txt", misses=("a file/below",)), "content": Content(b"bytes")},
     )
-    yield Call("visualization.encode_png", {"picture": picture})
+    yield Call("visualization.encode_png", {"image": picture})
     yield Call("visualization.check_png", {"path": png()})
-    yield Call("visualization.save_png", {"path": image_path(), "picture": picture})
+    yield Call("visualization.save_png", {"path": image_path(), "image": picture})
     yield Call("visualization.save_gif", {"path": gif, "frames": frames, "duration": Integer(200)})
     yield Call("visualization.training_curves", {"history": history, "path": image_path()})
 
@@ -1024,6 +1032,11 @@ def games():
         lambda **k: GAN.evaluate(**k, **quiet),
         also={"x": ("examples", "data", "samples")},
     )
+    for name in ("evaluate", "train_on_batch", "test_on_batch"):
+        see = getattr(CONDITIONAL, name)
+        yield Call(
+            f"GAN.{name}", y, lambda y, see=see: see(IMAGES, y), also={"y": ("condition", "labels")}
+        )
     yield Call(
         "GAN.train_on_batch", x | weight, GAN.train_on_batch, also={"x": ("examples", "data", "samples")}
     )
@@ -1132,6 +1145,7 @@ WITHOUT_KIND = {
             "metrics.AnnealedResult",
         ),
         "made by a GAN for its rules and terms": ("models.Play", "models.Player", "updates.descend"),
+        "called by terms and rules": ("second_order.check",),
         "as in Keras": (
             "GAN.fit(verbose)",
             "GAN.load_weights(skip_mismatch)",
@@ -1179,6 +1193,11 @@ CALLS = [
     *schedules(),
     *layer_calls(),
     *architectures(),
+    *(
+        Call(f"metrics.{name}", {"extractor": extractor(), "split": split()}, getattr(small, name))
+        for name in ("FeatureMetric", "ClassifierMetric")
+    ),
+    Call("priors.Prior", {"shape": Shape(3, none=True)}, small.Prior),
     *feature_metrics("FID"),
     *feature_metrics(
         "KID",
@@ -1201,6 +1220,7 @@ CALLS = [
         grid=Grid(np.array([0.3, 0.6]), shape=(None,), low=1e-30),
         dtype=Choice("float32", "float64"),
         block_size=Integer(7),
+        value_range=Range(none=True),
         split=split(),
     ),
     *array_metrics(

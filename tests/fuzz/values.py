@@ -520,20 +520,18 @@ class Condition(Array):
     """One condition for each sample, or one for all."""
 
     def allows(self, value):
-        if np.ndim(value) == 0 and isinstance(value, (bool, int, float, np.generic)):
-            return None if isinstance(value, (bool, np.bool_)) else self._in_range(np.asarray(value))
-        return super().allows(value)
+        if isinstance(value, (bool, np.bool_)):
+            return None
+        return self._in_range(np.asarray(value)) if is_number(value) else super().allows(value)
 
 
 class Grid(Array):
-    """A sequence of numbers; one by itself is left open."""
+    """A sequence of positive numbers; one by itself is left open."""
 
     def allows(self, value):
-        return (
-            (None if is_number(value) and value > 0 else False)
-            if np.ndim(value) == 0
-            else super().allows(value)
-        )
+        if is_number(value):
+            return None if value > 0 else False
+        return super().allows(value)
 
 
 class Numbers(Array):
