@@ -182,7 +182,9 @@ def test_collapse_is_warned_of_once_until_it_recovers():
     samples = [POINTS, *3 * [copies(1)], *2 * [copies(1)], POINTS, *3 * [copies(20)]]
     found = watch(CollapseMonitor(POINTS), len(samples) * [{}], samples)
     assert epochs_of(found) == [4, 10]
-    assert "after epoch 4: the samples are alike: their diversity is 0 of that of the real" in found[3][0]
+    assert (
+        "after epoch 4: the samples are alike: their diversity is 0 of that of the real" in found[3][0]
+    )
     assert "100% are near-duplicates" in found[9][0]
     assert "discriminator_steps=2" in found[9][0]
 

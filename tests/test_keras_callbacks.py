@@ -129,7 +129,12 @@ def test_logs_reach_tensorboard_and_files(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"ema_decay": 0.9}, {"terms": [kg.terms.HistoricalAveraging("generator")]}, {"update": "optimistic"}],
+    [
+        {},
+        {"ema_decay": 0.9},
+        {"terms": [kg.terms.HistoricalAveraging("generator")]},
+        {"update": "optimistic"},
+    ],
     ids=["plain", "EMA", "term", "update"],
 )
 def test_state_trees_have_a_place_for_each_variable(options):

@@ -1126,7 +1126,11 @@ def exported(gan, path, **options):
 WITHOUT_KIND = {
     name: reason
     for reason, names in {
-        "a record that metrics make": ("metrics.Score", "metrics.ParzenResult", "metrics.AnnealedResult"),
+        "a record that metrics make": (
+            "metrics.Score",
+            "metrics.ParzenResult",
+            "metrics.AnnealedResult",
+        ),
         "made by a GAN for its rules and terms": ("models.Play", "models.Player", "updates.descend"),
         "as in Keras": (
             "GAN.fit(verbose)",
