@@ -142,7 +142,7 @@ def main(argv=None):
         kg.callbacks.SampleGrid(
             args.output / "samples", rows=6, columns=8, nearest=images, gif=True, **watch
         ),
-        kg.callbacks.ParzenWindow(validation, num_samples=args.samples, **watch),
+        kg.callbacks.ParzenLogLikelihood(validation, num_samples=args.samples, **watch),
         kg.callbacks.TrainingCurves(args.output / "curves.png"),
         resume,
     ]

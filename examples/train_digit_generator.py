@@ -102,7 +102,7 @@ def main(argv=None):
         epochs=args.epochs,
         callbacks=[
             kg.callbacks.SampleGrid(args.output / "digit_generator", rows=8, columns=8, **watch),
-            kg.callbacks.ParzenWindow(validation, num_samples=args.samples, **watch),
+            kg.callbacks.ParzenLogLikelihood(validation, num_samples=args.samples, **watch),
             kg.callbacks.Resume(args.output / "resume"),
         ],
     )

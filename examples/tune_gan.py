@@ -93,7 +93,7 @@ def main(argv=None):
     """Measure the default, search, and measure the best."""
     args = arguments(argv)
     train, validation, test = kg.datasets.load_arrays(args.dataset, SPLITS)
-    measure = kg.callbacks.ParzenWindow(
+    measure = kg.callbacks.ParzenLogLikelihood(
         validation, every=max(1, args.epochs // 3), num_samples=args.samples, use_ema=True
     )
     how = {"epochs": args.epochs, "batch_size": 100, "verbose": 0, "callbacks": [measure]}

@@ -138,6 +138,11 @@ def check(
     >>> kg.second_order.check("A test", up, lambda function: function(up, ops.ones((1, 2, 2, 1))))
     """
     if not probe(twice_differentiable):
+        if not all(np.isfinite(ops.convert_to_numpy(w)).all() for w in network.trainable_weights):
+            raise ValueError(
+                f"The weights of {network.name!r} are not finite, as after a run that diverged. {user} "
+                "cannot differentiate it. Create the networks anew, or load a file from before."
+            )
         raise ValueError(
             f"{user} requires the second derivatives of {network.name!r}, which the backend "
             f"{keras.backend.backend()!r} does not provide for: {_culprits(network)}. Without them it "

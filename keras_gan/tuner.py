@@ -52,7 +52,7 @@ _MIN_DIVERSITY = 0.02
 _MAX_COMPARED = 32
 _SMOOTHED = ("non_saturating", "minimax", "least_squares")
 _WRITERS = {
-    PARZEN.name: "kg.callbacks.ParzenWindow(validation)",
+    PARZEN.name: "kg.callbacks.ParzenLogLikelihood(validation)",
     FID.name: "kg.callbacks.EvaluateSamples(kg.metrics.FID(extractor), real=validation)",
     KID.name: "kg.callbacks.EvaluateSamples(kg.metrics.KID(extractor), real=validation)",
 }
@@ -116,7 +116,7 @@ class GANHyperModel(keras_tuner.HyperModel):
     ...     kg.tuner.GANHyperModel(networks), kg.tuner.PARZEN, max_trials=2, seed=0,
     ...     hyperparameters=fixed, directory="trials", project_name="example",
     ... )
-    >>> measure = kg.callbacks.ParzenWindow(images[200:], num_samples=100)
+    >>> measure = kg.callbacks.ParzenLogLikelihood(images[200:], num_samples=100)
     >>> tuner.search(images[:200], epochs=1, callbacks=[measure], verbose=0)
     >>> best = tuner.get_best_models()[0]
     >>> best.generate(3, seed=1).shape

@@ -130,7 +130,7 @@ def test_callbacks_show_and_measure_the_average_on_request(rng, tmp_path):
         epochs=2,
         callbacks=[
             kg.callbacks.EvaluateSamples(mean, images, num_samples=20, seed=3, **watch),
-            kg.callbacks.ParzenWindow(images, num_samples=20, seed=3, **watch),
+            kg.callbacks.ParzenLogLikelihood(images, num_samples=20, seed=3, **watch),
             kg.callbacks.SampleGrid(tmp_path / "grid", rows=2, columns=2, seed=3, **watch),
             kg.callbacks.LatentInterpolation(tmp_path / "path", rows=1, steps=2, seed=3, **watch),
         ],

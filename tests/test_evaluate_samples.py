@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 import keras_gan as kg
-from keras_gan.callbacks import EvaluateSamples, ParzenWindow
+from keras_gan.callbacks import EvaluateSamples, ParzenLogLikelihood
 
 POINTS = np.random.default_rng(0).uniform(0.2, 0.8, (64, 2)).astype("float32")
 
@@ -255,7 +255,7 @@ def test_a_monitored_parzen_window_in_one_fit(tmp_path):
     best = keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", save_best_only=True, **monitor)
     stop = keras.callbacks.EarlyStopping(patience=4, **monitor)
     gan = tiny_gan(learning_rate=0.5)
-    measure = ParzenWindow(images, every=2, num_samples=100)
+    measure = ParzenLogLikelihood(images, every=2, num_samples=100)
     history = train(measure, stop, best, gan=gan, epochs=30, points=images)
     values = history["val_parzen_log_likelihood"]
     assert len(values) == len(history["d_loss"])
@@ -466,15 +466,15 @@ def test_names_that_are_taken():
 
 
 def test_two_parzen_windows_in_one_run_and_the_way_out():
-    twice = [ParzenWindow(POINTS, num_samples=20), ParzenWindow(POINTS, num_samples=20)]
-    with pytest.raises(ValueError, match=r"ParzenWindow logs \['val_parzen_bandwidth'") as caught:
+    twice = [ParzenLogLikelihood(POINTS, num_samples=20), ParzenLogLikelihood(POINTS, num_samples=20)]
+    with pytest.raises(ValueError, match=r"ParzenLogLikelihood logs \['val_parzen_bandwidth'") as caught:
         train(*twice)
     (advice,) = re.findall("`(EvaluateSamples.*?)`", str(caught.value))
     names = {"EvaluateSamples": EvaluateSamples, "kg": kg}
     second = eval(advice, names | {"validation": POINTS[::2], "test": POINTS[1::2]})
     gan = tiny_gan()
     gan.compile(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.5), ema_decay=0.9)
-    history = train(ParzenWindow(POINTS, num_samples=1000), second, gan=gan)
+    history = train(ParzenLogLikelihood(POINTS, num_samples=1000), second, gan=gan)
     raw, use_ema = (history[f"val_{name}parzen_log_likelihood"] for name in ("", "ema_"))
     assert np.isfinite(raw + use_ema).all()
     assert raw != use_ema
@@ -555,7 +555,7 @@ def test_a_metric_that_refuses_the_real_images_is_named_before_training():
 def test_a_model_that_does_not_generate():
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(loss="mse")
-    for callback in (EvaluateSamples(mean_gap, POINTS), ParzenWindow(POINTS)):
+    for callback in (EvaluateSamples(mean_gap, POINTS), ParzenLogLikelihood(POINTS)):
         with pytest.raises(TypeError, match="with `generate`, .* Received: Sequential"):
             model.fit(POINTS, POINTS, verbose=0, callbacks=[callback])
 
@@ -566,7 +566,7 @@ def test_a_model_that_does_not_generate():
 def test_deep_copies_share_the_data_and_leave_the_model_behind():
     dataset = kg.datasets.load(POINTS.reshape(64, 1, 2, 1), batch_size=10)
     measure = EvaluateSamples(mean_gap, POINTS)
-    parzen = ParzenWindow(dataset)
+    parzen = ParzenLogLikelihood(dataset)
     assert copy.deepcopy(parzen).real is dataset
     gan = tiny_gan()
     expected = train(measure, gan=gan, epochs=2)["val_mean_gap"]
@@ -607,7 +607,7 @@ def test_memory_is_bounded_over_200_evaluations():
 def test_the_parzen_window_chooses_and_reports_on_different_images():
     images = np.random.default_rng(1).uniform(0, 1, (41, 2)).astype("float32")
     gan = tiny_gan()
-    history = train(ParzenWindow(images, num_samples=80, seed=4), gan=gan, epochs=2)
+    history = train(ParzenLogLikelihood(images, num_samples=80, seed=4), gan=gan, epochs=2)
     samples = np.float64(gan.generate(80, seed=4))
 
     def mean_and_error(queries, bandwidth):
@@ -627,7 +627,7 @@ def test_the_parzen_window_chooses_and_reports_on_different_images():
 def test_parzen_windows_with_test_images_and_another_range():
     images = np.random.default_rng(1).uniform(-1, 1, (60, 2)).astype("float32")
     gan = tiny_gan("tanh")
-    measure = ParzenWindow(images[:20], images[20:], num_samples=80, seed=4, value_range=(-1, 1))
+    measure = ParzenLogLikelihood(images[:20], images[20:], num_samples=80, seed=4, value_range=(-1, 1))
     history = train(measure, gan=gan, epochs=1)
     images, samples = (images + 1) / 2, (gan.generate(80, seed=4) + 1) / 2
     expected = kg.metrics.ParzenWindow(images[:20])(images[20:], samples)
@@ -642,7 +642,7 @@ def test_parzen_windows_from_datasets():
     samples = images[::-1][:30] ** 2
     gan.generate = lambda n, **options: samples[:n]
     dataset = kg.datasets.load((images, labels), batch_size=7, labels=True, shuffle=False)
-    value = train(ParzenWindow(dataset, num_samples=30), gan=gan, epochs=1)
+    value = train(ParzenLogLikelihood(dataset, num_samples=30), gan=gan, epochs=1)
     expected = kg.metrics.ParzenWindow(images[::2])(images[1::2], samples)
     assert value["val_parzen_log_likelihood"][0] == expected.log_likelihood
 
@@ -661,12 +661,12 @@ def test_parzen_windows_from_datasets():
 )
 def test_parzen_images_that_cannot_be(arguments, message):
     with pytest.raises(ValueError, match=message):
-        train(ParzenWindow(**arguments))
+        train(ParzenLogLikelihood(**arguments))
 
 
 def test_parzen_range_that_cannot_be():
     with pytest.raises(ValueError, match=r"`value_range` must be two finite numbers"):
-        ParzenWindow(POINTS, value_range=(1, -1))
+        ParzenLogLikelihood(POINTS, value_range=(1, -1))
 
 
 def test_parzen_windows_of_a_tanh_say_which_range_to_pass():
@@ -674,9 +674,9 @@ def test_parzen_windows_of_a_tanh_say_which_range_to_pass():
     message = r"lie in `value_range`, \(0, 1\). Received: .* from -0.* Pass `value_range=\(-1, 1\)`"
     for validation in (POINTS, images):  # the samples do not fit, and the images do not
         with pytest.raises(ValueError, match=message):
-            train(ParzenWindow(validation, num_samples=20), gan=gan)
+            train(ParzenLogLikelihood(validation, num_samples=20), gan=gan)
     assert int(gan.d_optimizer.iterations) == 0
-    history = train(ParzenWindow(images, num_samples=20, value_range=(-1, 1)), gan=gan, epochs=1)
+    history = train(ParzenLogLikelihood(images, num_samples=20, value_range=(-1, 1)), gan=gan, epochs=1)
     assert math.isfinite(history["val_parzen_log_likelihood"][0])
 
 
@@ -690,20 +690,20 @@ def test_parzen_windows_of_samples_that_leave_the_range_are_nan_by_name():
     with pytest.warns(
         UserWarning, match=r"'parzen_window' failed after epoch 1: .*: Samples must lie in"
     ):
-        history = train(leave, ParzenWindow(POINTS, num_samples=20), gan=gan, epochs=1)
+        history = train(leave, ParzenLogLikelihood(POINTS, num_samples=20), gan=gan, epochs=1)
     assert math.isnan(history["val_parzen_log_likelihood"][0])
     assert math.isnan(history["val_parzen_bandwidth"][0])
 
 
 def test_parzen_windows_of_another_grid():
     gan, grid = tiny_gan(), [0.03, 0.17, 3.0]
-    history = train(ParzenWindow(POINTS, num_samples=80, grid=grid), gan=gan, epochs=1)
+    history = train(ParzenLogLikelihood(POINTS, num_samples=80, grid=grid), gan=gan, epochs=1)
     expected = kg.metrics.ParzenWindow(POINTS[::2], grid)(POINTS[1::2], gan.generate(80, seed=0))
     assert expected.bandwidth in (0.03, 0.17)
     assert history["val_parzen_bandwidth"] == [expected.bandwidth]
     assert history["val_parzen_log_likelihood"] == [pytest.approx(expected.log_likelihood, abs=1e-4)]
     with pytest.raises(ValueError, match=r"`grid` must be > 0 .* Received: \[-1.0\]"):
-        ParzenWindow(POINTS, grid=[-1.0])
+        ParzenLogLikelihood(POINTS, grid=[-1.0])
 
 
 def test_nothing_warns_in_a_healthy_run():
@@ -711,4 +711,4 @@ def test_nothing_warns_in_a_healthy_run():
         warnings.simplefilter("error")
         # Keras' own, on torch.
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
-        train(ParzenWindow(POINTS, every=2), EvaluateSamples(mean_gap, POINTS), epochs=4)
+        train(ParzenLogLikelihood(POINTS, every=2), EvaluateSamples(mean_gap, POINTS), epochs=4)

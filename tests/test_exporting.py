@@ -282,6 +282,7 @@ def test_both_files_of_openvino_appear(tmp_path, monkeypatch, installed):
 
 
 @pytest.mark.tensorflow
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 def test_quantized_layers(tmp_path, installed):
     """Of an int8 GAN, OpenVINO would compute other samples without an error."""
     import onnx

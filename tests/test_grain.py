@@ -7,9 +7,8 @@ from games import mlp, sgd
 
 import keras_gan as kg
 
-# Keras does not know the length of data of Grain.
+# Keras does not know the length of these data before the first pass ends.
 pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")
-
 X = np.random.default_rng(0).normal(size=(60, 2)).astype("float32")
 LABELS = np.random.default_rng(1).integers(0, 3, 60).astype("int32")
 

@@ -306,7 +306,6 @@ def test_a_deep_copy_during_training_leaves_model_and_writer_behind(tmp_path):
             {"rows": 2, "columns": 3, "condition": np.zeros((5, 10))},
             r"each of the 2 × 3 = 6 samples. Received shape: \(5, 10\)",
         ),
-        ({"condition": 3}, r"8 × 8 = 64 samples. Received shape: \(\)"),
         ({"nearest": np.zeros((9, 784))}, r"\(n, height, width, .* shape: \(9, 784\)"),
         ({"nearest": np.zeros((0, 8, 8, 1))}, r"Received shape: \(0, 8, 8, 1\)"),
     ],

@@ -173,7 +173,7 @@ def test_a_trial_is_what_it_is_in_whatever_order(tmp_path):
     search(running)
     trial = running.oracle.trials["2"]
     again = running.hypermodel.build(trial.hyperparameters)
-    measure = kg.callbacks.ParzenWindow(POINTS[160:], num_samples=100, use_ema=True)
+    measure = kg.callbacks.ParzenLogLikelihood(POINTS[160:], num_samples=100, use_ema=True)
     history = again.fit(POINTS[:160], epochs=2, batch_size=40, verbose=0, callbacks=[measure])
     assert max(history.history["val_parzen_log_likelihood"]) == pytest.approx(trial.score, abs=1e-6)
 
@@ -367,7 +367,10 @@ def test_an_objective_that_nobody_writes(tmp_path):
     )  # fmt: skip
     with pytest.raises(keras_tuner.errors.FatalValueError, match="objective 'val_kid'"):
         running.search(
-            POINTS, epochs=1, verbose=0, callbacks=[kg.callbacks.ParzenWindow(POINTS, num_samples=50)]
+            POINTS,
+            epochs=1,
+            verbose=0,
+            callbacks=[kg.callbacks.ParzenLogLikelihood(POINTS, num_samples=50)],
         )
     running = keras_tuner.RandomSearch(
         kg.tuner.GANHyperModel(networks), max_trials=1, directory=str(tmp_path / "none"),
@@ -390,7 +393,7 @@ def test_an_objective_of_ones_own(tmp_path):
 def test_networks_are_a_function():
     with pytest.raises(TypeError, match=r"a function `\(latent_size, width\)`"):
         kg.tuner.GANHyperModel(networks(3, 4))
-    with pytest.raises(TypeError, match=r"a function `\(latent_size, width\)`"):
+    with pytest.raises(TypeError, match="positional arguments"):
         kg.tuner.GANHyperModel(*networks(3, 4))
     with pytest.raises(TypeError, match="with two arguments: too many positional"):
         kg.tuner.GANHyperModel(lambda latent_size: None)

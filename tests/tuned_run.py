@@ -51,7 +51,7 @@ def tuner(folder, trials=12, kind=keras_tuner.RandomSearch, **arguments):
 
 
 def search(tuner, epochs=2, callbacks=()):
-    measure = kg.callbacks.ParzenWindow(POINTS[160:], num_samples=100, use_ema=True)
+    measure = kg.callbacks.ParzenLogLikelihood(POINTS[160:], num_samples=100, use_ema=True)
     tuner.search(POINTS[:160], epochs=epochs, batch_size=40, verbose=0, callbacks=[measure, *callbacks])
 
 

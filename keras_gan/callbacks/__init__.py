@@ -3,7 +3,7 @@
 from keras_gan.callbacks.collapse_monitor import CollapseMonitor
 from keras_gan.callbacks.evaluate_samples import EvaluateSamples
 from keras_gan.callbacks.latent_interpolation import LatentInterpolation
-from keras_gan.callbacks.parzen_window import ParzenWindow
+from keras_gan.callbacks.parzen_log_likelihood import ParzenLogLikelihood
 from keras_gan.callbacks.resume import Resume
 from keras_gan.callbacks.sample_grid import SampleGrid
 from keras_gan.callbacks.training_curves import TrainingCurves
@@ -12,7 +12,7 @@ __all__ = [
     "CollapseMonitor",
     "EvaluateSamples",
     "LatentInterpolation",
-    "ParzenWindow",
+    "ParzenLogLikelihood",
     "Resume",
     "SampleGrid",
     "TrainingCurves",

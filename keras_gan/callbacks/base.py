@@ -116,11 +116,17 @@ class ImageCallback(DrawingCallback):
         super().__init__(every)
         if value_range is not None:
             value_range = check_range("value_range", value_range)
-        self.directory = Path(directory)
+        # Absolute, so that a run that changes its working directory writes to one folder.
+        self.directory = Path(directory).absolute()
         self.value_range = self._shown_range = value_range
         self.gif = check_flag("gif", gif)
         self.tensorboard = tensorboard
         self.use_ema = check_flag("use_ema", use_ema)
+
+    @property
+    def writes_to(self) -> tuple[str, Path]:
+        """What no other callback of a run may write to: its images in its folder."""
+        return self._tag, self.directory
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Draw samples once, so that errors appear before training, and open the TensorBoard log."""
@@ -220,7 +226,7 @@ def check_condition(condition: Any, rows: int, what: str) -> Any:
     """Return the conditions of some samples as an array or a structure of arrays, or raise.
 
     Args:
-        condition: array, list or structure of arrays.
+        condition: array, list or structure of arrays, or one label for all samples.
         rows: number of samples.
         what: the samples in words, for the message.
 
@@ -228,6 +234,8 @@ def check_condition(condition: Any, rows: int, what: str) -> Any:
         ValueError: the conditions do not have `rows` rows.
     """
     condition = structures.arrays(condition)
+    if isinstance(condition, np.ndarray) and not condition.ndim:
+        condition = np.repeat(condition, rows)  # one label for all samples
     for leaf in structures.leaves(condition):
         if leaf.shape[:1] != (rows,):
             raise ValueError(

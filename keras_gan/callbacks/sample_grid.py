@@ -25,7 +25,8 @@ class SampleGrid(ImageCallback):
         rows: number of rows. Defaults to 8.
         columns: number of samples in a row. Defaults to 8.
         seed: integer that the latents are drawn from. Defaults to 0.
-        condition: array or list of `rows * columns` conditions, row by row, for a conditional GAN.
+        condition: array or list of `rows * columns` conditions, row by row, or one label for all
+            samples, for a conditional GAN.
             Defaults to None.
         value_range: pair of numbers shown as black and white. None, the default, chooses
             when training begins: (-1, 1) if any sample is negative, as with a tanh output, else

@@ -52,8 +52,13 @@ class TrainingCurves(DrawingCallback):
     def __init__(self, path: PathLike, *, every: int = 1) -> None:
         super().__init__(every)
         visualization.check_png(path)
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self._rows: list[dict[str, float]] | None = None
+
+    @property
+    def writes_to(self) -> tuple[Path]:
+        """What no other callback of a run may write to: its file."""
+        return (self.path,)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """See base class; require matplotlib."""

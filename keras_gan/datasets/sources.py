@@ -196,7 +196,7 @@ def _folder(path, options):
     stray = [file.name for file, _ in pairs if file.parent == root]
     if stray:
         return _Arrays({"train": (images, None)}, options, unlabeled=_stray_images(stray, len(pairs)))
-    classes = sorted({file.relative_to(root).parts[0] for file in files})
+    classes = sorted({file.relative_to(root).parts[0] for file in files if file.parent != root})
     labels = [classes.index(file.relative_to(root).parts[0]) for file, _ in pairs]
     labels = np.array(labels, "int32")[order]
     return _Arrays({"train": (images, labels)}, options, classes)

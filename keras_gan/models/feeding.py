@@ -111,6 +111,7 @@ class Feeding(keras.Model):
         rows = len(structures.leaves(data.x)[0])
         if data.steps is None:
             batches.check_last_batch(rows, data.batch_size or 32, self.discriminator_steps)
+        batches.check_weights(data.sample_weight)
         batches.warn_of_nonfinite({"x": data.x, "y": data.y, "sample_weight": data.sample_weight})
 
     def _validation(self, options):

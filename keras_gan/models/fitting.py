@@ -23,7 +23,8 @@ def order_callbacks(
 
     A `FitGuard` comes first. One that keeps the run (it has a method `attach`) comes before the others,
     so that it sees an epoch's end after all of them have acted on it, when the next begins, and before
-    they continue. If there is such a callback, the data are read in a way that shows their position.
+    they continue. Callbacks that log numbers (`logs_metrics`) come before those that may monitor them.
+    If a callback keeps the run, the data are read in a way that shows their position.
 
     Args:
         callbacks: callbacks, nested as Keras allows, or None.
@@ -37,8 +38,10 @@ def order_callbacks(
         raise ValueError(_EMPTY)
     callbacks = keras.tree.flatten(callbacks or [])
     _check_callbacks(callbacks)
+    _check_files(callbacks)
     keepers = [callback for callback in callbacks if hasattr(callback, "attach")]
     others = [callback for callback in callbacks if not hasattr(callback, "attach")]
+    others.sort(key=lambda callback: not getattr(callback, "logs_metrics", False))
     positions = {name: position(data) if keepers else Position(data) for name, data in given.items()}
     for keeper in keepers:
         keeper.attach(others, positions)
@@ -57,6 +60,19 @@ def _check_callbacks(callbacks):
                 "`gan.d_optimizer.learning_rate` or `gan.g_optimizer.learning_rate` in your own "
                 "callback, such as `keras.callbacks.LambdaCallback`."
             )
+
+
+def _check_files(callbacks):
+    """Refuse two callbacks that write the same files, of which one would be lost."""
+    writers = {}
+    for callback in callbacks:
+        key = getattr(callback, "writes_to", None)
+        if key is not None and key in writers:
+            raise ValueError(
+                f"Two callbacks write to {key[-1]}: {writers[key]} and {type(callback).__name__}. Give "
+                "each a folder or file of its own."
+            )
+        writers[key] = type(callback).__name__
 
 
 class FitGuard(keras.callbacks.Callback):

@@ -320,9 +320,11 @@ def _check_leaf(real, shape):
             "`kg.datasets.load(images, value_range=(0, 1))`."
         )
     if _is_known(real) and not compatible(tuple(real.shape[1:]), shape):
+        received = tuple(real.shape[1:])
+        hint = " Add the last axis: `x[..., np.newaxis]`." if (*received, 1) == shape else ""
         raise ValueError(
             "The data must have the shape of the generator's samples. Expected "
-            f"{shape}, received {tuple(real.shape[1:])} (without the batch axis)."
+            f"{shape}, received {received} (without the batch axis).{hint}"
         )
 
 
@@ -373,6 +375,19 @@ def _too_few_rows(k):
     )
 
 
+def check_weights(weights: Structure) -> None:
+    """Refuse weights of rows that are all 0, under which every loss would be 0.
+
+    Raises:
+        ValueError: they are.
+    """
+    for leaf in structures.leaves(weights):
+        if not np.any(backend.local_rows(leaf)):
+            raise ValueError(
+                "`sample_weight` must have numbers above 0: with weights of 0 alone, no row counts."
+            )
+
+
 def warn_of_nonfinite(data: Mapping[str, Structure]) -> None:
     """Warn about non-finite numbers in arrays; the message names the first row.
 
@@ -413,6 +428,8 @@ def _check_conditions(condition, specs):
 def _as_specified(leaf, spec):
     """Return a condition as a tensor; labels get an axis of length 1 if the networks have one."""
     leaf, rank = ops.convert_to_tensor(leaf), len(spec.shape)
+    if keras.backend.standardize_dtype(leaf.dtype) == "bool":
+        leaf = ops.cast(leaf, "int32")
     is_label = tuple(spec.shape[1:]) in [(), (1,)]
     # A step that is compiled for labels with and without the axis does not know their rank.
     if is_label and (not _is_known(leaf) or len(leaf.shape) != rank):

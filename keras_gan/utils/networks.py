@@ -198,7 +198,10 @@ def check_disjoint_players(teams: Mapping[str, Sequence[keras.Model]]) -> None:
         for variable in [v for network in members for v in network.weights]:
             if owners.setdefault(id(variable), player) != player:
                 shared = [
-                    v.path for network in members for v in network.weights if owners[id(v)] != player
+                    v.path
+                    for network in members
+                    for v in network.weights
+                    if owners.get(id(v), player) != player
                 ]
                 raise ValueError(
                     "Each player trains its own weights, so the two networks must not share layers. "

@@ -220,6 +220,6 @@ def searched():
     folder = {"directory": "trials", "overwrite": True}
     tuner = keras_tuner.RandomSearch(space, kg.tuner.PARZEN, max_trials=1, seed=0, **folder)
     points = np.random.default_rng(0).random((16, 3)).astype("float32")
-    measure = kg.callbacks.ParzenWindow(points, num_samples=8)
+    measure = kg.callbacks.ParzenLogLikelihood(points, num_samples=8)
     tuner.search(points, epochs=1, verbose=0, callbacks=[measure])
     return tuner

@@ -243,8 +243,8 @@ ROWS = {
     "callbacks.LatentInterpolation": Callback(
         lambda folder: kg.callbacks.LatentInterpolation(folder, rows=2, steps=3, gif=True)
     ),
-    "callbacks.ParzenWindow": Callback(
-        lambda folder: kg.callbacks.ParzenWindow(REAL, num_samples=8, grid=(0.2, 0.5))
+    "callbacks.ParzenLogLikelihood": Callback(
+        lambda folder: kg.callbacks.ParzenLogLikelihood(REAL, num_samples=8, grid=(0.2, 0.5))
     ),
     "callbacks.Resume": Callback(kg.callbacks.Resume),
     "callbacks.SampleGrid": Callback(

@@ -1,8 +1,8 @@
 """Kinds of arguments: what each may be according to the documentation, and how it goes wrong.
 
-A kind has a good value, other forms of it (`forms`), near misses (`near_misses`), and `takes(value)`, which
-returns whether a value is valid: True, False, or None where the documentation leaves it open. Nothing here
-asks the package: the ranges come from docstrings and annotations.
+A kind has a good value, other forms of it (`forms`), near misses (`near_misses`), and `takes(value)`,
+which returns whether a value is valid: True, False, or None where the documentation leaves it open.
+Nothing here asks the package: the ranges come from docstrings and annotations.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""ParzenWindow: the log-likelihood of the 2014 paper during training."""
+"""ParzenLogLikelihood: the log-likelihood of the 2014 paper during training."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from keras_gan.utils.typing import Array, Data, ValueRange
 from keras_gan.utils.validation import check_range
 
 
-class ParzenWindow(EvaluateSamples):
+class ParzenLogLikelihood(EvaluateSamples):
     """Logs the Parzen-window log-likelihood of held-out images every few epochs, in nats per image.
 
     The protocol of Goodfellow et al. (2014, arXiv:1406.2661, section 5): windows are centered at the
@@ -59,7 +59,7 @@ class ParzenWindow(EvaluateSamples):
     >>> gan = kg.GAN(generator, discriminator, seed=0)
     >>> gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
     >>> images = np.random.default_rng(0).random((300, 4)).astype("float32")
-    >>> measure = kg.callbacks.ParzenWindow(images[200:], num_samples=100)
+    >>> measure = kg.callbacks.ParzenLogLikelihood(images[200:], num_samples=100)
     >>> history = gan.fit(images[:200], epochs=2, verbose=0, callbacks=[measure])
     >>> sorted(name for name in history.history if "parzen" in name)
     ['val_parzen_bandwidth', 'val_parzen_log_likelihood', 'val_parzen_standard_error']
