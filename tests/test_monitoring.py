@@ -11,7 +11,7 @@ from tensorboard.util import tensor_util
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "monitoring.md").read_text()
-(PROGRAM,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+PROGRAM = "".join(re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL))
 
 
 def read(folder):

@@ -173,9 +173,9 @@ class Resume(EpochCallback):
         kinds = {type(position).__name__ for position in self._positions.values()} - allowed
         if kinds:
             raise ValueError(
-                "If several processes or replicas train together, Resume keeps the position of few kinds "
-                "of data. Expected: a dataset of `kg.datasets.load` without `steps_per_epoch`, whose order "
-                "is a function of the epoch, or, in one process, arrays or another `tf.data.Dataset`. "
+                "If several processes or replicas train together, Resume cannot keep the position of "
+                "all data. Expected: a dataset of `kg.datasets.load` without `steps_per_epoch`, whose "
+                "order is a function of the epoch; or, in one process, arrays or a `tf.data.Dataset`. "
                 f"Received: data of the kind {', '.join(sorted(kinds))}."
             )
 
