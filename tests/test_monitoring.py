@@ -11,7 +11,7 @@ from tensorboard.util import tensor_util
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "monitoring.md").read_text()
-(PROGRAM,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+PROGRAM, RATE = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
 def read(folder):
@@ -46,3 +46,6 @@ def test_the_page_s_program_writes_what_the_page_says(tmp_path, monkeypatch):
     data = plugin_data_pb2.HParamsPluginData.FromString(content.plugin_data.content)
     written = {name: v.number_value for name, v in data.session_start_info.hparams.items()}
     assert written == names["settings"]
+    exec(RATE, names)
+    names["halve"](9, {})
+    assert float(names["gan"].d_optimizer.learning_rate) == pytest.approx(1e-4)

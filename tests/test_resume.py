@@ -445,3 +445,15 @@ def test_several_processes_keep_no_position_of_the_data(tmp_path, monkeypatch):
     train(tmp_path, epochs=1, watch=[])
     with pytest.raises(ValueError, match="Received: data of the kind PipelinePosition"):
         train(tmp_path / "steps", epochs=1, watch=[], steps_per_epoch=1)
+
+
+def test_several_replicas_keep_no_position_of_a_pydataset(tmp_path, monkeypatch):
+    class Rows(keras.utils.PyDataset):
+        num_batches = 2
+
+        def __getitem__(self, index):
+            return (IMAGES[:10],)
+
+    monkeypatch.setattr(backend, "number_of_replicas", lambda gan: 2)
+    with pytest.raises(ValueError, match="Received: data of the kind BatchesPosition"):
+        make_gan().fit(Rows(), verbose=0, callbacks=[Resume(tmp_path)])

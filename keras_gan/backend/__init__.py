@@ -41,6 +41,7 @@ is_chief = _module.is_chief
 jit = _module.jit
 local_rows = getattr(_module, "local_rows", single_program.local_rows)
 number_of_processes = _module.number_of_processes
+number_of_replicas = _module.number_of_replicas
 plain_errors = _module.plain_errors
 random_bits = _module.random_bits
 replica_mean = _batch.replica_mean

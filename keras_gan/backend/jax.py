@@ -202,6 +202,11 @@ def is_chief(gan: Game) -> bool:
     return jax.process_index() == 0
 
 
+def number_of_replicas(gan: Game) -> int:
+    """Return between how many replicas of TensorFlow a batch is divided."""
+    return 1
+
+
 def number_of_processes(gan: Game) -> int:
     """Return how many processes train together."""
     return jax.process_count()

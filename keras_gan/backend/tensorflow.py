@@ -230,6 +230,11 @@ def is_chief(gan: Game) -> bool:
     return (resolver.task_type, resolver.task_id) == (chief, 0)
 
 
+def number_of_replicas(gan: Game) -> int:
+    """Return between how many replicas a batch is divided."""
+    return gan.distribute_strategy.num_replicas_in_sync
+
+
 def number_of_processes(gan: Game) -> int:
     """Return how many processes train together."""
     resolver = gan.distribute_strategy.cluster_resolver

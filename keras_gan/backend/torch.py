@@ -163,6 +163,11 @@ def is_chief(gan: Game) -> bool:
     return True
 
 
+def number_of_replicas(gan: Game) -> int:
+    """Return between how many replicas of TensorFlow a batch is divided."""
+    return 1
+
+
 def number_of_processes(gan: Game) -> int:
     """Return how many processes train together."""
     return 1

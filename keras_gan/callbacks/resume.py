@@ -115,8 +115,8 @@ class Resume(EpochCallback):
         self._check_run()
         self._settings = _settings(self.model, self._positions, self.params.get("steps"))
         self._kept = {**self._positions, "randomness": attributes.ProcessRandomness()}
+        self._check_devices()
         if backend.number_of_processes(self.model) > 1:
-            self._check_processes()
             self._kept = {}
         known = [callback for callback in self._others if callback is not self.model.history]
         self._callbacks = attributes.by_label([*known, self.model.history])
@@ -163,14 +163,20 @@ class Resume(EpochCallback):
                 "method than `GAN.fit`."
             )
 
-    def _check_processes(self):
-        """Refuse data whose position is another one in each process: one of them writes the state."""
-        kinds = {type(position).__name__ for position in self._positions.values()} - {"Position"}
+    def _check_devices(self):
+        """Refuse data whose position several processes, or several replicas, do not share."""
+        allowed = {"Position", "PipelinePosition"}
+        if backend.number_of_processes(self.model) > 1:  # one of them writes the state
+            allowed = {"Position"}
+        elif backend.number_of_replicas(self.model) == 1:
+            return
+        kinds = {type(position).__name__ for position in self._positions.values()} - allowed
         if kinds:
             raise ValueError(
-                "If several processes train together, Resume cannot keep the position of the data. "
-                "Expected: a dataset of `kg.datasets.load` without `steps_per_epoch`, whose order is a "
-                f"function of the epoch. Received: data of the kind {', '.join(sorted(kinds))}."
+                "If several processes or replicas train together, Resume cannot keep the position of "
+                "all data. Expected: a dataset of `kg.datasets.load` without `steps_per_epoch`, whose "
+                "order is a function of the epoch; or, in one process, arrays or a `tf.data.Dataset`. "
+                f"Received: data of the kind {', '.join(sorted(kinds))}."
             )
 
     def _epochs(self):
