@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,7 +11,7 @@ from keras_gan.utils.files import write_bytes
 from keras_gan.utils.images import to_channels_last
 from keras_gan.utils.optional import require
 from keras_gan.utils.typing import Array, PathLike, ValueRange
-from keras_gan.utils.validation import check_range
+from keras_gan.utils.validation import check_integer, check_path, check_range
 
 __all__ = [
     "PANELS",
@@ -173,7 +172,7 @@ def check_png(path: PathLike) -> None:
 
     >>> kg.visualization.check_png("curves.png")
     """
-    if Path(path).suffix.lower() != ".png":
+    if check_path("path", path).suffix.lower() != ".png":
         raise ValueError(
             f"`path` must be the name of a PNG file, such as 'curves.png'. Received: {path}"
         )
@@ -196,7 +195,7 @@ def save_png(path: PathLike, image: np.ndarray) -> None:
     >>> path.read_bytes()[1:4]
     b'PNG'
     """
-    write_bytes(path, encode_png(image))
+    write_bytes(check_path("path", path), encode_png(image))
 
 
 def save_gif(path: PathLike, frames: Sequence[Array], *, duration: int = 200) -> None:
@@ -222,6 +221,8 @@ def save_gif(path: PathLike, frames: Sequence[Array], *, duration: int = 200) ->
     >>> path.read_bytes()[:3]
     b'GIF'
     """
+    check_path("path", path)
+    duration = check_integer("duration", duration, minimum=1, maximum=2**16)
     shapes = sorted({np.shape(frame) for frame in frames})
     if len(shapes) != 1:
         raise ValueError(

@@ -15,7 +15,7 @@ from keras_gan.utils import structures
 from keras_gan.utils.images import channels_first
 from keras_gan.utils.optional import require, tensorflow
 from keras_gan.utils.typing import Data, Logs, PathLike, ValueRange
-from keras_gan.utils.validation import check_flag, check_integer, check_range
+from keras_gan.utils.validation import check_flag, check_integer, check_path, check_range
 from keras_gan.visualization import encode_png, save_gif, save_png
 
 
@@ -117,10 +117,10 @@ class ImageCallback(DrawingCallback):
         if value_range is not None:
             value_range = check_range("value_range", value_range)
         # Absolute, so that a run that changes its working directory writes to one folder.
-        self.directory = Path(directory).absolute()
+        self.directory = check_path("directory", directory).absolute()
         self.value_range = self._shown_range = value_range
         self.gif = check_flag("gif", gif)
-        self.tensorboard = tensorboard
+        self.tensorboard = tensorboard if tensorboard is None else check_path("tensorboard", tensorboard)
         self.use_ema = check_flag("use_ema", use_ema)
 
     @property
@@ -244,7 +244,14 @@ def check_condition(condition: Any, rows: int, what: str) -> Any:
     return condition
 
 
-def load_images(data: Data, max_images: int | None = None) -> np.ndarray:
+def _from_lists(name, images):
+    try:
+        return np.asarray(images, "float32")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`{name}` must be an array of real images, of numbers. {error}") from error
+
+
+def load_images(data: Data, max_images: int | None = None, name: str = "real") -> np.ndarray:
     """Return the images of an array, or of a dataset of batches, as one array without labels.
 
     Args:
@@ -253,16 +260,20 @@ def load_images(data: Data, max_images: int | None = None) -> np.ndarray:
             counter keeps its value.
         max_images: number of images to read, or None for all. They are evenly spaced in an array, which
             may be sorted, and the first ones of a dataset.
+        name: name of the argument, for the message.
 
     Raises:
         ValueError: there are no images, or the dataset is infinite.
         TypeError: batches are dicts.
     """
     images: Any = _read_batches(data, max_images) if hasattr(data, "element_spec") else data
+    if isinstance(images, (list, tuple)):
+        images = _from_lists(name, images)
     if len(getattr(images, "shape", ())) < 2 or 0 in images.shape:
         raise ValueError(
-            "Real images must be an array of shape (n, ...), or a `tf.data.Dataset` of batches of them, "
-            f"with at least one image. Received: {getattr(images, 'shape', type(images).__name__)}"
+            f"`{name}` must be an array of real images of shape (n, ...), or a `tf.data.Dataset` of "
+            "batches of them, with at least one image. Received: "
+            f"{getattr(images, 'shape', type(images).__name__)}"
         )
     if max_images is not None and max_images < len(images):
         images = np.asarray(images)[np.linspace(0, len(images) - 1, max_images).astype(int)]

@@ -117,7 +117,7 @@ class _ParzenWindow(Metric):
 
     def prepare(self, real):
         validation, test = (
-            (real[::2], real[1::2]) if self.test is None else (real, load_images(self.test))
+            (real[::2], real[1::2]) if self.test is None else (real, load_images(self.test, name="test"))
         )
         if len(test) == 0 or test.shape[1:] != real.shape[1:]:
             raise ValueError(

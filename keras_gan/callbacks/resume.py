@@ -19,6 +19,7 @@ from keras_gan.models.data_position import Position
 from keras_gan.utils import attributes
 from keras_gan.utils.files import atomic_folder, cleanup
 from keras_gan.utils.typing import Logs, PathLike
+from keras_gan.utils.validation import check_path
 
 FORMAT = 2
 _WEIGHTS, _ARRAYS, _PROGRESS = "gan.weights.h5", "callbacks.npz", "progress.json"
@@ -93,7 +94,7 @@ class Resume(EpochCallback):
 
     def __init__(self, directory: PathLike, *, every: int = 1) -> None:
         super().__init__(every)
-        self.directory = Path(directory)
+        self.directory = check_path("directory", directory)
         self.initial_epoch = 0
         self._others: Any = None  # a list, once `attach` was called
         self._positions: Mapping[str, Position] = {}

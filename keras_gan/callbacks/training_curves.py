@@ -11,6 +11,7 @@ from keras_gan.callbacks.base import DrawingCallback
 from keras_gan.utils import files
 from keras_gan.utils.optional import require
 from keras_gan.utils.typing import Logs, PathLike
+from keras_gan.utils.validation import check_path
 
 
 class TrainingCurves(DrawingCallback):
@@ -52,7 +53,7 @@ class TrainingCurves(DrawingCallback):
     def __init__(self, path: PathLike, *, every: int = 1) -> None:
         super().__init__(every)
         visualization.check_png(path)
-        self.path = Path(path).absolute()
+        self.path = check_path("path", path).absolute()
         self._rows: list[dict[str, float]] | None = None
 
     @property

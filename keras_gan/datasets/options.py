@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import PathLike, Tensor, ValueRange
-from keras_gan.utils.validation import check_callable, check_flag, check_integer, check_range
+from keras_gan.utils.validation import check_callable, check_flag, check_integer, check_path, check_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Options:
                 "`channels` must be 1 (gray), 3 (color) or None (as in the source). "
                 f"Received: {self.channels!r}"
             )
+        if self.data_dir is not None:
+            check_path("data_dir", self.data_dir)
         check_integer("fold", self.fold, minimum=0, maximum=4)
         check_flag("download", self.download)
         if self.progress is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import keras
 from keras import ops
 
-from keras_gan.utils.networks import all_weights, same
+from keras_gan.utils.networks import all_weights, check_models, same
 from keras_gan.utils.typing import Tensor
 from keras_gan.utils.validation import check_number
 
@@ -45,6 +45,12 @@ class WeightEMA:
         hint = "0.999 averages over about the last 1,000 steps."
         self.decay = check_number("ema_decay", decay, above=0, below=1, hint=hint)
         networks = [networks] if isinstance(networks, keras.Model) else networks
+        if not isinstance(networks, (list, tuple)) or not networks:
+            raise TypeError(
+                "`networks` must be a `keras.Model`, or a list of them. Received: "
+                f"{networks!r} of type {type(networks).__name__}"
+            )
+        check_models(**{f"entry {i} of `networks`": n for i, n in enumerate(networks)})
         self.weights = all_weights(networks)
         self.variables = [
             # Copies: JAX donates the memory of its state to each step, and can do so only once.

@@ -13,6 +13,7 @@ from keras_gan.models.fitting import order_callbacks
 from keras_gan.models.ranges import check_data
 from keras_gan.utils import batches, structures
 from keras_gan.utils.typing import Game
+from keras_gan.utils.validation import check_integer, check_number
 
 
 class Feeding(keras.Model):
@@ -72,6 +73,7 @@ class Feeding(keras.Model):
                 `discriminator_steps`; settings have changed since `compile`; `class_weight` is used
                 without labels as the only `y`.
         """
+        _check_counts(batch_size, epochs, kwargs)
         labels = x if y is None else y
         if kwargs.get("class_weight") is not None and isinstance(labels, (Mapping, tuple)):
             raise ValueError(
@@ -147,6 +149,22 @@ class Feeding(keras.Model):
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """See base class; `sample_weight` does not require labels."""
         return super().test_on_batch(*self._one_batch(x, y, sample_weight), **kwargs)
+
+
+# What the counters of Keras and TensorFlow hold.
+_MOST = 2**31 - 1
+
+
+def _check_counts(batch_size, epochs, options):
+    """Refuse invalid numbers of rows, steps and epochs, which Keras takes or fails for later."""
+    check_integer("epochs", epochs, minimum=0, maximum=_MOST)
+    check_integer("initial_epoch", options.get("initial_epoch", 0), minimum=0, maximum=_MOST)
+    counts = {name: options.get(name) for name in ("steps_per_epoch", "validation_steps")}
+    for name, count in {"batch_size": batch_size, **counts}.items():
+        if count is not None:
+            check_integer(name, count, minimum=1, maximum=_MOST)
+    if options.get("validation_split") is not None:
+        check_number("validation_split", options["validation_split"], minimum=0, below=1)
 
 
 def is_array(x: Any) -> bool:

@@ -53,6 +53,11 @@ def _check_callbacks(callbacks):
     """Refuse callbacks of Keras that fail later, when they set the only learning rate of a model."""
     kinds = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
     for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise TypeError(
+                "`callbacks` must be a list of `keras.callbacks.Callback`. Received: "
+                f"{callback!r} of type {type(callback).__name__}."
+            )
         if isinstance(callback, kinds):
             raise ValueError(
                 f"`{type(callback).__name__}` sets the learning rate of the model's only optimizer. A "

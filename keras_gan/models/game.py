@@ -20,7 +20,7 @@ from keras_gan.models.saving import SETTINGS, Saving
 from keras_gan.terms import Term
 from keras_gan.utils import batches, networks, structures
 from keras_gan.utils.typing import Array, Structure, Tensor
-from keras_gan.utils.validation import check_integer
+from keras_gan.utils.validation import check_flag, check_integer
 
 _NORM = "{}_gradient_norm"
 # Attributes of every GAN, whose names a subclass cannot use for its arguments.
@@ -301,7 +301,9 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
             seed = keras.random.randint((), 0, 2**31 - 1) if seed is None else networks.check_seed(seed)
             points = self.draw(n, int(seed))
         bounds = [(start, min(start + batch_size, n)) for start in range(0, n, batch_size)]
-        with self.require_ema().applied() if use_ema else contextlib.nullcontext():
+        with (
+            self.require_ema().applied() if check_flag("use_ema", use_ema) else contextlib.nullcontext()
+        ):
             samples = [
                 structures.mapped(
                     ops.convert_to_numpy,

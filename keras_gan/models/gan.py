@@ -13,6 +13,7 @@ from keras import ops
 from keras_gan import backend, losses, priors, updates
 from keras_gan.models.game import Game
 from keras_gan.models.objectives import Objectives
+from keras_gan.models.optimizers import check_optimizer
 from keras_gan.models.play import Play
 from keras_gan.terms import Term
 from keras_gan.terms import get as get_term
@@ -237,6 +238,8 @@ class GAN(Objectives, Game):
         self.requested_jit_compile = (
             "auto" if automatic else check_flag("jit_compile", jit_compile, hint='Or pass "auto".')
         )
+        check_optimizer("d_optimizer", d_optimizer)
+        check_optimizer("g_optimizer", g_optimizer)
         self.prepare(
             {"d": d_optimizer, "g": g_optimizer},
             _LOGS,

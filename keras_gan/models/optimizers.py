@@ -111,3 +111,26 @@ def _build(name, optimizer, variables):
         )
     if not optimizer.built:
         optimizer.build(variables)
+
+
+def check_optimizer(name: str, optimizer: Any) -> None:
+    """Check that an argument of `compile` is an optimizer, or what Keras makes one of.
+
+    Raises:
+        TypeError: it is not.
+        ValueError: no optimizer has this name.
+    """
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        return
+    if not isinstance(optimizer, (str, dict)):
+        raise TypeError(
+            f"`{name}` must be a `keras.optimizers.Optimizer`, or its name. Received: {optimizer!r} of "
+            f"type {type(optimizer).__name__}."
+        )
+    try:
+        keras.optimizers.get(optimizer)
+    except Exception as error:
+        raise ValueError(
+            f"`{name}` must be a `keras.optimizers.Optimizer`, or its name, such as 'adam'. Received: "
+            f"{optimizer!r}. {error}"
+        ) from error

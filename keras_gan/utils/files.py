@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_gan.utils.typing import PathLike
+from keras_gan.utils.validation import check_path
 
 # Every temporary name has this ending, by which `cleanup` recognizes it.
 _TEMPORARY = ".tmp"
@@ -33,7 +34,7 @@ def atomic_file(path: PathLike, suffix: str = "") -> Iterator[Path]:
     >>> pathlib.Path("notes/hello.txt").read_text()
     'hello'
     """
-    path = Path(path)
+    path = check_path("path", path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path, suffix)
     try:

@@ -3,8 +3,10 @@
 import math
 import numbers
 import operator
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import keras
@@ -262,6 +264,27 @@ def check_tensor(name: str, value: Any, *, rank: int | None = None, hint: str = 
     if not axes or (rank is not None and axes != rank) or 0 in tuple(tensor.shape):
         _refuse(ValueError, name, f"{expected}, none of them empty", value, hint)
     return tensor
+
+
+def check_path(name: str, value: Any, hint: str = "") -> Path:
+    """Return the path of a file or folder as a `pathlib.Path`, or raise.
+
+    Raises:
+        TypeError: the value is neither a string nor a `pathlib.Path` or the like.
+        ValueError: it is empty, or contains a null character.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_path
+    >>> check_path("directory", "samples").name
+    'samples'
+    """
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str):
+        _refuse(TypeError, name, "a path: a string or a `pathlib.Path`", value, hint)
+    if not path or "\0" in path:
+        _refuse(ValueError, name, "the path of a file or folder", value, hint)
+    return Path(path)
 
 
 def check_seed(name: str, value: Any, hint: str = "") -> int | None:
