@@ -614,7 +614,7 @@ def callbacks():
         "value_range": Range((0.0, 1.0)),
         "grid": Grid(np.array([0.3, 0.6]), shape=(None,), low=1e-30),
     }
-    yield from callback("ParzenWindow", parzen | every | samples | draw | batch | stop, eight)
+    yield from callback("ParzenLogLikelihood", parzen | every | samples | draw | batch | stop, eight)
     grid = {"directory": folder(), "rows": Integer(2, bounded=True), "columns": Integer(4, bounded=True)}
     nearest = {"nearest": Array(IMAGES, none=True)}
     yield from callback("SampleGrid", grid | every | draw | shown | nearest, eight)
@@ -1213,7 +1213,7 @@ CALLS = [
         "Memorization", Array(IMAGES), Array(OTHER), training=Array(OTHER + 0.01), split=split()
     ),
     *array_metrics(
-        "ParzenWindow",
+        "ParzenLogLikelihood",
         Array(IMAGES, low=0, high=1),
         Array(OTHER, low=0, high=1),
         validation=Array(IMAGES, low=0, high=1),
