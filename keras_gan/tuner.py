@@ -150,7 +150,11 @@ class GANHyperModel(keras_tuner.HyperModel):
                 "override `build` in a subclass. "
                 f"Received: {name}={compile_arguments[name]!r}"
             )
-        inspect.signature(GAN.compile).bind_partial(None, **self.compile_arguments)
+        known = inspect.signature(GAN.compile).parameters
+        for name in [name for name in compile_arguments if name not in known]:
+            raise TypeError(
+                f"`GAN.compile` has no argument `{name}`. Expected: {', '.join([*known][3:-1])}."
+            )
         # KerasTuner sets the policy back before each trial.
         self.policy = keras.config.dtype_policy()
 

@@ -529,7 +529,7 @@ def endless():
     [
         (POINTS[:, :1], r"shape of the samples, \(2,\). Received: \(1,\)"),
         (POINTS[:0], r"with at least one image. Received: \(0, 2\)"),
-        ((POINTS, POINTS), r"an array of shape \(n, ...\), .* Received: tuple"),
+        ((POINTS, POINTS), r"the shape of the samples, \(2,\). Received: \(64, 2\)"),
         (np.ones(3), r"Received: \(3,\)"),
         (endless(), "dataset of real images is infinite, .* Leave out `repeat"),
     ],

@@ -634,7 +634,7 @@ def test_the_example_trains_a_classifier(tmp_path, capsys):
     x, digits = kg.datasets.load_arrays("mnist5k", "train[4500:]", labels=True)
     accuracy = np.mean(extractor.probabilities(x).argmax(axis=1) == digits)
     assert accuracy > 0.8
-    assert f"Right on {accuracy:.2%}" in capsys.readouterr().out
+    assert f"test images: {accuracy:.2%}" in capsys.readouterr().out
 
 
 # Inception

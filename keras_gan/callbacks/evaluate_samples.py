@@ -89,9 +89,6 @@ class EvaluateSamples(EpochCallback):
 
     _hint = _RENAME
 
-    # `fit` calls it before the callbacks that monitor its numbers.
-    logs_metrics = True
-
     def __init__(
         self,
         metrics: Callable[..., Any] | Sequence[Callable[..., Any]] | dict[str, Any],

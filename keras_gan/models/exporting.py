@@ -90,6 +90,11 @@ class Exporting(keras.Model):
                 f"input_signature={options['input_signature']!r}"
             )
         path = check_local_path("filepath", filepath)
+        if format == "openvino" and path.suffix != ".xml":
+            raise ValueError(
+                "OpenVINO is written to two files, `.xml` and `.bin`: `filepath` must end in `.xml`. "
+                f"Received: {str(path)!r}"
+            )
         _FORMATS[format].check_packages()
         weights = self.require_ema().swapped_in() if use_ema else contextlib.nullcontext()
         with weights, _FORMATS[format].open(path) as target:
@@ -217,11 +222,6 @@ def _file(path: Path, suffix: str = "") -> Iterator[Path]:
 @contextlib.contextmanager
 def _two_files(path: Path) -> Iterator[Path]:
     """Yield a temporary path of OpenVINO's model, whose weights are written next to it."""
-    if path.suffix != ".xml":
-        raise ValueError(
-            "OpenVINO is written to two files, `.xml` and `.bin`: `filepath` must end in `.xml`. "
-            f"Received: {str(path)!r}"
-        )
     # The inner file appears first: a model is of no use without its weights.
     with _file(path, ".xml") as model, _file(path.with_suffix(".bin"), ".bin") as weights:
         written = model.with_suffix(".bin")

@@ -23,8 +23,8 @@ def order_callbacks(
 
     A `FitGuard` comes first. One that keeps the run (it has a method `attach`) comes before the others,
     so that it sees an epoch's end after all of them have acted on it, when the next begins, and before
-    they continue. Callbacks that log numbers (`logs_metrics`) come before those that may monitor them.
-    If a callback keeps the run, the data are read in a way that shows their position.
+    they continue. Those that `monitor` a number come last, after those that measure it. If a callback
+    keeps the run, the data are read in a way that shows their position.
 
     Args:
         callbacks: callbacks, nested as Keras allows, or None.
@@ -41,7 +41,7 @@ def order_callbacks(
     _check_files(callbacks)
     keepers = [callback for callback in callbacks if hasattr(callback, "attach")]
     others = [callback for callback in callbacks if not hasattr(callback, "attach")]
-    others.sort(key=lambda callback: not getattr(callback, "logs_metrics", False))
+    others.sort(key=lambda callback: hasattr(callback, "monitor"))
     positions = {name: position(data) if keepers else Position(data) for name, data in given.items()}
     for keeper in keepers:
         keeper.attach(others, positions)

@@ -1213,7 +1213,7 @@ CALLS = [
         "Memorization", Array(IMAGES), Array(OTHER), training=Array(OTHER + 0.01), split=split()
     ),
     *array_metrics(
-        "ParzenLogLikelihood",
+        "ParzenWindow",
         Array(IMAGES, low=0, high=1),
         Array(OTHER, low=0, high=1),
         validation=Array(IMAGES, low=0, high=1),
