@@ -49,7 +49,7 @@ class Exporting(keras.Model):
         | `"tf_saved_model"` | new folder, whose signature `serving_default` is this function | |
         | `"onnx"` | file, usually `.onnx` | `pip install tf2onnx onnx` |
         | `"litert"` | file, usually `.tflite` | |
-        | `"openvino"` | file `.xml`, and next to it the weights, `.bin` | `pip install openvino` |
+        | `"openvino"` | file `.xml`, and next to it the weights, `.bin` | `pip install openvino scipy` |
 
         On JAX and torch a process on TensorFlow loads the GAN and writes the same files.
 
@@ -242,5 +242,5 @@ _FORMATS = {
     "onnx": _Format("ONNX", ("tf2onnx", "onnx"), _file, _verify_onnx),
     # Keras requires these endings.
     "litert": _Format("LiteRT", (), functools.partial(_file, suffix=".tflite")),
-    "openvino": _Format("OpenVINO", ("openvino",), _two_files, quantized=False),
+    "openvino": _Format("OpenVINO", ("openvino", "scipy"), _two_files, quantized=False),
 }
