@@ -126,7 +126,7 @@ def play(generator, images, epochs, stage, args):
     every = max(1, epochs // 10)
     grid = kg.callbacks.SampleGrid(
         folder / "samples",
-        every,
+        every=every,
         rows=6,
         columns=8,
         seed=args.seed,

@@ -794,6 +794,7 @@ def layer_calls():
 
 
 MAXOUT = kg.layers.Maxout(3, 2)
+MAXOUT.build((None, 4))  # or else the first inputs, which may be invalid, decide the shape
 
 
 def schedules():
