@@ -276,6 +276,8 @@ def position(given: FitData) -> Position:
     """
     if given.is_arrays and not Position.accepts(given):
         given = _dataset_of_arrays(given)
+    if _is_fixed(given):
+        return Position(given)
     for kind in _KINDS:
         if kind.accepts(given):
             return kind(given)
@@ -283,6 +285,16 @@ def position(given: FitData) -> Position:
         "Resume keeps the position of the data, and those of this kind do not show theirs. Received: "
         f"{type(given.x).__name__}. {_ADVICE}"
     )
+
+
+def _is_fixed(given):
+    """Return whether data are a `PyDataset` that is read in order, and holds nothing but arrays."""
+    if not isinstance(given.x, keras.utils.PyDataset) or given.shuffle or given.steps is not None:
+        return False
+    own = {name: value for name, value in vars(given.x).items() if not name.startswith("_")}
+    known = {"workers", "use_multiprocessing", "max_queue_size"}
+    arrays = all(hasattr(value, "shape") for name, value in own.items() if name not in known)
+    return arrays and type(given.x).on_epoch_end is keras.utils.PyDataset.on_epoch_end
 
 
 def _is_one_of(package, names, value):
