@@ -17,6 +17,9 @@ from replicas import game
 
 pytestmark = pytest.mark.slow
 GAME = pathlib.Path(game.__file__)
+# Without the cache of compiled programs that conftest.py sets: the devices of a cached program may run
+# their collective operations in different orders, and wait for each other without end.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
 SHORT = ["plain", "average", "lazy_r1_batch_norm", "float16"]
 # Replicas of TensorFlow draw noise of their own; those of JAX share one stream.
 NOISELESS = [name for name in game.RUNS if name != "noise"]
@@ -39,7 +42,7 @@ def start(engine, folder, *tasks, dies=None):
     ports = ",".join(map(str, free_ports()))
     processes = []
     for worker in range(2 if engine in PROCESSES else 1):
-        environment = {**os.environ, "PORTS": ports, "WORKER": str(worker), "TF_CPP_MIN_LOG_LEVEL": "2"}
+        environment = {**ENVIRONMENT, "PORTS": ports, "WORKER": str(worker), "TF_CPP_MIN_LOG_LEVEL": "2"}
         if worker == dies:
             environment["DIE"] = "1"
         with open(folder / f"log-{worker}.txt", "w") as log:
@@ -176,7 +179,7 @@ def test_the_example_trains_two_machines_and_goes_on(engine, tmp_path):
             arguments, variables = JOINING[engine](addresses, machine)
             with open(tmp_path / f"log-{machine}.txt", "w") as log:
                 whole = [*command, "--epochs", epochs, "--output", str(tmp_path), *arguments]
-                environment = {**os.environ, **variables}
+                environment = {**ENVIRONMENT, **variables}
                 processes.append(subprocess.Popen(whole, env=environment, stdout=log, stderr=log))
         finish(processes, tmp_path)
     drawn = sorted(path.name for path in (tmp_path / "samples").iterdir())
