@@ -217,7 +217,9 @@ def test_options_that_a_format_lacks(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(("form", "packages"), [("onnx", "tf2onnx onnx"), ("openvino", "openvino")])
+@pytest.mark.parametrize(
+    ("form", "packages"), [("onnx", "tf2onnx onnx"), ("openvino", "openvino scipy")]
+)
 def test_a_missing_package_is_named(form, packages, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
