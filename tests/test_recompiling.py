@@ -320,7 +320,8 @@ def test_a_state_tree_that_does_not_fit_changes_nothing(x):
 
 
 def test_checkpoints_of_orbax(x, tmp_path):
-    pytest.importorskip("orbax.checkpoint")
+    # With the packages of `make test-jax`, since Orbax requires JAX.
+    pytest.importorskip("orbax.checkpoint", reason="needs orbax-checkpoint, of the group `backends`")
     gan = stateful()
     fit(gan, x, callbacks=[keras.callbacks.OrbaxCheckpoint(str(tmp_path), save_freq="epoch")])
     same = stateful()
