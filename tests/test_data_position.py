@@ -250,7 +250,7 @@ def test_a_folder_of_images_resumes(tmp_path):
 
 @pytest.mark.parametrize("own", [True, False])
 def test_loaders_of_torch_resume(own, tmp_path):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs torch, of the group `backends`")
     rows = torch.utils.data.TensorDataset(torch.from_numpy(X))
 
     def make():
@@ -278,7 +278,6 @@ def grain_datasets():
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras does not know their length
 @pytest.mark.parametrize("name", ["map", "endless", "loader"])
 def test_data_of_grain_resume(name, tmp_path):
-    pytest.importorskip("grain")
     make = grain_datasets()[name]
     assert_resumes(make, tmp_path / "steps", steps_per_epoch=4)
     if name != "endless":
@@ -350,7 +349,7 @@ def test_data_whose_position_cannot_be_kept_are_refused(name, tmp_path):
     ],
 )
 def test_loaders_of_torch_that_cannot_resume_are_refused(options, message, tmp_path):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs torch, of the group `backends`")
 
     class Endless(torch.utils.data.IterableDataset):
         def __iter__(self):

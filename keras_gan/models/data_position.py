@@ -52,9 +52,7 @@ class FitData(NamedTuple):
     @property
     def is_arrays(self) -> bool:
         """Whether `x` is an array or a structure of arrays."""
-        return hasattr(self.x, "shape") or (
-            isinstance(self.x, (Mapping, list, tuple)) and bool(structures.leaves(self.x))
-        )
+        return structures.is_arrays(self.x)
 
     def split(self, share: float) -> tuple["FitData", "FitData"]:
         """Return arrays without their last rows, and these to validate, as Keras splits them."""
@@ -91,6 +89,8 @@ class Position:
             return not given.continues and (hasattr(given.x, "epoch") or _is_pure(given.x))
         if _is_one_of("grain", ("MapDataset", "IterDataset", "DataLoader"), given.x):
             return not given.continues  # iterators of Grain all begin alike
+        if isinstance(given.x, keras.utils.PyDataset):
+            return _is_fixed(given)
         return given.is_arrays and (given.validation or not (given.continues or given.shuffle))
 
     def begin(self, epoch: int) -> None:
@@ -276,8 +276,6 @@ def position(given: FitData) -> Position:
     """
     if given.is_arrays and not Position.accepts(given):
         given = _dataset_of_arrays(given)
-    if _is_fixed(given):
-        return Position(given)
     for kind in _KINDS:
         if kind.accepts(given):
             return kind(given)
@@ -288,12 +286,11 @@ def position(given: FitData) -> Position:
 
 
 def _is_fixed(given):
-    """Return whether data are a `PyDataset` that is read in order, and holds nothing but arrays."""
-    if not isinstance(given.x, keras.utils.PyDataset) or given.shuffle or given.steps is not None:
+    """Return whether a `PyDataset` is read in order, and holds nothing but arrays."""
+    if given.shuffle or given.steps is not None:
         return False
-    own = {name: value for name, value in vars(given.x).items() if not name.startswith("_")}
-    known = {"workers", "use_multiprocessing", "max_queue_size"}
-    arrays = all(hasattr(value, "shape") for name, value in own.items() if name not in known)
+    own = vars(given.x).keys() - vars(keras.utils.PyDataset()).keys()
+    arrays = all(hasattr(getattr(given.x, name), "shape") for name in own)
     return arrays and type(given.x).on_epoch_end is keras.utils.PyDataset.on_epoch_end
 
 

@@ -65,7 +65,8 @@ class Feeding(keras.Model):
 
         The order of a dataset of `kg.datasets.load` depends only on its seed and the number of the
         epoch. `keras.callbacks.TerminateOnNaN` sees both players' losses. `kg.callbacks.Resume` acts
-        before the other callbacks, whatever its position, and resumes a run that was killed.
+        before the other callbacks, whatever its position, and resumes a run that was killed; callbacks
+        that monitor a number, such as `ModelCheckpoint`, act after the others, which may log it.
 
         Raises:
             ValueError: the data do not fit the networks or contain an unknown label (in datasets of
@@ -167,11 +168,6 @@ def _check_counts(batch_size, epochs, options):
         check_number("validation_split", options["validation_split"], minimum=0, below=1)
 
 
-def is_array(x: Any) -> bool:
-    """Return whether data are an array or a structure of arrays, and not a dataset."""
-    return hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple))
-
-
 def with_labels(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
     """Return `y` and the weights of rows, as an array.
 
@@ -183,7 +179,7 @@ def with_labels(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
     if sample_weight is None:
         return y, None
     weight = _row_weights(sample_weight)
-    if y is None and is_array(x):
+    if y is None and structures.is_arrays(x):
         y = np.zeros((len(structures.leaves(x)[0]), 0), "float32")
     return y, weight
 
@@ -227,7 +223,7 @@ def checked(gan: Game, x: Any, y: Any) -> Any:
         ValueError: the arrays do not fit the networks, or contain an unknown label.
     """
     data = gan.data_spec
-    if is_array(x):
+    if structures.is_arrays(x):
         data.check_arrays(x, y)
         return x
     element = getattr(x, "element_spec", None)

@@ -1,6 +1,5 @@
 """The range of a generator's samples, and data that it cannot reach."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -97,7 +96,7 @@ def _values(gan, x, y):
 
 
 def _first_rows(x, y):
-    if hasattr(x, "shape") or isinstance(x, (Mapping, list, tuple)):
+    if structures.is_arrays(x):
         return structures.mapped(lambda leaf: leaf[:: max(1, len(leaf) // _MAX_ROWS)], x), y
     if isinstance(x, keras.utils.PyDataset):
         return x[0]

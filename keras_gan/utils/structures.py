@@ -28,6 +28,11 @@ def leaves(structure: Structure) -> list[Tensor]:
     return [leaf for leaf in keras.tree.flatten(structure) if leaf is not None]
 
 
+def is_arrays(data: Any) -> bool:
+    """Return whether data are an array or a structure of arrays, and not a dataset or a loader."""
+    return hasattr(data, "shape") or (isinstance(data, (Mapping, list, tuple)) and bool(leaves(data)))
+
+
 def number_of_rows(structure: Structure) -> int | Tensor:
     """Return the size of the batch."""
     return ops.shape(leaves(structure)[0])[0]
