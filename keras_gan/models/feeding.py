@@ -1,5 +1,6 @@
 """The data that `fit`, `evaluate` and single steps pass to a GAN: weights and checks."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -226,6 +227,8 @@ def checked(gan: Game, x: Any, y: Any) -> Any:
     if structures.is_arrays(x):
         data.check_arrays(x, y)
         return x
+    if hasattr(x, "collate_fn"):
+        x = _in_tuples(x)
     element = getattr(x, "element_spec", None)
     weights = element[2] if isinstance(element, tuple) and len(element) == 3 else None
     if isinstance(weights, (Mapping, list, tuple)):
@@ -241,6 +244,28 @@ def checked(gan: Game, x: Any, y: Any) -> Any:
     elif hasattr(x, "__next__"):
         return _checked_batches(x, data.check_labels)
     return x
+
+
+def _in_tuples(loader):
+    """Return a copy of a `torch.utils.data.DataLoader` whose batches are tuples.
+
+    On TensorFlow and JAX, Keras would take the rows of a tensor, and the keys of a dict, for
+    `(x, y, sample_weight)`.
+    """
+    loader = copy.copy(loader)
+    loader.collate_fn = _InTuples(loader.collate_fn)
+    return loader
+
+
+class _InTuples:
+    """A function that collates rows, and puts a batch that is not a tuple or a list into a tuple."""
+
+    def __init__(self, collate: Callable[[Any], Any]) -> None:
+        self._collate = collate
+
+    def __call__(self, rows: Any) -> Any:
+        batch = self._collate(rows)
+        return batch if isinstance(batch, (list, tuple)) else (batch,)
 
 
 def _checked_batches(batches: Iterator[Any], check: Callable[[Any], None]) -> Iterator[Any]:

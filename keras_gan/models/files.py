@@ -82,13 +82,23 @@ def _by_path(tree, prefix=""):
 @contextlib.contextmanager
 def replace_atomically(filepath: Any, suffix: str, wanted: bool, size: int) -> Iterator[Any]:
     """Yield a temporary path that replaces `filepath` in the end, or `filepath` itself if Keras is to
-    write it in its own way."""
+    write it in its own way.
+
+    Raises:
+        FileExistsError: Keras would ask whether to overwrite a file, and there is nobody to answer.
+    """
     name = str(filepath)
     if (
         not (wanted and isinstance(filepath, (str, os.PathLike)) and name.endswith(suffix))
         or "://" in name
     ):
-        yield filepath
+        try:
+            yield filepath
+        except EOFError:
+            raise FileExistsError(
+                f"{name!r} exists, and `overwrite=False` asks on the terminal before it is replaced, but "
+                "this program has no terminal. Pass `overwrite=True`, or another path."
+            ) from None
         return
     with atomic_file(filepath, suffix) as temporary:
         reserve(temporary, size)

@@ -182,6 +182,7 @@ class DataSpec:
             ValueError: examples or conditions have another structure, shape or type, or a label is
                 unknown.
         """
+        _check_dense({"x": x, "y": y})
         given, condition, _ = self.parts((x, y))
         if not all(hasattr(leaf, "dtype") for leaf in structures.leaves([given, condition])):
             return  # such as data frames, which Keras converts
@@ -271,6 +272,18 @@ class DataSpec:
         )
         self.check_condition(given)
         return structures.mapped(ops.convert_to_tensor, given)
+
+
+def _check_dense(data):
+    """Refuse sparse and ragged arrays, which have a shape, but no rows that can be counted."""
+    for name, structure in data.items():
+        for leaf in structures.leaves(structure):
+            if hasattr(leaf, "shape") and not hasattr(leaf, "__array__"):
+                raise TypeError(
+                    f"`{name}` must be a dense array. Received: a {type(leaf).__name__}. Convert it "
+                    "first, such as by `x.toarray()` (SciPy), `tf.sparse.to_dense(x)` or "
+                    "`x.to_tensor()` (ragged tensors of TensorFlow)."
+                )
 
 
 def _several_named(condition):

@@ -183,8 +183,9 @@ def _latents_among(takes, discriminator, latent_shape):
     if len(own) != 1:
         raise ValueError(
             "The latents cannot be identified among the generator's named inputs. Expected one that the "
-            "discriminator does not take: use the same names for conditions in both networks. Received "
-            f"a generator with the inputs {sorted(takes)} and a discriminator with {sorted(shared)}."
+            "discriminator does not take: use the same names for conditions in both networks, and let a "
+            "generator with several latents take one tensor and split it. Received a generator with the "
+            f"inputs {sorted(takes)} and a discriminator with {sorted(shared)}."
         )
     return own[0]
 

@@ -1,0 +1,77 @@
+"""Kinds of data that `fit` takes, or refuses with a hint."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import keras_gan as kg
+
+ROWS = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+
+
+def compiled():
+    keras.utils.set_random_seed(0)
+    generator = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    discriminator = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+    gan = kg.GAN(generator, discriminator, prior="normal", seed=0)
+    gan.compile("sgd", "sgd", run_eagerly=True)
+    return gan
+
+
+@pytest.mark.parametrize("kind", ["tensor", "dict"])
+def test_loaders_of_torch_whose_batches_are_not_tuples(kind):
+    """Keras alone would take the two rows of a batch for examples and labels."""
+    torch = pytest.importorskip("torch", reason="needs torch, of the group `backends`")
+    rows = torch.from_numpy(ROWS)
+    dataset = rows if kind == "tensor" else [{"x": row} for row in rows]
+    loader = torch.utils.data.DataLoader(dataset, batch_size=2)
+    own = loader.collate_fn
+    expected = compiled().fit(ROWS, batch_size=2, shuffle=False, verbose=0)
+    received = compiled().fit(loader, validation_data=loader, verbose=0)
+    np.testing.assert_allclose(received.history["d_loss"], expected.history["d_loss"], rtol=1e-5)
+    assert "val_d_loss" in received.history
+    assert loader.collate_fn is own
+
+
+def sparse_arrays():
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    yield scipy_sparse.csr_matrix(ROWS)
+    yield scipy_sparse.coo_array(ROWS)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        yield tf.sparse.from_dense(ROWS)
+        yield tf.RaggedTensor.from_tensor(ROWS)
+
+
+def test_sparse_arrays_are_refused():
+    gan = compiled()
+    for array in sparse_arrays():
+        message = f"`x` must be a dense array. Received: a {type(array).__name__}. Convert it"
+        for call in (gan.fit, gan.evaluate, gan.train_on_batch):
+            with pytest.raises(TypeError, match=message):
+                call(array)
+
+
+@pytest.mark.parametrize("method", ["save", "save_weights"])
+def test_overwriting_without_a_terminal(method, tmp_path, monkeypatch):
+    path = tmp_path / ("gan.keras" if method == "save" else "gan.weights.h5")
+    gan = compiled()
+    getattr(gan, method)(path)
+    before = path.read_bytes()
+    with open("/dev/null") as nothing, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdin", nothing)
+        with pytest.raises(FileExistsError, match="has no terminal. Pass `overwrite=True`"):
+            getattr(gan, method)(path, overwrite=False)
+    assert path.read_bytes() == before
+
+
+def test_a_generator_with_two_latents():
+    latents = [keras.Input((3,)), keras.Input((2,))]
+    generator = keras.Model(latents, layers.Dense(2)(layers.Concatenate()(latents)))
+    discriminator = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+    with pytest.raises(ValueError, match="let it take one tensor and split it"):
+        kg.GAN(generator, discriminator, prior="normal")
