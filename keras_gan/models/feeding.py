@@ -249,7 +249,7 @@ def checked(gan: Game, x: Any, y: Any) -> Any:
 def _in_tuples(loader):
     """Return a copy of a `torch.utils.data.DataLoader` whose batches are tuples.
 
-    On TensorFlow and JAX, Keras would take the rows of a tensor, and the keys of a dict, for
+    On TensorFlow and JAX, Keras up to 3.15 takes the rows of a tensor, and the keys of a dict, for
     `(x, y, sample_weight)`.
     """
     loader = copy.copy(loader)

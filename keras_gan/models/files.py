@@ -96,8 +96,8 @@ def replace_atomically(filepath: Any, suffix: str, wanted: bool, size: int) -> I
             yield filepath
         except EOFError:
             raise FileExistsError(
-                f"{name!r} exists, and `overwrite=False` asks on the terminal before it is replaced, but "
-                "this program has no terminal. Pass `overwrite=True`, or another path."
+                f"{name!r} exists, and with `overwrite=False` Keras asks on the terminal whether to "
+                "replace it, but this program has no terminal. Pass `overwrite=True`, or another path."
             ) from None
         return
     with atomic_file(filepath, suffix) as temporary:

@@ -326,8 +326,8 @@ def check_inputs(
             "The discriminator takes the generator's samples and its condition: in a conditional GAN, "
             "both networks take a condition. Expected inputs of shapes "
             f"{_shapes([samples, condition])}, as for the generator {generator.name!r}. Received a "
-            f"discriminator {discriminator.name!r} with inputs {_shapes(takes)}. To give a generator several "
-            "latents, let it take one tensor and split it."
+            f"discriminator {discriminator.name!r} with inputs {_shapes(takes)}. To give a generator "
+            "several latents, let it take one tensor and split it."
         )
     packed = structures.leaves(inputs.pack(discriminator, samples, condition))
     conditions = {id(leaf) for leaf in structures.leaves(condition)}
