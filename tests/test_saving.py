@@ -432,3 +432,28 @@ def test_optimizers_that_average_weights_train_twice(x):
     gan.compile(keras.optimizers.SGD(0.1, use_ema=True), keras.optimizers.Adam(1e-3, use_ema=True))
     for _ in range(2):
         assert np.isfinite(list(train(gan, x, 1).history.values())).all()
+
+
+@keras.saving.register_keras_serializable("tests")
+class WithOwnWeights(kg.GAN):
+    """Adds weights to the GAN itself, as any layer may."""
+
+    def __init__(self, generator, discriminator, **options):
+        super().__init__(generator, discriminator, **options)
+        self.scale = self.add_weight(shape=(2,), name="scale", trainable=False)
+
+
+@pytest.mark.parametrize("method", ["save", "save_weights"])
+def test_own_weights_of_a_subclass_are_saved(method, tmp_path):
+    gan = WithOwnWeights(mlp(4, 2), mlp(2, 1), prior="normal", seed=0)
+    gan.compile("sgd", "sgd", ema_decay=0.9)
+    gan.scale.assign([5.0, 6.0])
+    path = tmp_path / ("gan.keras" if method == "save" else "gan.weights.h5")
+    getattr(gan, method)(path)
+    if method == "save":
+        loaded = keras.models.load_model(path)
+    else:
+        loaded = WithOwnWeights(mlp(4, 2), mlp(2, 1), prior="normal", seed=0)
+        loaded.compile("sgd", "sgd", ema_decay=0.9)
+        loaded.load_weights(path)
+    assert keras.ops.convert_to_numpy(loaded.scale).tolist() == [5.0, 6.0]

@@ -238,15 +238,20 @@ class Saving(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def _own_state(self):
-        """Return the seeds of noise and dropout, which are not weights to Keras, and the state of terms,
-        update rule and EMA."""
+        """Return the seeds of noise and dropout, which are not weights to Keras, the state of terms,
+        update rule and EMA, and the weights that a subclass adds to the GAN itself."""
+        state = {id(variable) for variable in self.training_state}
+        own = [
+            v for v in [*self._trainable_variables, *self._non_trainable_variables] if id(v) not in state
+        ]
         return {
+            **{f"weight_{i}": variable for i, variable in enumerate(own)},
             **{f"seed_{i}": seed for i, seed in enumerate(self.seeds)},
             **{f"state_{i}": variable for i, variable in enumerate(self.training_state)},
         }
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        """Save the state of noise, dropout, terms, update rule and EMA."""
+        """Save the state of noise, dropout, terms, update rule and EMA, and weights of a subclass."""
         for name, variable in self._own_state().items():
             store[name] = ops.convert_to_numpy(variable)
 
