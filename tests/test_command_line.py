@@ -545,7 +545,7 @@ def test_copies_of_training_images_are_counted(rng):
 def test_two_processes_do_not_work_on_one_run(photos, program, tmp_path):
     argv = ["train", photos, *QUICK, "--epochs", "1", "--output", "run"]
     with kg_runs.Run(tmp_path / "run").locked():
-        part = tmp_path / "run" / ".gan.keras.123.tmp.keras"
+        part = tmp_path / "run" / ".gan.keras.1f0c7a3d.tmp.keras"
         part.write_bytes(b"of a process that was killed")
         code, _, err = program(*argv)
     assert code == 2

@@ -294,7 +294,7 @@ def test_a_full_disk_leaves_the_state_before(undisturbed, tmp_path):
 
 
 def test_what_a_killed_write_has_left_is_removed(tmp_path):
-    left_over = tmp_path / "resume" / f".epoch-0007.{os.getpid() + 1}.tmp"
+    left_over = tmp_path / "resume" / ".epoch-0007.1f0c7a3d.tmp"
     left_over.mkdir(parents=True)
     (left_over / "progress.json").write_text("{")
     train(tmp_path, epochs=1, watch=[])

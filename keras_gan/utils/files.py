@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,9 +179,9 @@ def cleanup(folder: PathLike) -> None:
 
     >>> import pathlib
     >>> from keras_gan.utils.files import cleanup
-    >>> pathlib.Path(".model.keras.123.tmp.keras").touch()
+    >>> pathlib.Path(".model.keras.1f0c7a3d.tmp.keras").touch()
     >>> cleanup(".")
-    >>> pathlib.Path(".model.keras.123.tmp.keras").exists()
+    >>> pathlib.Path(".model.keras.1f0c7a3d.tmp.keras").exists()
     False
     """
     for path in Path(folder).glob(f".*{_TEMPORARY}*"):
@@ -191,5 +192,6 @@ def cleanup(folder: PathLike) -> None:
 
 
 def _temporary(path, suffix=""):
-    # A leading dot hides the name from servers and from readers of image folders.
-    return path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}{suffix}")
+    # A leading dot hides the name from servers and from readers of image folders. In containers, a
+    # program that starts again often has the process number of the one that was killed.
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}{suffix}")
