@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import os
 import random
 import resource
 import shutil
