@@ -170,9 +170,8 @@ class Alternating(UpdateRule):
         """See base class."""
         steps = batch.k - 1 if self.share_fakes else batch.k
         for play in gan.plays(batch.part(0, steps)):  # for k steps: m examples, m fakes of new latents
-            yield gan.discriminator_step(
-                play
-            )  # D descends its loss, e.g. −E log D(x) − E log(1 − D(G(z)))
+            # D descends its loss, e.g. −E log D(x) − E log(1 − D(G(z)))
+            yield gan.discriminator_step(play)
         if self.share_fakes:
             yield gan.shared_step(batch.last)  # D's k-th step, and G's on the same fakes
         else:
