@@ -14,7 +14,7 @@ from keras_gan.models.ema import WeightEMA
 from keras_gan.models.exporting import Exporting
 from keras_gan.models.feeding import Feeding
 from keras_gan.models.optimizers import Optimizers
-from keras_gan.models.play import Player
+from keras_gan.models.play import Player, normalized_layers
 from keras_gan.models.presets import Presets
 from keras_gan.models.saving import SETTINGS, Saving
 from keras_gan.terms import Term
@@ -160,6 +160,8 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
     def _build_state(self):
         """Build the EMA, the terms and the update rule, and collect their state."""
         generators = list(self.teams.values())[-1]
+        for layer in normalized_layers([network for team in self.teams.values() for network in team]):
+            layer.moves_in_calls = False  # `Player.move` moves it
         self.ema = None if self.ema_decay is None else WeightEMA(generators, self.ema_decay)
         self.training_state.clear()
         self.term_networks.clear()

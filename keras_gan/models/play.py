@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_gan import backend, losses
+from keras_gan.layers import SpectralNormalization
 from keras_gan.utils.networks import trainable
 from keras_gan.utils.typing import Structure, Tensor
 
@@ -38,8 +39,10 @@ class Player(NamedTuple):
         return trainable(self.networks)
 
     def move(self, grads: Sequence[Tensor]) -> None:
-        """Take a step of the optimizer."""
+        """Take a step of the optimizer, and then of the networks' spectral normalization."""
         backend.apply(self.optimizer, grads, self.variables, self.xla_update)
+        for layer in normalized_layers(self.networks):
+            layer.step()
 
 
 class Play(NamedTuple):
@@ -89,6 +92,12 @@ class Play(NamedTuple):
     def mean_fake(self, values: Tensor, axis: int | None = None) -> Tensor:
         """Return the mean of values of the generated rows, as `sample_weight` weighs them."""
         return self.weights.mean_fake(values, axis)
+
+
+def normalized_layers(networks: Sequence[keras.Model]) -> list[SpectralNormalization]:
+    """Return the layers with spectral normalization, each once."""
+    layers = {id(layer): layer for network in networks for layer in network._flatten_layers()}
+    return [layer for layer in layers.values() if isinstance(layer, SpectralNormalization)]
 
 
 def relative(weight: Tensor | None) -> Tensor | None:

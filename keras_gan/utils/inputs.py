@@ -211,7 +211,8 @@ def numbers_of_classes(
 ) -> list[int | None]:
     """Return the number of classes of each leaf of a condition, or None where it is unknown.
 
-    An input is a label if an `Embedding`, a one-hot encoding or `ops.one_hot` takes it directly.
+    An input is a label if an `Embedding`, a one-hot encoding, `ops.one_hot` or a layer with an attribute
+    `classes`, such as `kg.layers.Projection`, takes it directly.
 
     Args:
         takers: networks, and specifications of their inputs before the condition. Networks that are
@@ -241,6 +242,8 @@ def _classes(network: keras.Model, tensor: Tensor) -> list[int]:
                 found.append(operation.num_tokens)
             elif type(operation).__name__ == "OneHot":
                 found.append(operation.num_classes)
+            elif isinstance(getattr(operation, "classes", None), int):
+                found.append(operation.classes)
             elif type(operation).__name__ in _PASSING:
                 found += itertools.chain(*(_classes(network, out) for out in node.output_tensors))
             elif isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
