@@ -1,5 +1,6 @@
 """Terms: penalties and regularizers added to the players' losses, such as gradient penalties."""
 
+from keras_gan.terms.auxiliary_classifier import AuxiliaryClassifier
 from keras_gan.terms.feature_matching import FeatureMatching
 from keras_gan.terms.historical_averaging import HistoricalAveraging
 from keras_gan.terms.penalties import (
@@ -18,6 +19,7 @@ __all__ = [
     "R1",
     "R2",
     "TERMS",
+    "AuxiliaryClassifier",
     "FeatureMatching",
     "GradientPenalty",
     "HistoricalAveraging",
