@@ -57,7 +57,9 @@ class Projection(keras.layers.Layer):
     def build(self, input_shape: list[Shape]) -> None:
         """Create the weights of ψ, and V."""
         size, condition = self._sizes(input_shape)
-        self.kernel = self.add_weight(name="kernel", shape=(size, 1), initializer=self.kernel_initializer)
+        self.kernel = self.add_weight(
+            name="kernel", shape=(size, 1), initializer=self.kernel_initializer
+        )
         self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros")
         self.embeddings = self.add_weight(
             name="embeddings", shape=(condition, size), initializer=self.embeddings_initializer
