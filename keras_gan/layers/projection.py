@@ -27,8 +27,8 @@ class Projection(keras.layers.Layer):
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
     Shapes:
-        inputs: list `[features, condition]`, of shapes `(batch, features)` and `(batch,)` or
-        `(batch, 1)` for labels from 0 to `classes` − 1, `(batch, size)` for vectors; outputs `(batch, 1)`.
+        inputs: list `[features, condition]`, of shapes `(batch, features)` and, for labels from 0 to
+        `classes` − 1, `(batch,)` or `(batch, 1)`, for vectors `(batch, size)`; outputs `(batch, 1)`.
 
     Raises:
         TypeError: an argument has the wrong type.

@@ -15,14 +15,15 @@ _register = keras.saving.register_keras_serializable(package="keras_gan")
 class SpectralNormalization(keras.layers.Wrapper):
     """Divide the kernel of a layer by its largest singular value, σ.
 
-    Miyato, Kataoka, Koyama, Yoshida, 2018, arXiv 1802.05957: σ = uᵀWv, by one power iteration a step from
-    the u of the step before. The gradient passes through σ, with u and v constant. The kernel of a
+    Miyato, Kataoka, Koyama, Yoshida, 2018, arXiv 1802.05957: σ = uᵀWv, by one power iteration a step
+    from the u of the step before. The gradient passes through σ, with u and v constant. The kernel of a
     convolution counts as a matrix from (height · width · inputs) to outputs.
 
-    In a GAN, u moves once in each step of the player that trains the layer, after its optimizer has moved
-    W; all passes of a step, real, generated or of a penalty, see the same normalized kernel. A model that
-    Keras trains alone moves u in each pass in training mode. `keras.layers.SpectralNormalization` does so
-    always, and replaces the kernel itself by the normalized one.
+    In a GAN, u moves once in each step of the player that trains the layer, after its optimizer has
+    moved W; all passes of a step, real, generated or of a penalty, see the same normalized kernel. In a
+    model that Keras trains alone, u moves in each pass in training mode.
+    `keras.layers.SpectralNormalization` moves it in each pass in both cases, and replaces the kernel
+    itself by the normalized one.
 
     Args:
         layer: `keras.layers.Layer` with a `kernel` (dense, convolutional) or `embeddings`.

@@ -154,7 +154,7 @@ def in_batches(
         ema_of: GAN with the EMA of whose weights the function is computed, or None.
     """
     batch_size = check_integer("batch_size", batch_size, minimum=1)
-    x = ops.convert_to_numpy(x)
+    x = np.asarray(ops.convert_to_numpy(x))
     parts = [ops.convert_to_tensor(x[i : i + batch_size]) for i in range(0, len(x), batch_size)]
     with contextlib.nullcontext() if ema_of is None else ema_of.require_ema().applied():
         return np.concatenate([ops.convert_to_numpy(function(part)) for part in parts])
@@ -190,8 +190,8 @@ def fit_encoder(
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: the GAN is conditional or has no prior; the encoder returns another shape; an argument
-            is out of range.
+        ValueError: the GAN is conditional or has no prior; the encoder returns another shape; an
+            argument is out of range.
 
     Example:
 

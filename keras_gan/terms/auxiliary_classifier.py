@@ -14,7 +14,7 @@ from keras_gan.utils.validation import check_number, check_string
 
 @keras.saving.register_keras_serializable(package="keras_gan")
 class AuxiliaryClassifier(Term):
-    """The discriminator classifies real and generated samples; the generator makes samples of their class.
+    """The discriminator classifies samples, and the generator makes samples of the right class.
 
     Odena, Olah, Shlens, 2016, arXiv 1610.09585: −L_C, with
     L_C = E log P(C = c | x) + E log P(C = c | G(z, c)), joins both losses. The discriminator returns a
@@ -72,8 +72,8 @@ class AuxiliaryClassifier(Term):
             self._index = names.index(self.condition)
         else:
             raise ValueError(
-                "`AuxiliaryClassifier` requires labels: pass `condition=`, the name of a condition of the "
-                f"networks. Expected one of {names}. Received: {self.condition!r}"
+                "`AuxiliaryClassifier` requires labels: pass `condition=`, the name of a condition of "
+                f"the networks. Expected one of {names}. Received: {self.condition!r}"
             )
         return []
 
