@@ -1,12 +1,13 @@
 """The GAN, and what variants of it are made of."""
 
+from keras_gan.models.completion import CompletionGAN
 from keras_gan.models.ema import WeightEMA
 from keras_gan.models.gan import GAN
 from keras_gan.models.inference import BiGAN, fit_encoder
 from keras_gan.models.objectives import Objectives
 from keras_gan.models.play import Play, Player
 
-__all__ = ["GAN", "BiGAN", "Objectives", "Play", "Player", "WeightEMA", "fit_encoder"]
+__all__ = ["GAN", "BiGAN", "CompletionGAN", "Objectives", "Play", "Player", "WeightEMA", "fit_encoder"]
 
 
 def __dir__():

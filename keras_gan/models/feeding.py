@@ -20,7 +20,7 @@ from keras_gan.utils.validation import check_integer, check_number
 class Feeding(keras.Model):
     """The part of `GAN` that passes data to its steps: `fit`, `evaluate` and single batches."""
 
-    data_spec: batches.DataSpec
+    training_spec: batches.DataSpec
     train_function: Any
     test_function: Any
 
@@ -41,9 +41,9 @@ class Feeding(keras.Model):
         return self.test_function
 
     def _with_checked_labels(self, function):
-        if not any(self.data_spec.classes):
+        if not any(self.training_spec.classes):
             return function
-        return backend.checked_data(function, self.data_spec.check_labels)
+        return backend.checked_data(function, self.training_spec.check_labels)
 
     def fit(
         self,
@@ -111,7 +111,7 @@ class Feeding(keras.Model):
 
     def _check_training(self, data):
         """Refuse arrays that training cannot use, and warn of those that spoil it."""
-        self.data_spec.check_arrays(data.x, data.y)
+        self.training_spec.check_arrays(data.x, data.y)
         rows = len(structures.leaves(data.x)[0])
         if data.steps is None:
             batches.check_last_batch(rows, data.batch_size or 32, self.discriminator_steps)
@@ -223,7 +223,7 @@ def checked(gan: Game, x: Any, y: Any) -> Any:
     Raises:
         ValueError: the arrays do not fit the networks, or contain an unknown label.
     """
-    data = gan.data_spec
+    data = gan.training_spec
     if structures.is_arrays(x):
         data.check_arrays(x, y)
         return x

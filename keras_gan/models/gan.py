@@ -252,7 +252,7 @@ class GAN(Objectives, Game):
     def train_step(self, data: Any) -> Logs:
         """Run one iteration of Algorithm 1: k discriminator steps, then a generator step."""
         # k minibatches of m examples; the flag is NaN if one of their numbers is not finite.
-        batch, nan_flag = self.data_spec.read(data, self.discriminator_steps)
+        batch, nan_flag = self.training_spec.read(data, self.discriminator_steps)
         values = [nan_flag]  # not finite if anything in this step is not
         every = [network for player in self.teams for network in self.team(player)]
         with networks.rollback_if_nonfinite(values, *every):
@@ -286,7 +286,7 @@ class GAN(Objectives, Game):
     @backend.trainer_step
     def test_step(self, data: Any) -> Logs:
         """Return both losses on validation data, with new latents, without dropout or updates."""
-        batch, nan_flag = self.data_spec.read(data, 1)
+        batch, nan_flag = self.training_spec.read(data, 1)
         self._report(nan_flag)
         latents = self.draw(batch.rows, self.validation_noise)
         # Penalties draw their points from the noise of training.

@@ -92,7 +92,7 @@ def _values(gan, x, y):
     batch = _first_rows(x, y)
     if batch is None:
         return []
-    return [ops.convert_to_numpy(leaf) for leaf in structures.leaves(gan.data_spec.parts(batch)[0])]
+    return [ops.convert_to_numpy(leaf) for leaf in structures.leaves(gan.training_spec.parts(batch)[0])]
 
 
 def _first_rows(x, y):
