@@ -1,5 +1,6 @@
 """What changes between `compile` and `fit`, or before `save`, takes effect or is refused."""
 
+import gc
 import warnings
 
 import keras
@@ -319,6 +320,9 @@ def test_a_state_tree_that_does_not_fit_changes_nothing(x):
         np.testing.assert_array_equal(value, wanted)
 
 
+# Keras does not provide the sharding; the event loops of Orbax are closed whenever they are collected.
+@pytest.mark.filterwarnings("ignore:Sharding info not provided")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_checkpoints_of_orbax(x, tmp_path):
     # With the packages of `make test-jax`, since Orbax requires JAX.
     pytest.importorskip("orbax.checkpoint", reason="needs orbax-checkpoint, of the group `backends`")
@@ -329,3 +333,4 @@ def test_checkpoints_of_orbax(x, tmp_path):
     for each in (keras.saving.load_model(tmp_path), same):
         np.testing.assert_array_equal(each.generate(3, seed=0), gan.generate(3, seed=0))
         assert number(each.optimizer.iterations) == 2
+    gc.collect()
