@@ -265,7 +265,7 @@ def check_centers(centers: Array, std: float) -> tuple[np.ndarray, float]:
     if len(centers) > 1 and nearest_distances(centers, centers, exclude_self=True).min() < std:
         raise ValueError(
             f"`std` must not exceed the distance between any two centers. Received: {std:g}, but two of "
-            f"the {len(centers)} centers are closer, so their modes cannot be told apart. Are the "
+            f"the {len(centers)} centers are closer, so their modes cannot be distinguished. Are the "
             "angles 0 and 2π both on a ring?"
         )
     return centers, std
