@@ -141,7 +141,7 @@ def check(
         if not all(np.isfinite(ops.convert_to_numpy(w)).all() for w in network.trainable_weights):
             raise ValueError(
                 f"The weights of {network.name!r} are not finite, as after a run that diverged. {user} "
-                "cannot differentiate it. Create the networks anew, or load a file from before."
+                "cannot differentiate it. Create new networks, or load an earlier file."
             )
         raise ValueError(
             f"{user} requires the second derivatives of {network.name!r}, which the backend "

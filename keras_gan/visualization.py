@@ -1,4 +1,4 @@
-"""Sample grids, animations and training curves, written to disk whole or not at all."""
+"""Sample grids, animations and training curves, and their files, which are written atomically."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -201,7 +201,7 @@ def save_png(path: PathLike, image: np.ndarray) -> None:
 def save_gif(path: PathLike, frames: Sequence[Array], *, duration: int = 200) -> None:
     """Write images as a GIF that repeats without end, whole or not at all.
 
-    A GIF has 256 colors per frame and no partial transparency: RGBA frames are laid on white.
+    A GIF has 256 colors per frame and no partial transparency: RGBA frames are drawn on white.
 
     Args:
         path: the file to write; missing folders are created.

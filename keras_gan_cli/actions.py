@@ -21,7 +21,7 @@ from keras_gan_cli.architectures import ARCHITECTURES
 from keras_gan_cli.models import Model, square_grid
 from keras_gan_cli.tables import pluralize, print_line, print_table
 
-# Suffixes of files, which folders hardly have.
+# Suffixes of files: a path that ends in one is not a folder.
 _FILE_SUFFIXES = {".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".json", ".keras"}
 # Sources that do not need TensorFlow Datasets.
 _BUILT_IN = ("mnist5k", "tfd")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-# Names of what the package offers, which `--help` should not have to import.
+# Choices of options, repeated here so that `--help` does not import the package.
 ARCHITECTURES = ["dcgan", "dense2014"]
 FEATURES = ["pixels", "inception", "digits"]
 PATHS = ["linear", "spherical"]
 _PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 _positive = click.IntRange(min=1)
-# Images of one command are held in memory.
+# Limit of the images of one command, which are held in memory.
 _images = click.IntRange(1, 10_000)
 _path = click.Path(path_type=Path)
 _seeds = click.IntRange(0, 2**32 - 1)
@@ -116,7 +116,7 @@ def train(**options):
 @click.option("--number", type=_images, default=64, show_default=True, help="Number of images.")
 @_condition
 @_seed
-@_output("A .png file for one grid of all, or a folder for a file of each")
+@_output("A .png file for one grid, or a folder for one file per image")
 def sample(**options):
     """Generate new images with MODEL.
 
@@ -175,7 +175,7 @@ def interpolate(**options):
     type=click.Choice(FEATURES),
     default="pixels",
     show_default=True,
-    help="Features by which images are compared.",
+    help="Features used to compare images.",
 )
 @click.option("--weights", type=_path, help="File of the feature network.")
 @_seed

@@ -27,7 +27,7 @@ def scores(features, real, samples, split):
 def count_copies(samples, training):
     """Return how many samples are at most half as far from a training image as near-duplicates are.
 
-    The distance is that of pixels: copies are found, moved or mirrored ones are not.
+    Distances are between pixels, so copies that are shifted or mirrored are not found.
     """
     to_others = metrics.nearest_distances(training, training, exclude_self=True)
     limit = np.quantile(to_others, _DUPLICATE_QUANTILE) / 2
@@ -56,7 +56,7 @@ def _digits(weights, shape, value_range):
 EXTRACTORS = {"pixels": _pixels, "inception": _inception, "digits": _digits}
 
 
-# Scores of samples that cannot be told from real images.
+# Scores of samples that have the distribution of the real images.
 _IDEAL = {"fid": "0", "kid": "0", "precision": "1", "recall": "1", "density": "1", "coverage": "1"}
 
 

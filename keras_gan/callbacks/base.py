@@ -125,7 +125,7 @@ class ImageCallback(DrawingCallback):
 
     @property
     def writes_to(self) -> tuple[str, Path]:
-        """What no other callback of a run may write to: its images in its folder."""
+        """Kind and folder of the files of this callback, which no other callback of a run may share."""
         return self._tag, self.directory
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -228,7 +228,7 @@ def check_condition(condition: Any, rows: int, what: str) -> Any:
     Args:
         condition: array, list or structure of arrays, or one label for all samples.
         rows: number of samples.
-        what: the samples in words, for the message.
+        what: description of the samples, for the message.
 
     Raises:
         ValueError: the conditions do not have `rows` rows.

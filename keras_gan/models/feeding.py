@@ -101,16 +101,16 @@ class Feeding(keras.Model):
             return super().fit(x, data.y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def _training(self, x, y, batch_size, options):
-        """Return the training data; those of `fit`'s options that are theirs are taken out."""
+        """Return the training data; removes the options of `fit` that describe them."""
         y, weight = with_labels(x, y, options.pop("sample_weight", None))
         steps = options.pop("steps_per_epoch", None)
         data = FitData(x, y, weight, batch_size, steps, seed=self.seed)
-        # All else has its own order, and Keras would warn that it cannot shuffle it.
+        # Other data have their own order, and Keras would warn that it cannot shuffle them.
         can_shuffle = data.is_arrays or isinstance(x, keras.utils.PyDataset)
         return data._replace(shuffle=options.pop("shuffle", can_shuffle))
 
     def _check_training(self, data):
-        """Refuse arrays that training cannot use, and warn of those that spoil it."""
+        """Refuse arrays that training cannot use, and warn about numbers that are not finite."""
         self.data_spec.check_arrays(data.x, data.y)
         rows = len(structures.leaves(data.x)[0])
         if data.steps is None:
@@ -153,12 +153,12 @@ class Feeding(keras.Model):
         return super().test_on_batch(*self._one_batch(x, y, sample_weight), **kwargs)
 
 
-# What the counters of Keras and TensorFlow hold.
+# Largest values of the counters of Keras and TensorFlow.
 _MOST = 2**31 - 1
 
 
 def _check_counts(batch_size, epochs, options):
-    """Refuse invalid numbers of rows, steps and epochs, which Keras takes or fails for later."""
+    """Refuse invalid numbers of rows, steps and epochs, which Keras accepts or refuses only later."""
     check_integer("epochs", epochs, minimum=0, maximum=_MOST)
     check_integer("initial_epoch", options.get("initial_epoch", 0), minimum=0, maximum=_MOST)
     counts = {name: options.get(name) for name in ("steps_per_epoch", "validation_steps")}
@@ -186,7 +186,7 @@ def with_labels(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
 
 
 def _row_weights(sample_weight):
-    """Return weights as an array, and refuse structures, of which only a part would be used."""
+    """Return weights as an array, and refuse structures: Keras would use only a part of them."""
     entries = list(sample_weight.values()) if isinstance(sample_weight, Mapping) else sample_weight
     if isinstance(sample_weight, (Mapping, list, tuple)) and any(np.ndim(entry) for entry in entries):
         _refuse_structure(sample_weight)

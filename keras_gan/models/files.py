@@ -85,7 +85,7 @@ def replace_atomically(filepath: Any, suffix: str, wanted: bool, size: int) -> I
     write it in its own way.
 
     Raises:
-        FileExistsError: Keras would ask whether to overwrite a file, and there is nobody to answer.
+        FileExistsError: Keras would ask whether to overwrite a file, but there is no terminal.
     """
     name = str(filepath)
     if (

@@ -51,7 +51,7 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
             setattr(self, attribute, value)
         self.prior = prior
         self.seed = networks.check_seed(seed)
-        # Names that are the same in each process, by which Orbax finds the states again.
+        # Names that are the same in each process, so that Orbax finds the states.
         self.noise = keras.random.SeedGenerator(self.derive_seed(0), name="noise")
         self.validation_noise = keras.random.SeedGenerator(self.derive_seed(1), name="validation_noise")
         self._trackers: dict[str, keras.metrics.Metric] = {}

@@ -11,7 +11,7 @@ from typing import Any
 from keras_gan.utils.typing import PathLike
 from keras_gan.utils.validation import check_path
 
-# Every temporary name has this ending, by which `cleanup` recognizes it.
+# Ending of all temporary names, so that `cleanup` can recognize them.
 _TEMPORARY = ".tmp"
 
 
@@ -70,7 +70,7 @@ def write_bytes(path: PathLike, content: bytes) -> None:
 def atomic_folder(path: PathLike) -> Iterator[Path]:
     """Yield a temporary folder, which is renamed to `path` if the code inside raises nothing.
 
-    All files and folders in it reach the disk before.
+    All files and folders in it are synced to the disk before the rename.
 
     Args:
         path: folder to create. Its parent is created if it is missing, and removed again on failure.

@@ -233,7 +233,7 @@ def check_tensor(name: str, value: Any, *, rank: int | None = None, hint: str = 
 
     Args:
         name: name of the argument, for the message.
-        value: what was received. Float tensors are returned as they are, and all else as float32.
+        value: what was received. Float tensors are returned unchanged, and other values as float32.
         rank: number of axes; None allows any but 0.
         hint: sentence that says how to choose the value, at the end of the message.
 
