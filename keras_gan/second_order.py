@@ -81,7 +81,7 @@ def _name(layers):
     return ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in layers)
 
 
-def _culprits(network):
+def _failing_layers(network):
     """Name the layers of a network that are not twice differentiable."""
     found = []
     for layer in _leaves(network):
@@ -145,8 +145,8 @@ def check(
             )
         raise ValueError(
             f"{user} requires the second derivatives of {network.name!r}, which the backend "
-            f"{keras.backend.backend()!r} does not provide for: {_culprits(network)}. Without them it "
-            "would have no effect. Use twice differentiable layers, such as Conv2DTranspose or "
+            f"{keras.backend.backend()!r} does not provide for: {_failing_layers(network)}. Without "
+            "them it would have no effect. Use twice differentiable layers, such as Conv2DTranspose or "
             "UpSampling2D(interpolation='nearest') instead of bilinear or bicubic resizing."
         )
     inexact = _name(
