@@ -32,8 +32,8 @@ def test_bad_arguments_are_named():
     reports = [report for call in calls.CALLS for report in bad(call)]
     assert len(reports) > 10_000
     assert share(reports, ENDLESS) == 0, worst(reports, [ENDLESS])
-    # The goal is 0.99. Data given to `fit`, paths given to `save`, and images remain: see `make fuzz`.
-    assert share(reports, OURS) >= 0.93, worst(reports, BAD[1:])
+    # The goal is 0.99. Images, and paths of callbacks, remain: see `make fuzz`.
+    assert share(reports, OURS) >= 0.97, worst(reports, BAD[1:])
 
 
 @pytest.mark.slow
