@@ -90,8 +90,8 @@ class Exporting(keras.Model):
                 "network alone by `gan.generator.export`. Received: "
                 f"input_signature={options['input_signature']!r}"
             )
-        check_file(filepath)
         path = check_local_path("filepath", filepath)
+        check_file(filepath)
         if format == "openvino" and path.suffix != ".xml":
             raise ValueError(
                 "OpenVINO is written to two files, `.xml` and `.bin`: `filepath` must end in `.xml`. "

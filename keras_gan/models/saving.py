@@ -119,9 +119,9 @@ class Saving(keras.Model):
                 optimizers.
         """
         name = check_file(filepath)
+        lenient = check_flag("skip_mismatch", skip_mismatch) or bool(kwargs)
         if name.endswith(FILES) and not ("://" in name or Path(name).exists()):
             raise FileNotFoundError(f"There is no file at the path `filepath`: {name!r}")
-        lenient = check_flag("skip_mismatch", skip_mismatch) or bool(kwargs)
         with contextlib.nullcontext() if lenient else self._unchanged_on_error(filepath):
             if not lenient:
                 self._check_shapes(shapes_in(filepath))
