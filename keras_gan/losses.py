@@ -565,4 +565,4 @@ def get(identifier: str | Config | Loss) -> Loss:
     >>> type(kg.losses.get("hinge")).__name__
     'Hinge'
     """
-    return registry.get(identifier, Loss, LOSSES)
+    return registry.get(identifier, Loss, LOSSES, "loss")

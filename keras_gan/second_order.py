@@ -34,6 +34,10 @@ def twice_differentiable(function: Callable[[Structure], Structure], inputs: Str
     Returns:
         A bool.
 
+    Raises:
+        TypeError: `function` is not callable, or `inputs` does not consist of numbers.
+        ValueError: a number in `inputs` is not finite.
+
     Example:
 
     >>> upsample = keras.layers.UpSampling2D()  # with interpolation="bilinear" not on TensorFlow
@@ -43,6 +47,8 @@ def twice_differentiable(function: Callable[[Structure], Structure], inputs: Str
 
     check_callable("function", function)
     inputs = structures.check_tensors("inputs", inputs)
+    if not all(np.isfinite(ops.convert_to_numpy(leaf)).all() for leaf in structures.leaves(inputs)):
+        raise ValueError("`inputs` must be finite: at NaN, no two gradients are equal.")
 
     def outputs(points):
         return structures.float32(function(points))

@@ -156,10 +156,11 @@ def evaluate(model, source, number, features, weights, seed, output):
     """Compare samples of MODEL with real images: SOURCE, or those of its training."""
     model = Model(model)
     # Scores for other images do not replace those for the run's own.
-    file = f"scores-{_resolve_source(source)[0]}.json" if source else "scores.json"
+    label, source = (None, None) if source is None else _resolve_source(source)
+    file = f"scores-{label}.json" if label else "scores.json"
     output = output or model.folder / file
     runs.check_writable(output.parent)
-    name, real = model.real_images(*_resolve_source(source) if source else (None, None), number)
+    name, real = model.real_images(label, source, number)
     samples = model.generate(len(real), seed)
     real, samples = to_channels_last(real), to_channels_last(samples)
     extractor = evaluation.EXTRACTORS[features](weights, real.shape[1:], model.value_range)

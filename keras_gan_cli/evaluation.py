@@ -7,17 +7,22 @@ from keras_gan import metrics
 # The Fréchet distance takes square roots of matrices of this many rows, in seconds; of all pixels, it
 # would take hours.
 _MAX_FRECHET_FEATURES = 2048
+_NEIGHBORS = 5
 # Training images at a distance below this quantile are near-duplicates of each other.
 _DUPLICATE_QUANTILE = 0.01
 
 
 def scores(features, real, samples, split):
     """Return the `Score` of each metric, as a list."""
+    if len(real) <= _NEIGHBORS:
+        raise ValueError(
+            f"Scores need at least {_NEIGHBORS + 1} real images. Received: {len(real)} of {split}."
+        )
     subset = max(2, min(1000, len(real) // 2))  # halves, so that they differ
     chosen = [
         metrics.KID(features, subset_size=subset, split=split),
         metrics.PrecisionRecall(features, split=split),
-        metrics.DensityCoverage(features, split=split),
+        metrics.DensityCoverage(features, k=_NEIGHBORS, split=split),
     ]
     if features.size <= _MAX_FRECHET_FEATURES:
         chosen.insert(0, metrics.FID(features, split=split))

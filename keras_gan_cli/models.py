@@ -38,8 +38,8 @@ class Model:
         self.file = path / MODEL if path.is_dir() else path
         if not self.file.exists():
             raise ValueError(
-                f"The folder {str(path)!r} contains no {MODEL}, which `keras-gan train` writes when it "
-                "finishes or is stopped by Ctrl-C."
+                f"MODEL is not a run: the folder {str(path)!r} contains no {MODEL}, "
+                "which `keras-gan train` writes when it finishes or is stopped by Ctrl-C."
             )
         self.settings = Run(self.folder).settings
         self.gan = _load_gan(self.file)

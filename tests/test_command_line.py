@@ -315,6 +315,9 @@ def refusals(photos, run_folder, folder):
     (folder / "broken").mkdir()
     (folder / "broken" / "a.png").write_bytes(b"no picture")
     (folder / "file").write_text("text")
+    (folder / "few").mkdir()
+    for name in os.listdir(photos / "dogs")[:3]:
+        shutil.copy(photos / "dogs" / name, folder / "few")
     mlp(2, 1).save(folder / "other.keras")
     (folder / "damaged.keras").write_bytes(b"PK")
     with zipfile.ZipFile(folder / "other.zip.keras", "w") as archive:
@@ -360,6 +363,12 @@ def refusals(photos, run_folder, folder):
     yield [*train, "--output", "file/run"], "be written to 'file/run'.*file is not a folder"
     yield [*train, "--output", run_folder, "--width", "8"], "another run: .*--width was 4, and is 8 now"
     yield ["train", photos, "--epochs", "0"], "0 is not in the range 1<=x"
+    yield ["train", photos, "--size", "8", "--width", "1000000"], "Choose a smaller --size or --width"
+    yield ["train", photos, "--output", ""], "Invalid value for '--output': The path is empty"
+    yield ["sample", ""], "Invalid value for 'MODEL': The path is empty"
+    yield ["evaluate", run_folder, ""], "SOURCE is empty"
+    yield ["evaluate", run_folder, "--number", "5"], "5 is not in the range 6<=x"
+    yield ["evaluate", run_folder, "few"], "at least 6 real images. Received: 3 of few"
     yield ["train"], "Missing argument 'SOURCE'"
     yield ["sample", "nowhere"], "There is no run and no model at 'nowhere'"
     yield ["sample", "empty"], "'empty' contains no gan.keras"

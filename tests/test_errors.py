@@ -250,8 +250,85 @@ def test_numbers_of_generate(arguments):
 
 
 def test_empty_data():
-    with pytest.raises(ValueError, match="are empty: no batch"):
+    with pytest.raises(ValueError, match="`x` must have at least one row"):
         compiled().fit(np.zeros((0, 2), "float32"), verbose=0)
+
+
+IMAGES = np.zeros((4, 2), "float32")
+NO_DATA = {
+    "a number": ({"x": 3}, TypeError, "`x` must be an array of examples.*Received: 3 of type int"),
+    "nothing": ({}, TypeError, "`x` must be an array of examples.*Received: None"),
+    "rows in a list": ({"x": [1.0, 2.0]}, TypeError, "`x` must be an array of examples"),
+    "labels with a generator": (
+        {"x": iter(()), "y": np.zeros(4)},
+        ValueError,
+        "Leave out `y`: .*Received: `y`, and `x` of type tuple_iterator",
+    ),
+    "one label": (
+        {"x": IMAGES, "y": 1},
+        ValueError,
+        "`y` must be an array with one row for each of the 4",
+    ),
+    "weights of other rows": (
+        {"x": IMAGES, "sample_weight": np.ones(3)},
+        ValueError,
+        "`sample_weight` must be an array with one row for each of the 4 rows of `x`",
+    ),
+    "text": ({"x": IMAGES.astype(str)}, ValueError, r"Examples \(`x`\) must be floating-point numbers"),
+}
+
+
+@pytest.mark.parametrize("name", NO_DATA)
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_what_is_no_data_is_named(method, name):
+    arguments, kind, message = NO_DATA[name]
+    with pytest.raises(kind, match=message):
+        getattr(compiled(), method)(**arguments, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (5, "`validation_data`: `x` must be an array of examples"),
+        ((), "`validation_data` must be data, .*Received: a tuple of 0 entries"),
+        ((IMAGES, IMAGES[:2]), "`validation_data`: `y` must be an array with one row for each of the 4"),
+        (IMAGES[:, :1], r"`validation_data`: The data must have the shape .* \(2,\), received \(1,\)"),
+    ],
+)
+def test_validation_data_are_named(given, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        compiled().fit(IMAGES, validation_data=given, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 2.5}, "`batch_size` must be an integer >= 1"),
+        ({"steps": 0}, "`steps` must be an integer >= 1"),
+        ({"callbacks": [print]}, "`callbacks` must be a list of `keras.callbacks.Callback`"),
+    ],
+)
+def test_arguments_of_evaluate(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        compiled().evaluate(IMAGES, verbose=0, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        (5, "`terms` must be a name, .* or a list of them. Received: 5 of type int"),
+        (["r1", "r3"], "`terms`: Unknown term 'r3'. Did you mean 'r"),
+        ([print], "`terms`: The term must be a name"),
+    ],
+)
+def test_terms_are_named(terms, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        compiled(terms=terms)
+
+
+def test_an_update_rule_is_named():
+    with pytest.raises(TypeError, match="The update rule must be a name .*Received: 5 of type int"):
+        compiled(update=5)
 
 
 @pytest.mark.tensorflow

@@ -231,7 +231,9 @@ def test_a_missing_package_is_named(form, packages, tmp_path, monkeypatch):
 def test_folders_are_not_replaced_and_files_are(tmp_path):
     gan = shifted()
     gan.export(tmp_path / "g")
-    with pytest.raises(FileExistsError, match="Delete the old one first, or write numbered versions"):
+    with pytest.raises(
+        FileExistsError, match="`filepath`: .*Delete the old one first, or write numbered versions"
+    ):
         gan.export(tmp_path / "g")
     with pytest.raises(IsADirectoryError, match="g is a folder"):
         gan.export(tmp_path / "g", format="onnx")

@@ -571,7 +571,7 @@ def test_samples_of_given_latents():
         ({"latents": np.zeros((2, 4)), "seed": 1}, "leave it out. Received: seed=1"),
         ({"latents": np.full((2, 4), np.nan)}, "must be finite, but 8 of their numbers are not"),
         ({"latents": np.zeros(4)}, r"Received: \(4,\)"),
-        ({"latents": np.zeros((0, 4))}, "`n` must be an integer >= 1. Received: 0"),
+        ({"latents": np.zeros((0, 4))}, "`latents` must be a tensor of numbers.*none of them empty"),
     ],
 )
 def test_latents_that_do_not_fit_are_refused(arguments, message):

@@ -154,7 +154,7 @@ def test_unknown_loss_names_the_nearest():
 
 @pytest.mark.parametrize("wrong", [3, None, keras.losses.MeanSquaredError()])
 def test_what_is_no_loss_is_refused(wrong):
-    with pytest.raises(TypeError, match="A loss is a name"):
+    with pytest.raises(TypeError, match="The loss must be a name"):
         kg.losses.get(wrong)
 
 

@@ -71,6 +71,7 @@ def test_a_class_is_the_one_of_the_file(tmp_path):
         ("", ValueError, "Unknown preset ''"),
         (7, TypeError, "`preset` must be a name, a path, or an address .* Received: 7 of type int"),
         ("models/none.keras", FileNotFoundError, "There is no model at 'models/none.keras'"),
+        (__file__, ValueError, "`preset` must be the path of a `.keras` file.*test_presets.py'"),
         ("none.keras", FileNotFoundError, "There is no model at 'none.keras'"),
         ("empty", ValueError, "'empty' must hold one `.keras` file.* Received `.keras` files: none"),
         ("two", ValueError, "Received `.keras` files: a.keras, b.keras"),

@@ -208,7 +208,7 @@ def test_bad_arguments(make, message):
 
 
 def test_what_is_no_prior():
-    with pytest.raises(TypeError, match="A prior is a name"):
+    with pytest.raises(TypeError, match="The prior must be a name"):
         kg.priors.get(100)
 
 

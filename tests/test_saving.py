@@ -405,11 +405,28 @@ def test_other_ways_of_keras_to_save_work(tmp_path):
     assert state(keras.models.load_model(tmp_path / "folder")) == state(gan)
     keras.saving.save_model(gan, tmp_path / "gan.keras")
     assert state(keras.models.load_model(tmp_path / "gan.keras")) == state(gan)
-    for name in ("gan.h5", "gan.weights.h5"):
+    for name in ("gan.h5", "gan.weights.h5", "gan.txt"):
         with pytest.raises(ValueError, match="must end in `.keras`"):
             gan.save(tmp_path / name)
-    with pytest.raises(ValueError, match="Invalid filepath extension for saving"):
-        gan.save(tmp_path / "gan.txt")
+
+
+def test_arguments_that_are_no_paths_are_named(tmp_path):
+    gan = small()
+    (tmp_path / "file").touch()
+    for call, path in ((gan.save, "a.keras"), (gan.save_weights, "a.weights.h5")):
+        with pytest.raises(TypeError, match="`filepath` must be a path.*Received: 3 of type int"):
+            call(3)
+        with pytest.raises(ValueError, match=f"`filepath` must end in `{path[1:]}`. Received: 'a.txt'"):
+            call("a.txt")
+        with pytest.raises(NotADirectoryError, match="`filepath` must be in a folder.*file' is a file"):
+            call(tmp_path / "file" / path)
+        with pytest.raises(TypeError, match="`overwrite` must be True or False"):
+            call(tmp_path / path, overwrite=2)
+    with pytest.raises(FileNotFoundError, match="no file at the path `filepath`: .*a.keras"):
+        gan.load_weights(tmp_path / "a.keras")
+    with pytest.raises(TypeError, match="`skip_mismatch` must be True or False"):
+        gan.load_weights(tmp_path / "a.keras", skip_mismatch="no")
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_dropout_without_a_seed_goes_on_too(x, tmp_path):

@@ -451,7 +451,7 @@ def test_bad_arguments(make, message):
 def test_what_members_must_define():
     with pytest.raises(NotImplementedError, match="must define `call`"):
         kg.terms.Term().call(None)
-    with pytest.raises(TypeError, match="A term is a name"):
+    with pytest.raises(TypeError, match="The term must be a name"):
         kg.terms.get(1)
 
 

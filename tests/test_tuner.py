@@ -322,6 +322,15 @@ class Batches(keras.utils.PyDataset):
         return tuple(part[40 * i : 40 * i + 40].copy() for part in self.pair)
 
 
+def test_what_is_no_tuner_and_no_point_is_named():
+    with pytest.raises(
+        TypeError, match="`tuner` must be a tuner of KerasTuner. Received: 3 of type int"
+    ):
+        kg.tuner.trials_table(3)
+    with pytest.raises(TypeError, match="`hp` must be a `keras_tuner.HyperParameters`. Received: None"):
+        kg.tuner.GANHyperModel(lambda latent_size, width: None).build(None)
+
+
 def test_the_table_puts_what_has_no_score_last():
     """Trials as KerasTuner leaves them: a failed one may have a score that is no number."""
     trials = {

@@ -34,13 +34,10 @@ def order_callbacks(
         **given: the training data as `data`, and validation data.
 
     Raises:
-        ValueError: the training data are an empty array, the position of the data cannot be kept, or a
-            callback would set the learning rate.
+        ValueError: the position of the data cannot be kept, or a callback would set the learning rate.
     """
-    if hasattr(given["data"].x, "shape") and not len(given["data"].x):
-        raise ValueError(_EMPTY)
-    callbacks = keras.tree.flatten(callbacks or [])
-    _check_callbacks(callbacks)
+    callbacks = flat_callbacks(callbacks)
+    _check_rates(callbacks)
     _check_files(callbacks)
     keepers = [callback for callback in callbacks if hasattr(callback, "attach")]
     others = [callback for callback in callbacks if not hasattr(callback, "attach")]
@@ -52,15 +49,26 @@ def order_callbacks(
     return [FitGuard(positions.values()), *keepers, *others], data
 
 
-def _check_callbacks(callbacks):
-    """Refuse callbacks that set the learning rate of a single optimizer: they would fail later."""
-    kinds = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+def flat_callbacks(callbacks: Any) -> list[keras.callbacks.Callback]:
+    """Return callbacks, nested as Keras allows, as a list.
+
+    Raises:
+        TypeError: one of them is not a callback.
+    """
+    callbacks = keras.tree.flatten([] if callbacks is None else callbacks)
     for callback in callbacks:
         if not isinstance(callback, keras.callbacks.Callback):
             raise TypeError(
                 "`callbacks` must be a list of `keras.callbacks.Callback`. Received: "
                 f"{callback!r} of type {type(callback).__name__}."
             )
+    return callbacks
+
+
+def _check_rates(callbacks):
+    """Refuse callbacks that set the learning rate of a single optimizer: they would fail later."""
+    kinds = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+    for callback in callbacks:
         if isinstance(callback, kinds):
             raise ValueError(
                 f"`{type(callback).__name__}` sets the learning rate of the model's only optimizer. A "

@@ -1,11 +1,12 @@
 """Checks of arguments, with one wording: what is expected, and what was received."""
 
+import contextlib
 import math
 import numbers
 import operator
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -305,6 +306,43 @@ def check_seed(name: str, value: Any, hint: str = "") -> int | None:
     return check_integer(name, value, minimum=0, maximum=2**63 - 1, hint=hint)
 
 
+@contextlib.contextmanager
+def errors_of(name: str) -> Iterator[None]:
+    """Have the errors inside the context begin with the name of an argument.
+
+    Args:
+        name: name of the argument whose parts are checked there.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_choice, errors_of
+    >>> with errors_of("terms"):
+    ...     check_choice("name", "r3", ["r1", "r2"])
+    Traceback (most recent call last):
+    ...
+    ValueError: `terms`: `name` must be one of 'r1', 'r2'. Received: 'r3' of type str.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"`{name}`: {error}") from error
+
+
+def shortened(value: Any) -> str:
+    """Return a value in words for a message: its first characters, and its type.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import shortened
+    >>> shortened("text")
+    "'text' of type str"
+    """
+    text = repr(value)
+    text = text if len(text) <= 200 else f"{text[:200]}..."
+    return f"{text} of type {type(value).__name__}"
+
+
 def _scalar(value):
     """Return a scalar array of NumPy as the number that it holds."""
     return value.item() if isinstance(value, np.ndarray) and not value.ndim else value
@@ -324,7 +362,5 @@ def _bounds(*limits):
 
 
 def _refuse(kind, name, expected, value, hint) -> NoReturn:
-    text = repr(value)
-    text = text if len(text) <= 200 else f"{text[:200]}..."
     hint = f" {hint}" if hint else ""
-    raise kind(f"`{name}` must be {expected}. Received: {text} of type {type(value).__name__}.{hint}")
+    raise kind(f"`{name}` must be {expected}. Received: {shortened(value)}.{hint}")
