@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from games import long_game
+from helpers.games import long_game
 from keras import layers, ops
 from scipy.integrate import quad
 from scipy.special import logsumexp

@@ -6,7 +6,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from games import BACKEND, float64, gradients, number, weight_gradients, with_xla
+from helpers.games import BACKEND, float64, gradients, number, weight_gradients, with_xla
 
 import keras_gan.architectures as architectures
 from keras_gan.architectures.seeds import derive

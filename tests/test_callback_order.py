@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import sgd
+from helpers.games import sgd
 
 import keras_gan as kg
 

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import PIL.Image
 import pytest
-from games import mlp
+from helpers.games import mlp
 
 import keras_gan as kg
 import keras_gan_cli

@@ -5,8 +5,8 @@ import pathlib
 import re
 import shlex
 
-import budget
 import pytest
+from helpers import budget
 
 # Examples know nothing of backends where they read their arguments, nor does the sum of a report.
 pytestmark = pytest.mark.tensorflow

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from games import mlp
+from helpers.games import mlp
 from PIL import Image
 
 import keras_gan as kg

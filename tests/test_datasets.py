@@ -19,7 +19,7 @@ import pytest
 import scipy.io
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from games import BACKEND
+from helpers.games import BACKEND
 from keras import ops
 from PIL import Image, ImageOps, TiffImagePlugin
 

@@ -5,7 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
-from games import mlp, number
+from helpers.games import mlp, number
 from keras import ops
 from PIL import Image
 

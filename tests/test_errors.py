@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import BACKEND, mlp, sgd
+from helpers.games import BACKEND, mlp, sgd
 from keras import layers, ops
 
 import keras_gan as kg

@@ -8,7 +8,7 @@ import re
 import keras
 import numpy as np
 import pytest
-from games import slow_on_jax
+from helpers.games import slow_on_jax
 from PIL import Image
 
 import keras_gan as kg

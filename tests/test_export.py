@@ -567,7 +567,7 @@ def test_the_c_interface_loads_it_without_keras(signature, digits, tmp_path):
     given = {"number": np.int64(5), "seed": np.int64(7), "samples": samples, "latents": latents}
     np.savez(tmp_path / "in.npz", **given)
     run = quiet(
-        sys.executable, ROOT / "tests" / "capi.py", folder, signature,
+        sys.executable, ROOT / "tests" / "helpers" / "capi.py", folder, signature,
         tmp_path / "in.npz", tmp_path / "out.npz",
     )  # fmt: skip
     assert run.returncode == 0, run.stderr

@@ -9,8 +9,8 @@ import sys
 import keras
 import numpy as np
 import pytest
-import variants
-from games import mlp
+from helpers import variants
+from helpers.games import mlp
 
 import keras_gan as kg
 from keras_gan.utils.optional import tensorflow

@@ -10,7 +10,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
-from games import BACKEND, slow_on_jax
+from helpers.games import BACKEND, slow_on_jax
 from keras import layers
 from PIL import Image
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import Adam64, Recorder, float64, mlp, sgd, sigmoid
+from helpers.games import Adam64, Recorder, float64, mlp, sgd, sigmoid
 from keras import layers, ops
 
 import keras_gan as kg

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp, one_weight_each, sgd, sigmoid
+from helpers.games import mlp, one_weight_each, sgd, sigmoid
 from keras import ops
 
 import keras_gan as kg

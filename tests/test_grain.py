@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp, sgd
+from helpers.games import mlp, sgd
 
 import keras_gan as kg
 

@@ -11,7 +11,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from games import long_game
+from helpers.games import long_game
 from keras import ops
 from PIL import Image
 from scipy.spatial.distance import jensenshannon

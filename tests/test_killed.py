@@ -89,7 +89,7 @@ class Runs:
 
     def __init__(self):
         self.server = subprocess.Popen(
-            [sys.executable, TESTS / "killed_run.py"],
+            [sys.executable, TESTS / "helpers" / "killed_run.py"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import BACKEND, float64, gradients, number, weight_gradients
+from helpers.games import BACKEND, float64, gradients, number, weight_gradients
 
 from keras_gan.initializers import Sparse
 from keras_gan.layers import Maxout, MaxoutConv2D, UntiedBias

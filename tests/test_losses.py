@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import gradients, number
+from helpers.games import gradients, number
 from keras import ops
 
 import keras_gan as kg

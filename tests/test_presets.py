@@ -14,7 +14,7 @@ import threading
 import keras
 import numpy as np
 import pytest
-from games import mlp
+from helpers.games import mlp
 
 import keras_gan as kg
 from keras_gan.utils.presets import presets

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp, sgd, with_xla
+from helpers.games import mlp, sgd, with_xla
 from keras import ops
 from scipy import stats
 

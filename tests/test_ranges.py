@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp
+from helpers.games import mlp
 from keras import layers
 
 import keras_gan as kg

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp, number, sigmoid, weight_gradients
+from helpers.games import mlp, number, sigmoid, weight_gradients
 
 import keras_gan as kg
 import keras_gan.recipes as recipes

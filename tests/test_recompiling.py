@@ -5,7 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from games import BACKEND, mlp, number, sgd
+from helpers.games import BACKEND, mlp, number, sgd
 from keras import ops
 
 import keras_gan as kg

@@ -11,7 +11,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from games import mlp
+from helpers.games import mlp
 
 import keras_gan as kg
 from keras_gan import backend

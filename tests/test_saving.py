@@ -8,7 +8,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from games import mlp
+from helpers.games import mlp
 
 import keras_gan as kg
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import PIL.Image
 import pytest
-from stand_in import StandIn
+from helpers.stand_in import StandIn
 
 import keras_gan as kg
 from keras_gan.utils.optional import tensorflow

@@ -5,7 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from games import (
+from helpers.games import (
     AT_ONCE,
     BACKEND,
     Once,

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import keras
 import numpy as np
 import pytest
-from games import long_game
+from helpers.games import long_game
 from keras import layers, ops
 
 import keras_gan as kg

@@ -13,8 +13,8 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
-import tuned_run
-from tuned_run import POINTS, narrowed, networks, scores, search, tuner
+from helpers import tuned_run
+from helpers.tuned_run import POINTS, narrowed, networks, scores, search, tuner
 
 import keras_gan as kg
 

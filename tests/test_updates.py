@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import AT_ONCE, Adam64, Once, long_game, one_weight_each, sgd, sigmoid, weights
+from helpers.games import AT_ONCE, Adam64, Once, long_game, one_weight_each, sgd, sigmoid, weights
 from keras import layers, ops
 
 import keras_gan as kg

@@ -8,15 +8,15 @@ import sys
 import keras
 import numpy as np
 import pytest
-import variants
-from games import BACKEND
+from helpers import variants
+from helpers.games import BACKEND
 from keras import ops
 
 import keras_gan as kg
 from keras_gan.utils import structures
 
 NAMES = list(variants.GAMES)
-PROGRAM = pathlib.Path(__file__).parent / "play_variants.py"
+PROGRAM = pathlib.Path(__file__).parent / "helpers" / "play_variants.py"
 
 
 def state(gan):

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp, number, sgd
+from helpers.games import mlp, number, sgd
+from helpers.variants import Table
 from keras import layers, ops
-from variants import Table
 
 import keras_gan as kg
 
