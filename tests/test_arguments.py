@@ -219,7 +219,7 @@ NAMES = {" of ".join(key[::-1]): key for key in ARGUMENTS}
 
 
 def settings(make, value):
-    keras.utils.clear_session()  # whose counters are in names
+    keras.backend.clear_session(free_memory=False)  # whose counters are in names
     made = make(value)
     return made.get_config() if hasattr(made, "get_config") else made
 

@@ -36,29 +36,29 @@ def compiled(monkeypatch):
     return asked
 
 
-def trained(make, generator=None, **settings):
-    gan = kg.GAN(generator or mlp(4, 2, name="g"), mlp(2, 1, name="d"), prior="normal", seed=0)
-    gan.compile(make(), make(), **settings)
+def trained(*names, **settings):
+    gan = kg.GAN(mlp(4, 2, name="g"), mlp(2, 1, name="d"), prior="normal", seed=0)
+    gan.compile(*(OPTIMIZERS[name]() for name in names), **settings)
     rows = np.random.default_rng(0).normal(size=(40, 2)).astype("float32")
     gan.fit(rows, batch_size=8, epochs=2, shuffle=False, verbose=0)
     return [ops.convert_to_numpy(v) for v in [*gan.weights, *gan.optimizer.variables]]
 
 
 @pytest.mark.parametrize(
-    ("update", "name"),
+    ("update", "d_name", "g_name"),
     [
-        *(("alternating", name) for name in OPTIMIZERS),
-        ("extragradient", "adamw"),
-        *(pytest.param("extragradient", name, marks=pytest.mark.slow) for name in ("sgd", "adam")),
-        pytest.param("extragradient", "momentum", marks=pytest.mark.slow),
+        ("alternating", "sgd", "adam"),
+        ("alternating", "adamw", "momentum"),
+        ("extragradient", "adam", "adamw"),
+        pytest.param("extragradient", "momentum", "sgd", marks=pytest.mark.slow),
     ],
 )
-def test_the_step_is_the_same(name, update, compiled):
+def test_the_step_is_the_same(update, d_name, g_name, compiled):
     keras.utils.set_random_seed(1)
-    plain = trained(OPTIMIZERS[name], update=update, jit_compile=False)
+    plain = trained(d_name, g_name, update=update, jit_compile=False)
     assert True not in compiled
     keras.utils.set_random_seed(1)
-    fused = trained(OPTIMIZERS[name], update=update)
+    fused = trained(d_name, g_name, update=update)
     assert compiled.count(True) == {"alternating": 2, "extragradient": 4}[update]
     for mine, expected in zip(fused, plain, strict=True):
         np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-6)
@@ -95,7 +95,7 @@ def test_the_gradients_of_embeddings_are_fused_too(compiled):
 
 def test_small_networks_are_not_worth_it(compiled, monkeypatch):
     monkeypatch.setattr(backend.tensorflow, "_WORTH_FUSING", 10**6)
-    trained(OPTIMIZERS["sgd"])
+    trained("sgd", "sgd")
     assert True not in compiled
 
 

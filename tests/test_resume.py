@@ -185,10 +185,9 @@ def test_a_run_that_a_callback_stopped_is_over(tmp_path, capsys):
         return watchers(tmp_path, "d_loss", "max", patience=1)[2:3]
 
     early = train(tmp_path, epochs=9, watch=stopping())
-    assert len(early.history.epoch) < 9
-    again = train(
-        tmp_path, epochs=9, watch=[*stopping(), KillAt("on_epoch_begin", len(early.history.epoch))]
-    )
+    number = len(early.history.epoch)
+    assert number < 9
+    again = train(tmp_path, epochs=9, watch=[*stopping(), KillAt("on_epoch_begin", number)])
     assert_same_run(again, early)
     longer = train(tmp_path, epochs=10, watch=[])
     assert longer.history.epoch == list(range(10))
