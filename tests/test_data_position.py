@@ -173,12 +173,12 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_arrays_and_batches_by_number_resume(name, tmp_path):
+def test_arrays_and_pydatasets_resume(name, tmp_path):
     make_data, options = OTHERS[name]
     assert_resumes(make_data, tmp_path, **options)
 
 
-def test_a_real_game_resumes(tmp_path):
+def test_gan_training_resumes(tmp_path):
     history = assert_resumes(counted, tmp_path, kind=kg.GAN, steps_per_epoch=4)
     other, _ = result(
         train(counted, 3, Resume(tmp_path / "other"), kind=kg.GAN, seed=1, steps_per_epoch=4)
@@ -205,14 +205,14 @@ VALIDATION = {
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras does not know its length
 @pytest.mark.parametrize("name", VALIDATION)
-def test_validation_data_resume(name, tmp_path):
+def test_validation_data_resumes(name, tmp_path):
     make_data, options = VALIDATION[name]
     history = assert_resumes(in_order, tmp_path, validation_data=make_data, **options)
     changes = name not in ("in order, length unknown", "arrays", "arrays and weights")
     assert len(set(history["val_d_loss"])) == (3 if changes else 1)
 
 
-def test_a_share_of_the_arrays_validates(tmp_path):
+def test_validation_split_takes_the_last_rows(tmp_path):
     """The last rows do, in their order, as Keras takes them."""
     history = assert_resumes(lambda: X, tmp_path, batch_size=10, validation_split=0.25)
     sums = X[45:].sum(axis=1)
@@ -220,7 +220,7 @@ def test_a_share_of_the_arrays_validates(tmp_path):
     np.testing.assert_allclose(history["val_d_loss"], np.mean(sums), rtol=1e-5)
 
 
-def test_each_epoch_of_arrays_has_all_rows_in_an_order_of_its_own():
+def test_each_epoch_of_arrays_is_a_new_permutation():
     given = position(FitData(X, batch_size=10, shuffle=True))
     orders = []
     for epoch in range(2):
@@ -232,7 +232,7 @@ def test_each_epoch_of_arrays_has_all_rows_in_an_order_of_its_own():
 
 
 @pytest.mark.parametrize("steps", [None, 4])
-def test_each_pass_of_a_pydataset_has_all_batches_in_an_order_of_its_own(steps):
+def test_each_pass_of_a_pydataset_is_a_new_permutation(steps):
     epochs = position(FitData(Rows(), steps=steps, shuffle=True)).data.x
     read = []
     for epochs.epoch in range(3):
@@ -242,7 +242,7 @@ def test_each_pass_of_a_pydataset_has_all_batches_in_an_order_of_its_own(steps):
     np.testing.assert_array_equal(np.sort(passes), np.sort([X[::10, 0]] * 2))
 
 
-def test_a_folder_of_images_resumes(tmp_path):
+def test_image_dataset_from_directory_resumes(tmp_path):
     for number in range(8):
         path = tmp_path / "images" / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
@@ -266,7 +266,7 @@ def test_a_folder_of_images_resumes(tmp_path):
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_loaders_of_torch_resume(own, tmp_path):
+def test_torch_data_loaders_resume(own, tmp_path):
     torch = pytest.importorskip("torch", reason="needs torch, of the group `backends`")
     rows = torch.utils.data.TensorDataset(torch.from_numpy(X))
 
@@ -294,7 +294,7 @@ def grain_datasets():
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras does not know their length
 @pytest.mark.parametrize("name", ["map", "endless", "loader"])
-def test_data_of_grain_resume(name, tmp_path):
+def test_grain_datasets_resume(name, tmp_path):
     make = grain_datasets()[name]
     assert_resumes(make, tmp_path / "steps", steps_per_epoch=4)
     if name != "endless":
@@ -350,7 +350,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_data_whose_position_cannot_be_kept_are_refused(name, tmp_path):
+def test_data_without_a_reproducible_position_raise(name, tmp_path):
     make_data, options, message = REFUSED[name]
     with pytest.raises(ValueError, match=re.escape(message)):
         train(make_data, 1, Resume(tmp_path), **options)
@@ -365,7 +365,7 @@ def test_data_whose_position_cannot_be_kept_are_refused(name, tmp_path):
         ({"iterable": True}, "an `IterableDataset`"),
     ],
 )
-def test_loaders_of_torch_that_cannot_resume_are_refused(options, message, tmp_path):
+def test_torch_data_loaders_that_cannot_resume_raise(options, message, tmp_path):
     torch = pytest.importorskip("torch", reason="needs torch, of the group `backends`")
 
     class Endless(torch.utils.data.IterableDataset):
@@ -379,7 +379,7 @@ def test_loaders_of_torch_that_cannot_resume_are_refused(options, message, tmp_p
         train(lambda: torch.utils.data.DataLoader(rows, 10, **options), 1, Resume(tmp_path), **steps)
 
 
-def test_other_data_are_refused(tmp_path):
+def test_different_kind_of_data_raises(tmp_path):
     train(lambda: X, 1, Resume(tmp_path), batch_size=10)
     with pytest.raises(ValueError, match="fit.data.kind was"):
         train(Rows, 2, Resume(tmp_path))

@@ -53,7 +53,7 @@ def trained(*names, **settings):
         pytest.param("extragradient", "momentum", "sgd", marks=pytest.mark.slow),
     ],
 )
-def test_the_step_is_the_same(update, d_name, g_name, compiled):
+def test_fused_step_equals_the_plain_one(update, d_name, g_name, compiled):
     keras.utils.set_random_seed(1)
     plain = trained(d_name, g_name, update=update, jit_compile=False)
     assert True not in compiled
@@ -64,7 +64,7 @@ def test_the_step_is_the_same(update, d_name, g_name, compiled):
         np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_loss_scale_still_leaves_out_its_steps(compiled):
+def test_loss_scale_skips_overflowing_steps(compiled):
     keras.config.set_dtype_policy("mixed_float16")
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), prior="normal", seed=0)
     scaled = [
@@ -79,7 +79,7 @@ def test_a_loss_scale_still_leaves_out_its_steps(compiled):
     assert [float(o.dynamic_scale) for o in scaled] == [2.0 ** (30 - skipped[0]), 2.0**10]
 
 
-def test_the_gradients_of_embeddings_are_fused_too(compiled):
+def test_gradients_of_embeddings_are_fused(compiled):
     word = keras.Input((), dtype="int32")
     latents = keras.Input((4,))
     joined = keras.layers.Concatenate()([latents, keras.layers.Embedding(5, 3)(word)])
@@ -93,7 +93,7 @@ def test_the_gradients_of_embeddings_are_fused_too(compiled):
     assert compiled.count(True) == 2
 
 
-def test_small_networks_are_not_worth_it(compiled, monkeypatch):
+def test_small_networks_are_not_fused(compiled, monkeypatch):
     monkeypatch.setattr(backend.tensorflow, "_WORTH_FUSING", 10**6)
     trained("sgd", "sgd")
     assert True not in compiled

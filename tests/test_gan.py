@@ -115,7 +115,7 @@ def test_k_steps_see_k_different_minibatches_and_fakes():
 
 
 @pytest.mark.parametrize(("share_fakes", "passes"), [(False, [20, 4]), (True, [16, 4])])
-def test_one_pass_of_the_generator_makes_all_fakes_of_the_discriminators_steps(share_fakes, passes):
+def test_fakes_of_all_discriminator_steps_come_from_one_pass(share_fakes, passes):
     recorder = Recorder()
     generator = keras.Sequential([keras.Input((4,)), recorder, layers.Dense(2)])
     gan = small_gan(generator=generator)
@@ -129,7 +129,7 @@ def test_one_pass_of_the_generator_makes_all_fakes_of_the_discriminators_steps(s
 
 
 @pytest.mark.parametrize("single_pass", [False, True])
-def test_real_and_fake_are_judged_apart_unless_joint(single_pass):
+def test_real_and_fake_share_a_pass_only_with_single_pass(single_pass):
     recorder = Recorder()
     discriminator = keras.Sequential([keras.Input((2,)), recorder, layers.Dense(1)])
     gan = small_gan(discriminator=discriminator)
@@ -148,7 +148,7 @@ def moving_means(network):
 @pytest.mark.filterwarnings("ignore:The consensus update differentiates:UserWarning")
 @pytest.mark.parametrize("update", kg.updates.UPDATES)
 @pytest.mark.parametrize("k", [1, 4])
-def test_batch_norm_statistics_move_once_a_step_whatever_k(update, k):
+def test_batch_norm_statistics_update_once_per_step_for_any_k(update, k):
     """From 0, one move of a momentum of .99 towards the mean of G's pass: .01 × that mean."""
     generator = keras.Sequential(
         [keras.Input((3,)), layers.BatchNormalization(momentum=0.99), layers.Dense(2)]
@@ -160,7 +160,7 @@ def test_batch_norm_statistics_move_once_a_step_whatever_k(update, k):
     assert mean == pytest.approx(0.01 * np.full(3, 2.0), rel=0.1)
 
 
-def test_the_generators_step_does_not_move_the_discriminators_statistics():
+def test_generator_step_does_not_update_discriminator_statistics():
     """Once a real and once a fake batch, and not the generator's: from 0 towards 5, then 0."""
     discriminator = keras.Sequential(
         [keras.Input((2,)), layers.BatchNormalization(momentum=0.9), layers.Dense(1)]
@@ -190,7 +190,7 @@ def test_dropout_in_the_discriminator_stays_on_in_the_generators_step():
 
 @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
 @pytest.mark.parametrize("single_pass", [False, True])
-def test_the_networks_own_regularization_counts(update, single_pass, rng):
+def test_kernel_regularization_is_added_to_the_losses(update, single_pass, rng):
     """Weight decay by kernel_regularizer=L2(c): the losses gain c‖W‖² of their own network."""
     nets = {
         "generator": mlp(4, 2, kernel_regularizer=keras.regularizers.L2(0.3)),
@@ -243,7 +243,7 @@ def test_logs_are_epoch_means_weighted_by_rows(rng):
     assert history["val_d_real"] == pytest.approx([expected] * 2, rel=1e-5)
 
 
-def test_evaluate_returns_the_logs_in_order(rng):
+def test_evaluate_returns_logs_in_order(rng):
     gan = small_gan()
     x = data(rng, 32)
     by_name = gan.evaluate(x, verbose=0, return_dict=True)
@@ -300,7 +300,7 @@ def test_compile_arguments_of_keras_do_not_change_the_result(arguments, default_
         assert values == pytest.approx(default_history[name], rel=1e-4)
 
 
-def test_remainder_is_left_out_and_counted_as_nothing():
+def test_remainder_of_a_batch_is_dropped():
     recorder = Recorder()
     discriminator = keras.Sequential([keras.Input((2,)), recorder, layers.Dense(1)])
     gan = small_gan(discriminator=discriminator)
@@ -331,7 +331,7 @@ class SubclassedDiscriminator(keras.Model):
         return self.dense(samples)
 
 
-def test_subclassed_networks_are_built_from_the_priors_shape():
+def test_subclassed_networks_are_built_from_the_shape_of_the_prior():
     gan = kg.GAN(
         SubclassedGenerator(3), SubclassedDiscriminator(), prior=kg.priors.Normal(shape=5), seed=0
     )
@@ -442,7 +442,7 @@ CONDITIONS = {
 
 
 @pytest.mark.parametrize("kind", CONDITIONS)
-def test_conditions_of_every_kind(kind, rng):
+def test_conditions_of_different_kinds(kind, rng):
     shape, dtype, embed, make = CONDITIONS[kind]
     gan = kg.GAN(*conditional_networks(shape, dtype, embed), prior="normal", seed=0)
     assert gan.conditional
@@ -535,7 +535,7 @@ def test_a_distribution_of_tensorflow_probability_as_prior(jit_compile, rng):
 
 @pytest.mark.parametrize("policy", ["float64", "bfloat16", "mixed_bfloat16"])
 @pytest.mark.parametrize("update", ["optimistic", "consensus"])
-def test_other_precisions_train_under_every_rule(policy, update, rng):
+def test_other_precision_policies_train(policy, update, rng):
     keras.config.set_dtype_policy(policy)
     with float64():
         gan = small_gan(update=update)
@@ -546,7 +546,7 @@ def test_other_precisions_train_under_every_rule(policy, update, rng):
     assert np.isfinite(list(history.values())).all()
 
 
-def test_a_pydataset_is_told_its_epoch(rng):
+def test_pydataset_epoch_is_set(rng):
     class Rows(keras.utils.PyDataset):
         epoch = 0
 
@@ -583,7 +583,7 @@ def test_samples_of_given_latents():
         ({"latents": np.zeros((0, 4))}, "`n` must be an integer >= 1. Received: 0"),
     ],
 )
-def test_latents_that_do_not_fit_are_refused(arguments, message):
+def test_invalid_latents_raise(arguments, message):
     with pytest.raises(ValueError, match=message):
         kg.GAN(mlp(4, 2), mlp(2, 1)).generate(**arguments)
 
@@ -604,7 +604,7 @@ class Counted(kg.losses.NonSaturating):
 @pytest.mark.tensorflow
 @pytest.mark.jax
 @pytest.mark.parametrize("single_pass", [False, True])
-def test_a_step_is_compiled_once_for_each_size_of_batch(single_pass, rng):
+def test_step_is_compiled_once_per_batch_size(single_pass, rng):
     loss = Counted()
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
     gan.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), loss=loss, single_pass=single_pass)

@@ -36,7 +36,7 @@ def trained(data, **options):
 
 
 @pytest.mark.parametrize("make", [iter_dataset, map_dataset, loader])
-def test_data_of_grain_train_as_arrays_do(make):
+def test_grain_data_train_like_arrays(make):
     import grain
 
     expected = trained(X, batch_size=20, shuffle=False)

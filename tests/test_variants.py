@@ -52,7 +52,7 @@ def trained(request):
     return name, gan, before, history
 
 
-def test_all_networks_move(trained):
+def test_all_networks_are_trained(trained):
     _, gan, before, history = trained
     for values in history.values():
         assert np.isfinite(values).all()
@@ -67,7 +67,7 @@ def test_all_networks_move(trained):
     assert {"val_d_loss", "val_g_loss"} <= history.keys()
 
 
-def test_file_with_nothing_passed(trained, tmp_path):
+def test_saved_file_loads_without_custom_objects(trained, tmp_path):
     name, gan, _, _ = trained
     gan.save(tmp_path / "gan.keras")
     loaded = keras.models.load_model(tmp_path / "gan.keras")
@@ -139,7 +139,7 @@ EXPORTED = [
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("trained", EXPORTED, indirect=True)
-def test_export(trained, tmp_path):
+def test_savedmodel(trained, tmp_path):
     import tensorflow as tf
 
     name, gan, _, _ = trained
@@ -187,7 +187,7 @@ SEARCHED = [
 
 
 @pytest.mark.parametrize("name", SEARCHED)
-def test_tuner(name, tmp_path):
+def test_tuner_rebuilds_networks(name, tmp_path):
     """A search makes each trial's networks anew, those of terms too, and gives back the best."""
     import keras_tuner
 
@@ -278,7 +278,7 @@ def on_two_devices(tmp_path_factory):
 @pytest.mark.tensorflow
 @pytest.mark.jax
 @pytest.mark.parametrize("name", NAMES)
-def test_two_devices_play_as_one(name, on_two_devices, tmp_path):
+def test_two_devices_match_one(name, on_two_devices, tmp_path):
     gan = variants.noiseless(name, discriminator_steps=1)
     history = train(gan, name)
     np.savez(tmp_path / "one.npz", *variants.everything(gan), **history)
@@ -294,7 +294,7 @@ def killed(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_a_killed_run_ends_as_an_undisturbed_one(name, killed):
+def test_killed_run_matches_an_uninterrupted_one(name, killed):
     folders = [killed / name / kind for kind in ("killed", "undisturbed")]
     assert_same(*[keras.models.load_model(folder / "gan.keras") for folder in folders])
     with np.load(folders[0] / "history.npz") as a, np.load(folders[1] / "history.npz") as b:
