@@ -46,7 +46,7 @@ ALONE = (
 NAMES = {"kg": kg, "keras": keras, "ops": ops, "np": np}
 
 
-def test_there_are_public_objects():
+def test_public_objects_are_found():
     assert {"GAN", "losses.Hinge", "terms.R1", "callbacks.SampleGrid", "datasets.load"} <= set(OBJECTS)
 
 

@@ -6,7 +6,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from games import BACKEND, mlp, number, sgd
+from helpers.games import BACKEND, mlp, number, sgd
 from keras import ops
 
 import keras_gan as kg
@@ -80,7 +80,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("name", "change"), CHANGES)
-def test_settings_that_a_compiled_step_would_not_see_are_refused(name, change, x):
+def test_changed_settings_raise_until_compile(name, change, x):
     gan = make(terms=["r1"])
     fit(gan, x)
     change(gan)
@@ -91,7 +91,7 @@ def test_settings_that_a_compiled_step_would_not_see_are_refused(name, change, x
     assert str(error.value).startswith(f"`{name.strip()}`")
 
 
-def test_a_callback_that_changes_a_setting_is_refused_at_the_end_of_the_epoch(x):
+def test_setting_changed_by_a_callback_raises_at_the_end_of_the_epoch(x):
     gan, seen = make(), []
 
     class Change(keras.callbacks.Callback):
@@ -104,7 +104,7 @@ def test_a_callback_that_changes_a_setting_is_refused_at_the_end_of_the_epoch(x)
     assert seen == [0]
 
 
-def test_to_compile_again_with_the_same_optimizers_keeps_their_state(x):
+def test_recompiling_with_the_same_optimizers_keeps_their_state(x):
     gan = make(discriminator_steps=1)
     fit(gan, x)
     gan.compile(gan.d_optimizer, gan.g_optimizer, discriminator_steps=3, run_eagerly=EAGERLY)
@@ -113,7 +113,7 @@ def test_to_compile_again_with_the_same_optimizers_keeps_their_state(x):
     assert number(gan.g_optimizer.iterations) == 2 + 2
 
 
-def test_optimizers_that_were_built_for_other_weights_are_refused(x):
+def test_optimizers_built_for_other_weights_raise(x):
     gan = make()
     d, g = gan.d_optimizer, gan.g_optimizer
     with pytest.raises(ValueError, match=r"(?s)`d_optimizer` already keeps state.*SGD named 'sgd"):
@@ -200,7 +200,7 @@ def test_lora_weights_are_trained_alone_and_saved(x, tmp_path):
     assert np.abs(ops.convert_to_numpy(loaded.generator.layers[0].lora_kernel_b)).max() > 0
 
 
-def test_the_ema_of_a_generator_that_was_quantized_is_refused_with_the_way_out(x):
+def test_ema_of_a_quantized_generator_raises_with_advice(x):
     gan = make(ema_decay=0.9)
     fit(gan, x, epochs=3)
     averaged = gan.generate(5, seed=1, use_ema=True)
@@ -237,7 +237,7 @@ def exponential(steps, momentum, average=None):
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_averages_of_optimizers_take_over_at_the_end_of_each_fit(policy, x):
+def test_optimizer_ema_is_assigned_at_the_end_of_each_fit(policy, x):
     keras.config.set_dtype_policy(policy)
     gan = make(**{p: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5) for p in PLAYERS})
     expected = None
@@ -254,7 +254,7 @@ PLAYERS = ("d_optimizer", "g_optimizer")
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_swap_ema_weights_validates_with_the_averages_of_both_players(policy, x):
+def test_swap_ema_weights_validates_with_the_ema_of_both_players(policy, x):
     keras.config.set_dtype_policy(policy)
     gan = make(**{p: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5) for p in PLAYERS})
     seen = WeightsOfSteps()
@@ -264,7 +264,7 @@ def test_swap_ema_weights_validates_with_the_averages_of_both_players(policy, x)
         np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_extragradient_refuses_optimizers_that_accumulate_gradients():
+def test_extragradient_rejects_gradient_accumulation():
     accumulating = {p: keras.optimizers.SGD(0.1, gradient_accumulation_steps=2) for p in PLAYERS}
     with pytest.raises(ValueError, match=r"(?s)calls an optimizer twice.*Received: 2 of SGD"):
         make(**accumulating, update="extragradient")
@@ -294,7 +294,7 @@ def stateful(network=functional):
     return gan
 
 
-def test_a_state_tree_has_unique_paths_and_restores_a_gan(x):
+def test_state_tree_restores_a_gan(x):
     gan = stateful()
     fit(gan, x)
     tree = gan.get_state_tree(value_format="numpy_array")
@@ -307,7 +307,7 @@ def test_a_state_tree_has_unique_paths_and_restores_a_gan(x):
     np.testing.assert_array_equal(*(each.generate(3, seed=0, use_ema=True) for each in (gan, again)))
 
 
-def test_a_state_tree_that_does_not_fit_changes_nothing(x):
+def test_mismatched_state_tree_changes_nothing(x):
     gan = stateful()
     tree = gan.get_state_tree(value_format="numpy_array")
     fit(gan, x)
@@ -323,7 +323,7 @@ def test_a_state_tree_that_does_not_fit_changes_nothing(x):
 # Keras does not provide the sharding; the event loops of Orbax are closed whenever they are collected.
 @pytest.mark.filterwarnings("ignore:Sharding info not provided")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_checkpoints_of_orbax(x, tmp_path):
+def test_orbax_checkpoints(x, tmp_path):
     # With the packages of `make test-jax`, since Orbax requires JAX.
     pytest.importorskip("orbax.checkpoint", reason="needs orbax-checkpoint, of the group `backends`")
     gan = stateful()

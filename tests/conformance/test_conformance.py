@@ -48,18 +48,18 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if inspect.isclass(OBJECTS.get(name))])
-def test_row_is_of_its_object(name):
+def test_each_row_makes_its_object(name):
     made = ROWS[name].example()
     assert made is None or isinstance(made, OBJECTS[name]), f"The row makes a {type(made).__name__}."
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_config(name):
+def test_config_round_trip(name):
     ROWS[name].check_config()
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_file(name, tmp_path):
+def test_file_round_trip(name, tmp_path):
     folder = tmp_path / "file"
     folder.mkdir()
     ROWS[name].check_file(folder)
@@ -67,11 +67,11 @@ def test_file(name, tmp_path):
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 @pytest.mark.parametrize("name", ROWS)
-def test_precision(name, policy):
+def test_works_under_each_precision_policy(name, policy):
     ROWS[name].check_precision(policy)
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_docstring(name):
+def test_docstring_is_complete(name):
     lacking = list(flaws(inspect.getdoc(OBJECTS[name]) or "", OBJECTS[name]))
     assert not lacking, f"The docstring of {name} lacks {lacking}."
