@@ -380,7 +380,7 @@ def trials_table(tuner: keras_tuner.Tuner) -> str:
     >>> print(kg.tuner.trials_table(tuner).splitlines()[0])
     | trial | status | default_objective | x |
     """
-    oracle = getattr(tuner, "oracle", None)
+    oracle: Any = getattr(tuner, "oracle", None)
     if not hasattr(oracle, "trials"):
         raise TypeError(
             f"`tuner` must be a tuner of KerasTuner. Received: {tuner!r} of type {type(tuner).__name__}."
