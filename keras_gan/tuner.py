@@ -91,7 +91,7 @@ class GANHyperModel(keras_tuner.HyperModel):
         terms: terms of the losses, as in `GAN.compile`; their weights are the centers of the search. By
             default `kg.terms.R1(weight=1.0, interval=4)`.
         ema_decay: decay of the EMA of the generator's weights, as in `GAN.compile`; None keeps no EMA.
-        seed: integer seed of the noise and of the initial weights, or None for a random one.
+        seed: integer seed of the noise and of the initial weights. Defaults to 0; None draws one.
         **compile_arguments: further arguments of `GAN.compile`, the same in all trials, such as
             `single_pass=True`.
 
@@ -375,9 +375,9 @@ def trials_table(tuner: keras_tuner.Tuner) -> str:
     >>> print(kg.tuner.trials_table(tuner).splitlines()[0])
     | trial | status | default_objective | x |
     """
-    if not hasattr(tuner, "oracle"):
+    oracle: Any = getattr(tuner, "oracle", None)
+    if not hasattr(oracle, "trials"):
         raise TypeError(f"`tuner` must be a tuner of KerasTuner. Received: {shortened(tuner)}.")
-    oracle = tuner.oracle
     sign = -1 if oracle.objective.direction == "max" else 1
     scores = {name: t.score for name, t in oracle.trials.items() if _has_score(t)}
     trials = sorted(

@@ -324,7 +324,7 @@ def test_invalid_arguments(arguments, message):
 
 @pytest.mark.parametrize("real", [POINTS[:1], np.ones((9, 2)), POINTS[:, :1], POINTS[:0]])
 def test_invalid_real_images(real):
-    message = r"two distinct images|the samples, \(2,\). Received: \(1,\)|at least one image"
+    message = r"two distinct images|the samples, \(2,\). Received: \(1,\)|one or more numbers"
     monitor = CollapseMonitor(real)
     monitor.set_model(Scripted())
     with pytest.raises(ValueError, match=message):

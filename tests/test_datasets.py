@@ -211,6 +211,7 @@ def test_a_tuple_of_splits_gives_a_tuple_of_datasets():
         ("train[:11]", "reaches beyond the 10 examples of 'train'. Ask for fewer"),
         ("train[:110%]", "reaches beyond"),
         ("train[-11:]", "reaches beyond"),
+        ([], r"`split` must be a split, or a tuple of one or more. Received: \[\]"),
     ],
 )
 def test_invalid_splits_raise(split, message):
@@ -361,11 +362,13 @@ SQUARE = np.zeros((3, 4, 4), "uint8")
         ((SQUARE, [0, 1, 2**31]), "Labels must fit into int32. Received: 0 to 2147483648"),
         ((SQUARE, SQUARE, SQUARE), "`features` or `\\(features, labels\\)`. Received a tuple of 3"),
         ({}, "same number of rows. Received: no array"),
+        ([[1.0, 2.0], [3.0]], "an array whose rows all have the same shape"),
+        ((SQUARE, {}), "Labels are one array or more. Received: no array"),
         ({"a": np.zeros((2, 1)), "b": np.zeros((3, 1))}, r"same number of rows. Received: \[2, 3\]"),
     ],
 )
 def test_invalid_arrays_raise(source, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"(?s)`source`.*{message}|{message}.*`source`"):
         datasets.load(source)
 
 
@@ -388,7 +391,7 @@ def test_sources_of_the_wrong_type_raise(source, message):
     [
         ({"batch_size": 0}, "`batch_size` must be an integer >= 1. Received: 0"),
         ({"seed": -1}, "`seed` must be an integer >= 0. Received: -1"),
-        ({"image_size": 0}, "`image_size` must be an integer >= 1. Received: 0"),
+        ({"image_size": 0}, "`image_size` must be an integer >= 1 .*Received: 0"),
         ({"channels": 2}, r"`channels` must be 1 \(gray\), 3 \(color\) or None.*Received: 2"),
         ({"value_range": (1, 0)}, r"`value_range` must be two finite.*Received: \(1, 0\)"),
         ({"value_range": (0, np.inf)}, "`value_range` must be two finite"),
@@ -401,6 +404,11 @@ def test_sources_of_the_wrong_type_raise(source, message):
 def test_invalid_arguments_raise(arguments, message):
     with pytest.raises(ValueError, match=message):
         datasets.load(TEN, **arguments)
+
+
+def test_labels_of_arrays_are_a_flag():
+    with pytest.raises(TypeError, match="`labels` must be True or False. Received: 1"):
+        datasets.load_arrays((TEN, np.arange(10)), labels=1)
 
 
 @pytest.mark.parametrize(

@@ -528,7 +528,8 @@ def endless():
     ("real", "message"),
     [
         (POINTS[:, :1], r"shape of the samples, \(2,\). Received: \(1,\)"),
-        (POINTS[:0], r"with at least one image. Received: \(0, 2\)"),
+        (POINTS[:0], "`real` must be an array of one or more numbers"),
+        (np.full((8, 2), np.nan), "`real` must be an array of finite numbers"),
         ((POINTS, POINTS), r"the shape of the samples, \(2,\). Received: \(64, 2\)"),
         (np.ones(3), r"Received: \(3,\)"),
         (endless(), "dataset of real images is infinite, .* Leave out `repeat"),
@@ -541,12 +542,20 @@ def test_invalid_real_images(real, message):
     assert int(gan.d_optimizer.iterations) == 0
 
 
+@pytest.mark.parametrize("real", [None, "points", {"x": POINTS}, POINTS.astype(str), POINTS + 1j])
+def test_real_images_of_other_types_raise(real):
+    with pytest.raises(TypeError, match="(?s)`real` must be an array of numbers.*`tf.data.Dataset`"):
+        train(EvaluateSamples(mean_gap, real))
+    with pytest.raises(TypeError, match="`validation` must be an array of numbers"):
+        train(ParzenLogLikelihood(real))
+
+
 def test_metric_that_rejects_the_real_images_is_named_before_training():
     class Picky(Means):
         def prepare(self, real):
             raise KeyError("no features")
 
-    message = r"metric 'picky' refuses the real images, of shape \(64, 2\) and dtype float32: 'no feat"
+    message = r"'picky' refuses the real images, `real` of shape \(64, 2\) and dtype float32: 'no feat"
     with pytest.raises(ValueError, match=message) as caught:
         train(EvaluateSamples(Picky(), POINTS))
     assert isinstance(caught.value.__context__, KeyError)
@@ -652,10 +661,10 @@ def test_parzen_window_from_datasets():
     [
         (
             {"validation": 255 * POINTS},
-            r"'parzen_window' refuses .* Validation images must lie in .* from 5.* to 2",
+            r"'parzen_window' refuses .* The images of `validation` must lie in .* from 5.* to 2",
         ),
         ({"validation": POINTS[:1]}, r"every other image of .* \(1, 2\) and \(0, 2\)"),
-        ({"validation": POINTS, "test": 9 * POINTS}, "Test images must lie in .* from 1.8.* to 7"),
+        ({"validation": POINTS, "test": 9 * POINTS}, "of `test` must lie in .* from 1.8.* to 7"),
         ({"validation": POINTS, "test": POINTS[:, :1]}, r"same shape: .* \(64, 2\) and \(64, 1\)"),
     ],
 )
@@ -688,7 +697,7 @@ def test_parzen_window_of_samples_outside_the_range_is_nan():
         on_epoch_end=lambda epoch, logs: gan.generator.weights[1].assign([0.5, 7.0])
     )
     with pytest.warns(
-        UserWarning, match=r"'parzen_window' failed after epoch 1: .*: Samples must lie in"
+        UserWarning, match=r"'parzen_window' failed after epoch 1: .*: The samples must lie in"
     ):
         history = train(leave, ParzenLogLikelihood(POINTS, num_samples=20), gan=gan, epochs=1)
     assert math.isnan(history["val_parzen_log_likelihood"][0])

@@ -496,7 +496,7 @@ def test_unwritable_targets(tmp_path):
     with pytest.raises(ValueError, match="`path` must be a local path"):
         kg.export_savedmodel(dense(), "gs://bucket/models")
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(FileExistsError, match="is a file"):
+    with pytest.raises(NotADirectoryError, match="`path` needs the folder .* is a file"):
         kg.export_savedmodel(dense(), tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
     with pytest.raises(OSError, match="proc"):

@@ -190,8 +190,8 @@ def test_weights_are_written_once(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"filepath": 3}, TypeError, "`filepath` must be a local path. Received: 3 of type int"),
-        ({"filepath": ""}, ValueError, "`filepath` must be a local path"),
+        ({"filepath": 3}, TypeError, "`filepath` must be a path: .*Received: 3 of type int"),
+        ({"filepath": ""}, ValueError, "`filepath` must be the path of a file or folder"),
         ({"filepath": "gs://bucket/g"}, ValueError, "Write it locally, and copy it"),
         ({"format": "onxx"}, ValueError, "`format` must be one of 'tf_saved_model', 'onnx'"),
         ({"format": "torch"}, ValueError, "`gan.generator.export`"),

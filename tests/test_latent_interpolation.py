@@ -256,7 +256,7 @@ def test_deep_copies_drop_the_model(tmp_path):
     ("arguments", "message"),
     [
         ({"every": 0}, "`every` must be an integer >= 1. Received: 0"),
-        ({"rows": 0}, "`rows` must be an integer >= 1. Received: 0"),
+        ({"rows": 0}, "`rows` must be an integer >= 1 .*Received: 0"),
         ({"steps": 1}, "`steps` must be an integer >= 2. Received: 1"),
         ({"seed": None}, "`seed` must be an integer >= 0. Received: None"),
         ({"path": "cubic"}, r"`path` must be one of .* Received: 'cubic'"),

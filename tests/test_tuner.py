@@ -410,6 +410,12 @@ def test_networks_must_be_a_function():
         kg.tuner.GANHyperModel(networks, foo=1)
     with pytest.raises(ValueError, match="normal"):
         kg.tuner.GANHyperModel(networks, prior="nrmal")
+    with pytest.raises(ValueError, match="`terms`: Unknown term 'r3'. Did you mean 'r"):
+        kg.tuner.GANHyperModel(networks, terms=["r1", "r3"])
+    with pytest.raises(TypeError, match="`hp` must be a `keras_tuner.HyperParameters`. Received: {} of"):
+        kg.tuner.GANHyperModel(networks).build({})
+    with pytest.raises(TypeError, match="`tuner` must be a tuner of KerasTuner. Received: None"):
+        kg.tuner.trials_table(None)
     space = kg.tuner.GANHyperModel(lambda latent_size, width: None)
     with pytest.raises(keras_tuner.errors.FatalTypeError, match="a generator and a discriminator"):
         space.build(keras_tuner.HyperParameters())

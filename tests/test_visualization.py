@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from keras_gan import visualization
+from keras_gan.utils.files import write_bytes
 
 HISTORY = {"d_loss": [1.2, 1.3], "g_loss": [2, 1], "d_real": [0.8, 0.6], "d_fake": [0.1, 0.4]}
 
@@ -83,15 +84,23 @@ def test_small_images_are_enlarged_by_an_integer_factor(height, width, factor):
         np.testing.assert_array_equal(shown, images[0, ..., 0])
 
 
-@pytest.mark.parametrize("shape", [(5, 28, 28, 1), (6, 784), (6, 28, 28), (6, 28, 28, 0)])
+@pytest.mark.parametrize("shape", [(5, 28, 28, 1), (6, 784), (6, 28, 28)])
 def test_image_grid_rejects_other_shapes(shape):
-    message = r"2 rows and 3 columns .* shape \(6, height, width, channels\)\. Received shape: \("
+    expected = r"shape \(6, height, width, channels\)\. Received shape: \("
+    message = f"`images` for a grid of `rows=2` and `columns=3` .* {expected}"
     with pytest.raises(ValueError, match=message):
         visualization.image_grid(np.zeros(shape, "uint8"), rows=2, columns=3)
 
 
+def test_image_grid_rejects_images_without_pixels():
+    with pytest.raises(ValueError, match="`images` must be an array of one or more numbers"):
+        visualization.image_grid(np.zeros((6, 28, 28, 0), "uint8"), rows=2, columns=3)
+
+
 def test_image_grid_rejects_other_dtypes():
-    with pytest.raises(ValueError, match=r"dtype uint8\. Received: float32\. .*to_uint8"):
+    with pytest.raises(
+        TypeError, match=r"`images` must have the dtype uint8\. Received: float32\. .*to_uint8"
+    ):
         visualization.image_grid(np.zeros((6, 28, 28, 1), "float32"), rows=2, columns=3)
 
 
@@ -161,6 +170,63 @@ def test_gif_shows_the_frames_in_order(tmp_path, channels):
 def test_gif_rejects_frames_of_different_shapes(tmp_path, frames):
     with pytest.raises(ValueError, match=f"one shape. Received {len(frames)} images of shapes"):
         visualization.save_gif(tmp_path / "a.gif", frames)
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "message"),
+    [
+        (np.zeros((8, 8)), TypeError, "must have the dtype uint8. Received: float64. .*to_uint8"),
+        ("image", TypeError, "must be an array of numbers. Received: 'image'"),
+        ([[1, 2], [3]], TypeError, "must be an array of numbers"),
+        (np.zeros((0, 8), "uint8"), ValueError, "must be an array of one or more numbers"),
+        (np.zeros((8, 8, 2), "uint8"), ValueError, r"must be of shape .*Received shape: \(8, 8, 2\)"),
+        (np.zeros(8, "uint8"), ValueError, r"must be of shape .*Received shape: \(8,\)"),
+    ],
+)
+def test_images_that_cannot_be_written(tmp_path, image, error, message):
+    with pytest.raises(error, match=f"`image` {message}"):
+        visualization.save_png(tmp_path / "a.png", image)
+    with pytest.raises(error, match=f"`frames` {message}"):
+        visualization.save_gif(tmp_path / "a.gif", [image])
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("frames", [None, "frames", {1: 2}, 3, (frame for frame in ())])
+def test_frames_that_are_no_sequence(tmp_path, frames):
+    with pytest.raises((TypeError, ValueError), match="`frames` must"):
+        visualization.save_gif(tmp_path / "a.gif", frames)
+
+
+def test_a_gif_of_an_array(tmp_path):
+    visualization.save_gif(tmp_path / "a.gif", np.zeros((3, 8, 8), "uint8"))
+    with Image.open(tmp_path / "a.gif") as movie:
+        assert movie.size == (8, 8)
+
+
+@pytest.mark.parametrize("images", [None, "images", [1j], [[1.0, 2.0], [3.0]], [], True, {1.0}])
+def test_numbers_that_are_no_images(images):
+    with pytest.raises((TypeError, ValueError), match="`images` must be an array of "):
+        visualization.to_uint8(images, (0, 1))
+
+
+@pytest.mark.parametrize("content", [None, "text", 3, [1, 2], np.zeros(3)])
+def test_only_bytes_are_written(tmp_path, content):
+    with pytest.raises(TypeError, match="`content` must be bytes. Received: "):
+        write_bytes(tmp_path / "a.txt", content)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["file/a.png", "file/below/a.png"])
+def test_a_file_where_a_folder_is_needed(tmp_path, name):
+    (tmp_path / "file").write_text("kept")
+    for write in (
+        lambda path: visualization.save_png(path, np.zeros((8, 8), "uint8")),
+        lambda path: visualization.training_curves(HISTORY, path),
+        visualization.check_png,
+    ):
+        with pytest.raises(NotADirectoryError, match="`path` needs the folder .*file' is a file"):
+            write(tmp_path / name)
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 def drawn(monkeypatch, history, path):
@@ -236,3 +302,6 @@ def test_training_curves_without_a_gan_history_raise(tmp_path):
         visualization.training_curves({"g_loss": [1], "d_fake": [1], "loss": [1]}, tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"Received: nothing\. Pass what `gan\.fit"):
         visualization.training_curves({}, tmp_path / "a.png")
+    for history in (None, 3, "history", [0.5], {"d_loss"}):
+        with pytest.raises(TypeError, match=r"`history` must be what `gan\.fit\(\.\.\.\)` returned"):
+            visualization.training_curves(history, tmp_path / "a.png")

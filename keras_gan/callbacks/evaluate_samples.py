@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_gan.callbacks.base import EpochCallback, load_images
+from keras_gan.callbacks.base import MAX_SAMPLES, EpochCallback, load_images
 from keras_gan.metrics import Metric
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Array, Data, Logs
@@ -87,6 +87,7 @@ class EvaluateSamples(EpochCallback):
     """
 
     _hint = _RENAME
+    _real_name = "real"
 
     def __init__(
         self,
@@ -104,7 +105,7 @@ class EvaluateSamples(EpochCallback):
         super().__init__(every)
         self.metrics = metrics
         self.real = real
-        self.num_samples = check_integer("num_samples", num_samples, minimum=1)
+        self.num_samples = check_integer("num_samples", num_samples, minimum=1, maximum=MAX_SAMPLES)
         self.seed = check_integer("seed", seed, minimum=0)
         self.condition = condition
         self.batch_size = check_integer("batch_size", batch_size, minimum=1)
@@ -157,14 +158,14 @@ class EvaluateSamples(EpochCallback):
         return {key: history[key][-1] for key in keys} if all(map(history.get, keys)) else {}
 
     def _read(self):
-        real = load_images(self.real, self._max_images)
+        real = load_images(self.real, self._max_images, self._real_name)
         for measure in self._measures:
             try:
                 measure.prepare(real)
             except Exception as error:
                 raise ValueError(
-                    f"The metric {measure.name!r} refuses the real images, of shape {real.shape} and "
-                    f"dtype {real.dtype}: {error}"
+                    f"The metric {measure.name!r} refuses the real images, `{self._real_name}` of shape "
+                    f"{real.shape} and dtype {real.dtype}: {error}"
                 ) from error
         self._sample_shape = real.shape[1:]
 

@@ -70,6 +70,8 @@ class ParzenLogLikelihood(EvaluateSamples):
         "with images in [0, 1]."
     )
 
+    _real_name = "validation"
+
     def __init__(
         self,
         validation: Data,
@@ -124,12 +126,12 @@ class _ParzenWindow(Metric):
                 "same shape: `test`, or every other image of `validation`. Received the shapes "
                 f"{validation.shape} and {test.shape}"
             )
-        measure = metrics.ParzenWindow(self._scaled("Validation images", validation), self.grid)
-        return measure, measure.prepare(self._scaled("Test images", test))
+        measure = metrics.ParzenWindow(self._scaled("The images of `validation`", validation), self.grid)
+        return measure, measure.prepare(self._scaled("The images of `test`", test))
 
     def evaluate(self, state, fake):
         measure, test = state
-        return measure.evaluate(test, self._scaled("Samples", fake))
+        return measure.evaluate(test, self._scaled("The samples", fake))
 
     def _scaled(self, name, images):
         low, high = self.value_range

@@ -9,7 +9,7 @@ from keras_gan.datasets.options import Options
 from keras_gan.datasets.sources import open_source
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import Array, PathLike, ValueRange
-from keras_gan.utils.validation import check_flag, check_integer
+from keras_gan.utils.validation import check_flag, check_integer, errors_of
 
 
 def load(
@@ -180,6 +180,7 @@ def load_arrays(
     >>> images.shape, float(images.min()), float(images.max())
     ((100, 28, 28, 1), 0.0, 1.0)
     """
+    check_flag("labels", labels)
     options = Options(value_range, image_size, channels, data_dir, fold, download, progress)
     arrays = tuple(
         _scaled_arrays(selection, value_range) for selection in _select(source, split, labels, options)
@@ -210,7 +211,7 @@ def _parse_split(split, sizes):
     if start >= stop:
         raise ValueError(
             f"The split {split!r} is empty: it asks for the rows from {start} to {stop} of "
-            f"the {size} of {name!r}. At least one is needed."
+            f"the {size} of {name!r} in `source`. At least one is needed."
         )
     return name, start, stop
 
@@ -224,10 +225,14 @@ def _parse_bound(bound, size):
 def _select(source, split, labels, options):
     """Return, for each split, its arrays in the structure of a batch, and the class names."""
     splits = split if isinstance(split, (tuple, list)) else [split]
-    opened = open_source(source, options)
+    if not splits:
+        raise ValueError(f"`split` must be a split, or a tuple of one or more. Received: {split!r}")
+    with errors_of("source"):
+        opened = open_source(source, options)
     selections = []
     for rows in [_parse_split(name, opened.sizes) for name in splits]:
-        examples, targets = opened.read(*rows)
+        with errors_of("source"):
+            examples, targets = opened.read(*rows)
         if labels and targets is None:
             raise ValueError(
                 "These data have no labels, which `labels=True` (to `keras-gan`, --conditional) asks "

@@ -26,7 +26,7 @@ class Options:
     def __post_init__(self) -> None:
         check_range("value_range", self.value_range)
         if self.image_size is not None:
-            check_integer("image_size", self.image_size, minimum=1)
+            check_integer("image_size", self.image_size, minimum=1, maximum=2**16)
         if self.channels is not None and check_integer("channels", self.channels) not in (1, 3):
             raise ValueError(
                 "`channels` must be 1 (gray), 3 (color) or None (as in the source). "

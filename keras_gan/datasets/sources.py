@@ -61,6 +61,8 @@ def _from_arrays(source, options):
             f"{sorted(rows) or 'no array'}"
         )
     labels = structures.mapped(lambda array: _labels(array, *rows), _arrays(labels))
+    if labels is not None and not structures.leaves(labels):
+        raise ValueError("Labels are one array or more. Received: no array")
     return _Arrays({"train": (features, labels)}, options)
 
 

@@ -14,7 +14,7 @@ from keras_gan.models.exporting import resources
 from keras_gan.models.gan import GAN
 from keras_gan.serving.signatures import Signatures, are_images
 from keras_gan.utils import structures
-from keras_gan.utils.files import atomic_folder, check_local_path
+from keras_gan.utils.files import atomic_folder, check_folder, check_local_path
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import PathLike, ValueRange
 from keras_gan.utils.validation import check_flag, check_integer, check_range
@@ -88,7 +88,8 @@ def export_savedmodel(
         TypeError: `gan` is not a `kg.GAN`, or another argument has the wrong type.
         ValueError: `path` is remote; another argument is out of range; `classes` or `use_ema` are given
             for a GAN without condition or EMA; the GAN cannot be compiled for TensorFlow.
-        FileExistsError: the version exists, or `path` is a file.
+        FileExistsError: the version exists.
+        NotADirectoryError: `path`, or a parent of it, is a file.
         OSError: the folder cannot be written.
 
     Example:
@@ -109,7 +110,7 @@ def export_savedmodel(
             "`gan` must be a `kg.GAN`, with its discriminator and its prior. A network alone is "
             f"exported by its own `export`. Received: {gan!r} of type {type(gan).__name__}."
         )
-    path = check_local_path("path", path)
+    path = check_folder("path", check_local_path("path", path))
     if version is not None:
         hint = "TensorFlow Serving serves the largest; None takes the next."
         version = check_integer("version", version, minimum=1, maximum=_LAST_VERSION, hint=hint)
@@ -177,8 +178,6 @@ def _check_image_range(gan, value_range):
 
 def _write_version(gan, path, version, options):
     """Write a version, and return its folder. Without `version`, take the next free number."""
-    if path.exists() and not path.is_dir():
-        raise FileExistsError(f"{path} is a file. Expected the folder of a model's versions.")
     while True:
         target = path / str(version or _next_version(path))
         if target.exists():

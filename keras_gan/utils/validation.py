@@ -267,6 +267,40 @@ def check_tensor(name: str, value: Any, *, rank: int | None = None, hint: str = 
     return tensor
 
 
+def check_array(name: str, value: Any, *, finite: bool = True, hint: str = "") -> np.ndarray:
+    """Return an array, tensor or nested list of real numbers as an array of NumPy, or raise.
+
+    Args:
+        name: name of the argument, for the message.
+        value: what was received. One number is an array of no axes.
+        finite: whether NaN and infinities are refused.
+        hint: sentence that says how to choose the value, at the end of the message.
+
+    Raises:
+        TypeError: the value does not consist of real numbers.
+        ValueError: it is empty, or not finite.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_array
+    >>> check_array("images", [[0, 1], [2, 3]]).shape
+    (2, 2)
+    """
+    try:
+        array = ops.convert_to_numpy(value) if ops.is_tensor(value) else np.asarray(value)
+    except (TypeError, ValueError):  # ragged, or of other things than numbers
+        _refuse(TypeError, name, "an array of numbers", value, hint)
+    # NumPy does not count bfloat16 among its floats.
+    array = array.astype("float32") if array.dtype.name == "bfloat16" else array
+    if array.dtype.kind not in "iuf":
+        _refuse(TypeError, name, "an array of numbers", value, hint)
+    if not array.size:
+        _refuse(ValueError, name, "an array of one or more numbers", value, hint)
+    if finite and not np.isfinite(array).all():
+        _refuse(ValueError, name, "an array of finite numbers", value, hint)
+    return array
+
+
 def check_path(name: str, value: Any, hint: str = "") -> Path:
     """Return the path of a file or folder as a `pathlib.Path`, or raise.
 
@@ -325,6 +359,8 @@ def errors_of(name: str) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
+        if f"`{name}`" in str(error):
+            raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"`{name}`: {error}") from error
 
