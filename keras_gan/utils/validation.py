@@ -267,6 +267,40 @@ def check_tensor(name: str, value: Any, *, rank: int | None = None, hint: str = 
     return tensor
 
 
+def check_array(name: str, value: Any, *, finite: bool = True, hint: str = "") -> np.ndarray:
+    """Return an array, tensor or nested list of real numbers as an array of NumPy, or raise.
+
+    Args:
+        name: name of the argument, for the message.
+        value: what was received. One number is an array of no axes.
+        finite: whether NaN and infinities are refused.
+        hint: sentence that says how to choose the value, at the end of the message.
+
+    Raises:
+        TypeError: the value does not consist of real numbers.
+        ValueError: it is empty, or not finite.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_array
+    >>> check_array("images", [[0, 1], [2, 3]]).shape
+    (2, 2)
+    """
+    try:
+        array = ops.convert_to_numpy(value) if ops.is_tensor(value) else np.asarray(value)
+    except (TypeError, ValueError):  # ragged, or of other things than numbers
+        _refuse(TypeError, name, "an array of numbers", value, hint)
+    # NumPy does not count bfloat16 among its floats.
+    array = array.astype("float32") if array.dtype.name == "bfloat16" else array
+    if array.dtype.kind not in "iuf":
+        _refuse(TypeError, name, "an array of numbers", value, hint)
+    if not array.size:
+        _refuse(ValueError, name, "an array of one or more numbers", value, hint)
+    if finite and not np.isfinite(array).all():
+        _refuse(ValueError, name, "an array of finite numbers", value, hint)
+    return array
+
+
 def check_path(name: str, value: Any, hint: str = "") -> Path:
     """Return the path of a file or folder as a `pathlib.Path`, or raise.
 
@@ -307,40 +341,32 @@ def check_seed(name: str, value: Any, hint: str = "") -> int | None:
 
 
 @contextlib.contextmanager
-def errors_of(name: str) -> Iterator[None]:
-    """Have the errors inside the context begin with the name of an argument.
+def naming(name: str) -> Iterator[None]:
+    """Let an error of a part name the argument that the part belongs to.
 
     Args:
-        name: name of the argument whose parts are checked there.
+        name: name of the argument.
+
+    Raises:
+        TypeError: the code inside raised one.
+        ValueError: the code inside raised one.
 
     Example:
 
-    >>> from keras_gan.utils.validation import check_choice, errors_of
-    >>> with errors_of("terms"):
-    ...     check_choice("name", "r3", ["r1", "r2"])
+    >>> from keras_gan.utils.validation import check_integer, naming
+    >>> with naming("layers"):
+    ...     check_integer("units", "3")
     Traceback (most recent call last):
-    ...
-    ValueError: `terms`: `name` must be one of 'r1', 'r2'. Received: 'r3' of type str.
+        ...
+    TypeError: `layers`: `units` must be an integer. Received: '3' of type str.
     """
     try:
         yield
     except (TypeError, ValueError) as error:
+        if f"`{name}`" in str(error):
+            raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"`{name}`: {error}") from error
-
-
-def shortened(value: Any) -> str:
-    """Return a value in words for a message: its first characters, and its type.
-
-    Example:
-
-    >>> from keras_gan.utils.validation import shortened
-    >>> shortened("text")
-    "'text' of type str"
-    """
-    text = repr(value)
-    text = text if len(text) <= 200 else f"{text[:200]}..."
-    return f"{text} of type {type(value).__name__}"
 
 
 def _scalar(value):
@@ -359,6 +385,20 @@ def _within(value, *limits):
 def _bounds(*limits):
     """Return bounds in words, such as ` >= 1 and < 5`."""
     return " and".join(f" {sign} {bound}" for sign, bound in limits if bound is not None)
+
+
+def shortened(value: Any) -> str:
+    """Return a value in words for a message: its first characters, and its type.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import shortened
+    >>> shortened("text")
+    "'text' of type str"
+    """
+    text = repr(value)
+    text = text if len(text) <= 200 else f"{text[:200]}..."
+    return f"{text} of type {type(value).__name__}"
 
 
 def _refuse(kind, name, expected, value, hint) -> NoReturn:

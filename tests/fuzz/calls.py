@@ -924,11 +924,7 @@ def families():
         yield Call(f"interpolation.{name}", arrays)
     yield Call(
         "losses.mean",
-        # A formula, which says nothing of the values.
-        {
-            "values": Array(LOGITS, shape=..., missing=True),
-            "weight": Array(WEIGHTS, shape=(8,), missing=True, none=True),
-        },
+        {"values": Array(LOGITS, shape=..., missing=True), "weight": rows["weight"]},
     )
     yield Call(
         "terms.squared_norms",

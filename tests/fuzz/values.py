@@ -517,11 +517,11 @@ class Tensor(Array):
 
 
 class Condition(Array):
-    """One condition for each sample, or one for all."""
+    """One condition for each sample, or one for all; a dict of one is left open."""
 
     def allows(self, value):
         if isinstance(value, dict) and len(value) == 1:
-            return None  # the only condition, by a name
+            return self.takes(*value.values()) and None
         if isinstance(value, (bool, np.bool_)):
             return None
         return self._in_range(np.asarray(value)) if is_number(value) else super().allows(value)
