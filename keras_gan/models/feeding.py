@@ -14,7 +14,7 @@ from keras_gan.models.fitting import flat_callbacks, order_callbacks
 from keras_gan.models.ranges import check_data
 from keras_gan.utils import batches, structures
 from keras_gan.utils.typing import Game
-from keras_gan.utils.validation import check_integer, check_number, errors_of, shortened
+from keras_gan.utils.validation import check_integer, check_number, naming, shortened
 
 
 class Feeding(keras.Model):
@@ -94,7 +94,7 @@ class Feeding(keras.Model):
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks, given = order_callbacks(callbacks, **given)
         if "validation" in given:
-            with errors_of("validation_data"):
+            with naming("validation_data"):
                 kwargs["validation_data"] = self._parts(given["validation"])
         data = given["data"]
         kwargs.update(sample_weight=data.sample_weight, shuffle=data.shuffle, steps_per_epoch=data.steps)
@@ -130,7 +130,7 @@ class Feeding(keras.Model):
                 f"{type(given).__name__} of {len(parts)} entries."
             )
         x, y, weight = (*parts, None, None)[:3]
-        with errors_of("validation_data"):
+        with naming("validation_data"):
             y, weight = with_labels(x, y, weight)
         return FitData(x, y, weight, steps=options.get("validation_steps"), validation=True)
 

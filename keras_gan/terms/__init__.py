@@ -14,7 +14,7 @@ from keras_gan.terms.penalties import (
 from keras_gan.terms.term import Term
 from keras_gan.utils import registry
 from keras_gan.utils.typing import Config
-from keras_gan.utils.validation import errors_of, shortened
+from keras_gan.utils.validation import naming, shortened
 
 __all__ = [
     "DRAGAN",
@@ -77,5 +77,5 @@ def get_all(terms: str | Config | Term | Iterable[str | Config | Term]) -> list[
             "`terms` must be a name, a configuration or an instance of `kg.terms.Term`, or a list of "
             f"them. Received: {shortened(terms)}"
         )
-    with errors_of("terms"):
+    with naming("terms"):
         return [get(identifier) for identifier in identifiers]

@@ -341,20 +341,24 @@ def check_seed(name: str, value: Any, hint: str = "") -> int | None:
 
 
 @contextlib.contextmanager
-def errors_of(name: str) -> Iterator[None]:
-    """Have the errors inside the context begin with the name of an argument.
+def naming(name: str) -> Iterator[None]:
+    """Let an error of a part name the argument that the part belongs to.
 
     Args:
-        name: name of the argument whose parts are checked there.
+        name: name of the argument.
+
+    Raises:
+        TypeError: the code inside raised one.
+        ValueError: the code inside raised one.
 
     Example:
 
-    >>> from keras_gan.utils.validation import check_choice, errors_of
-    >>> with errors_of("terms"):
-    ...     check_choice("name", "r3", ["r1", "r2"])
+    >>> from keras_gan.utils.validation import check_integer, naming
+    >>> with naming("layers"):
+    ...     check_integer("units", "3")
     Traceback (most recent call last):
-    ...
-    ValueError: `terms`: `name` must be one of 'r1', 'r2'. Received: 'r3' of type str.
+        ...
+    TypeError: `layers`: `units` must be an integer. Received: '3' of type str.
     """
     try:
         yield
@@ -363,20 +367,6 @@ def errors_of(name: str) -> Iterator[None]:
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"`{name}`: {error}") from error
-
-
-def shortened(value: Any) -> str:
-    """Return a value in words for a message: its first characters, and its type.
-
-    Example:
-
-    >>> from keras_gan.utils.validation import shortened
-    >>> shortened("text")
-    "'text' of type str"
-    """
-    text = repr(value)
-    text = text if len(text) <= 200 else f"{text[:200]}..."
-    return f"{text} of type {type(value).__name__}"
 
 
 def _scalar(value):
@@ -395,6 +385,20 @@ def _within(value, *limits):
 def _bounds(*limits):
     """Return bounds in words, such as ` >= 1 and < 5`."""
     return " and".join(f" {sign} {bound}" for sign, bound in limits if bound is not None)
+
+
+def shortened(value: Any) -> str:
+    """Return a value in words for a message: its first characters, and its type.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import shortened
+    >>> shortened("text")
+    "'text' of type str"
+    """
+    text = repr(value)
+    text = text if len(text) <= 200 else f"{text[:200]}..."
+    return f"{text} of type {type(value).__name__}"
 
 
 def _refuse(kind, name, expected, value, hint) -> NoReturn:
