@@ -11,7 +11,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from helpers.games import mlp
+from helpers.games import assert_same_state, mlp
 
 import keras_gan as kg
 from keras_gan import backend
@@ -90,16 +90,10 @@ def train(folder, epochs=5, extra=(), gan=None, watch=None, every=1, **fit_argum
     return gan
 
 
-def everything(gan):
-    variables = [*gan.variables, *gan.optimizer.variables]
-    return [keras.ops.convert_to_numpy(variable) for variable in variables]
-
-
 def assert_same_run(a, b):
     assert a.history.history == b.history.history
     assert a.history.epoch == b.history.epoch
-    for left, right in zip(everything(a), everything(b), strict=True):
-        np.testing.assert_array_equal(left, right)
+    assert_same_state(a, b)
 
 
 def contents(folder):
