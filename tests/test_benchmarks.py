@@ -201,6 +201,7 @@ def near(samples):
     return np.abs(samples.mean(axis=(0, 2, 3)) - 2.0).max() < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(("name", "rate"), [("GuideGAN", 3e-3), ("GuideWassersteinGAN", 3e-3)])
 def test_pattern_of_the_keras_guide_learns(name, rate, rng):

@@ -281,6 +281,7 @@ def test_evaluate_against_other_images(run_folder, photos, program, tmp_path):
 
 
 @once
+@pytest.mark.slow
 def test_export_matches_the_model(run_folder, program, tmp_path):
     import tensorflow as tf
 
@@ -416,6 +417,7 @@ def test_invalid_input_is_reported_in_one_line(photos, run_folder, program, tmp_
 
 
 @once
+@pytest.mark.slow
 def test_full_disk_leaves_the_run_unchanged(photos, program, tmp_path, monkeypatch):
     assert program("train", photos, *QUICK, "--epochs", "1", "--output", "run")[0] == 0
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.keras")}

@@ -43,6 +43,8 @@ ALONE = (
     "architectures.tfd_generator",
     "architectures.cifar10_generator",
 )
+MARKS = {name: [pytest.mark.tensorflow] for name in ALONE}
+MARKS["tuner.GANHyperModel"].append(pytest.mark.slow)
 NAMES = {"kg": kg, "keras": keras, "ops": ops, "np": np}
 
 
@@ -52,7 +54,7 @@ def test_public_objects_are_found():
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.tensorflow] if name in ALONE else []) for name in EXAMPLES],
+    [pytest.param(name, marks=MARKS.get(name, [])) for name in EXAMPLES],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_docstring_example_runs(name, tmp_path, monkeypatch):

@@ -5,20 +5,11 @@ import re
 import keras
 import numpy as np
 import pytest
-from helpers.games import mlp, number
+from helpers.games import mlp, number, small_gan
 from keras import ops
 from PIL import Image
 
 import keras_gan as kg
-
-
-def make(ema_decay=0.9, run_eagerly=True, **arguments):
-    """A GAN whose few steps would take longer to compile."""
-    keras.utils.set_random_seed(0)
-    gan = kg.GAN(mlp(4, 2, batch_norm=True, name="g"), mlp(2, 1, name="d"), prior="normal", seed=0)
-    optimizers = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)
-    gan.compile(*optimizers, ema_decay=ema_decay, run_eagerly=run_eagerly, **arguments)
-    return gan
 
 
 @pytest.fixture
@@ -43,7 +34,7 @@ class Recorder(keras.callbacks.Callback):
 
 @pytest.mark.parametrize("decay", [0.5, 0.9, 0.9999])
 def test_ema_is_the_weighted_mean_of_the_weights_after_each_step(decay, x):
-    gan, recorder = make(decay, run_eagerly=decay != 0.9), Recorder()
+    gan, recorder = small_gan(batch_norm=True, ema_decay=decay, run_eagerly=decay != 0.9), Recorder()
     fit(gan, x, epochs=5, callbacks=[recorder])
     shares = decay ** np.arange(len(recorder.seen))[::-1]
     columns = zip(*recorder.seen, strict=True)
@@ -55,7 +46,7 @@ def test_ema_is_the_weighted_mean_of_the_weights_after_each_step(decay, x):
 
 
 def test_use_ema_generates_with_the_ema_weights(x):
-    gan = make()
+    gan = small_gan(batch_norm=True, ema_decay=0.9)
     fit(gan, x, epochs=3)
     before = gan.generate(7, seed=1)
     use_ema = gan.generate(7, seed=1, use_ema=True, batch_size=3)
@@ -68,12 +59,12 @@ def test_use_ema_generates_with_the_ema_weights(x):
 
 
 def test_ema_does_not_change_training(x):
-    with_average, without = make(0.9), make(None)
+    with_average, without = small_gan(ema_decay=0.9), small_gan()
     assert fit(with_average, x, epochs=2).history == fit(without, x, epochs=2).history
 
 
 def test_ema_is_saved(x, tmp_path):
-    gan = make()
+    gan = small_gan(batch_norm=True, ema_decay=0.9)
     fit(gan, x, epochs=2)
     gan.save(tmp_path / "gan.keras")
     loaded = keras.models.load_model(tmp_path / "gan.keras")
@@ -100,11 +91,11 @@ def test_use_ema_with_a_condition():
 def test_invalid_decay_raises(decay):
     message = rf"`ema_decay` must be a finite number > 0 and < 1. Received: {re.escape(repr(decay))}"
     with pytest.raises((TypeError, ValueError), match=message):
-        make(decay)
+        small_gan(ema_decay=decay)
 
 
 def test_use_ema_without_an_ema_raises_with_advice():
-    gan = make(None)
+    gan = small_gan()
     with pytest.raises(ValueError, match=r"requires an EMA .* `gan.compile\(\.\.\., ema_decay=0.999\)`"):
         gan.generate(3, use_ema=True)
     with pytest.raises(ValueError, match="requires an EMA"):
@@ -171,7 +162,7 @@ def test_ema_does_not_depend_on_steps_per_execution(x):
     ways = [{"steps_per_execution": n, "discriminator_steps": 2} for n in (1, 2)]
     averages = []
     for way in ways:
-        gan = make(run_eagerly=False, **way)
+        gan = small_gan(ema_decay=0.9, run_eagerly=False, **way)
         fit(gan, x, epochs=2)
         averages.append(gan.generate(5, seed=0, use_ema=True))
     np.testing.assert_allclose(*averages, rtol=1e-5, atol=1e-6)

@@ -60,6 +60,7 @@ def number(pattern, text):
     return float(re.search(pattern, text)[1])
 
 
+@pytest.mark.slow
 def test_figure_1_draws_four_panels(run, capsys):
     out = run("figure_1", "--epochs", "1", "--examples", "2500")
     assert files(out) == ["figure_1.png"]
@@ -144,6 +145,7 @@ def test_gan_mnist_writes_samples_curves_history_and_likelihood(run, capsys):
     assert measured == pytest.approx(again.log_likelihood, abs=0.06)
 
 
+@pytest.mark.slow
 def test_gan_mnist_with_the_recipe_of_2014(run):
     cut = ["--epochs", "1", "--batch-size", "2000", "--samples", "100"]
     gan = keras.models.load_model(run("gan_mnist", "--recipe", "paper", *cut) / "gan.keras")

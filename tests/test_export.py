@@ -422,7 +422,7 @@ def test_failed_export_leaves_no_files(fails, tmp_path, monkeypatch):
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("limit", [1 << 20, 1000])
+@pytest.mark.parametrize("limit", [pytest.param(1 << 20, marks=pytest.mark.slow), 1000])
 def test_full_disk_keeps_older_versions(limit, tmp_path):
     gan = kg.GAN(kg.architectures.mnist_generator(), kg.architectures.mnist_discriminator())
     kg.export_savedmodel(dense(), tmp_path / "m")

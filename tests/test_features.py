@@ -10,7 +10,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
-from helpers.games import BACKEND, slow_on_jax
+from helpers.games import BACKEND
 from keras import layers
 from PIL import Image
 
@@ -622,7 +622,9 @@ def test_unknown_classifiers(tmp_path):
         DigitClassifier(flat((28, 28, 1)))
 
 
-@slow_on_jax
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.jax
 def test_the_example_trains_a_classifier(tmp_path, capsys):
     path = ROOT / "examples" / "train_digit_classifier.py"
     spec = importlib.util.spec_from_file_location("train_digit_classifier", path)

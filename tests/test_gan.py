@@ -481,6 +481,10 @@ def test_minibatches_keep_their_own_conditions():
     np.testing.assert_array_equal(fake[:, :2], fake[:, 2:] + 100)
 
 
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.jax
+@pytest.mark.torch
 def test_eight_labelled_gaussians_are_drawn_by_label():
     """≥ 99 % of the samples lie nearest to the center of the label that was asked for."""
     rng = np.random.default_rng(0)

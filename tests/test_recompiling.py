@@ -6,20 +6,10 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from helpers.games import BACKEND, mlp, number, sgd
+from helpers.games import EAGERLY, mlp, number, sgd, small_gan
 from keras import ops
 
 import keras_gan as kg
-
-# A few steps take less time than their compilation, but on JAX, where a branch is compiled in each.
-EAGERLY = BACKEND != "jax"
-
-
-def make(**options):
-    keras.utils.set_random_seed(0)
-    gan = kg.GAN(mlp(4, 2, name="g"), mlp(2, 1, name="d"), prior="normal", seed=0)
-    gan.compile(**{**sgd(0.1), "run_eagerly": EAGERLY, **options})
-    return gan
 
 
 @pytest.fixture
@@ -81,7 +71,7 @@ CHANGES = [
 
 @pytest.mark.parametrize(("name", "change"), CHANGES)
 def test_changed_settings_raise_until_compile(name, change, x):
-    gan = make(terms=["r1"])
+    gan = small_gan(terms=["r1"])
     fit(gan, x)
     change(gan)
     with pytest.raises(
@@ -92,7 +82,7 @@ def test_changed_settings_raise_until_compile(name, change, x):
 
 
 def test_setting_changed_by_a_callback_raises_at_the_end_of_the_epoch(x):
-    gan, seen = make(), []
+    gan, seen = small_gan(), []
 
     class Change(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -105,7 +95,7 @@ def test_setting_changed_by_a_callback_raises_at_the_end_of_the_epoch(x):
 
 
 def test_recompiling_with_the_same_optimizers_keeps_their_state(x):
-    gan = make(discriminator_steps=1)
+    gan = small_gan(discriminator_steps=1)
     fit(gan, x)
     gan.compile(gan.d_optimizer, gan.g_optimizer, discriminator_steps=3, run_eagerly=EAGERLY)
     fit(gan, x)
@@ -114,7 +104,7 @@ def test_recompiling_with_the_same_optimizers_keeps_their_state(x):
 
 
 def test_optimizers_built_for_other_weights_raise(x):
-    gan = make()
+    gan = small_gan()
     d, g = gan.d_optimizer, gan.g_optimizer
     with pytest.raises(ValueError, match=r"(?s)`d_optimizer` already keeps state.*SGD named 'sgd"):
         gan.compile(g, d)
@@ -151,7 +141,7 @@ WEIGHT_CHANGES = [freeze_network, freeze_layer, enable_lora, quantize, quantize_
 
 @pytest.mark.parametrize("change", WEIGHT_CHANGES)
 def test_a_gan_whose_weights_have_changed_is_saved_without_its_optimizers(change, x, tmp_path):
-    gan = make(ema_decay=0.9, terms=[kg.terms.HistoricalAveraging("generator")])
+    gan = small_gan(ema_decay=0.9, terms=[kg.terms.HistoricalAveraging("generator")])
     fit(gan, x)
     change(gan)
     with pytest.raises(ValueError, match=r"trainable weights have changed since `compile`"):
@@ -167,7 +157,7 @@ def test_a_gan_whose_weights_have_changed_is_saved_without_its_optimizers(change
 
 @pytest.mark.parametrize("update", ["alternating", "simultaneous"])
 def test_a_frozen_discriminator_trains_the_generator_alone(update, x):
-    gan = make()
+    gan = small_gan()
     gan.discriminator.trainable = False
     gan.compile(**sgd(0.1), update=update, discriminator_steps=2, run_eagerly=EAGERLY)
     before = [values(network) for network in (gan.generator, gan.discriminator)]
@@ -179,7 +169,7 @@ def test_a_frozen_discriminator_trains_the_generator_alone(update, x):
 
 
 def test_lora_weights_are_trained_alone_and_saved(x, tmp_path):
-    gan = make()
+    gan = small_gan()
     layer = gan.generator.layers[0]
     layer.enable_lora(2)
     kernel = ops.convert_to_numpy(layer._kernel)
@@ -201,7 +191,7 @@ def test_lora_weights_are_trained_alone_and_saved(x, tmp_path):
 
 
 def test_ema_of_a_quantized_generator_raises_with_advice(x):
-    gan = make(ema_decay=0.9)
+    gan = small_gan(ema_decay=0.9)
     fit(gan, x, epochs=3)
     averaged = gan.generate(5, seed=1, use_ema=True)
     gan.ema.assign_to_networks()
@@ -239,7 +229,7 @@ def exponential(steps, momentum, average=None):
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_optimizer_ema_is_assigned_at_the_end_of_each_fit(policy, x):
     keras.config.set_dtype_policy(policy)
-    gan = make(**{p: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5) for p in PLAYERS})
+    gan = small_gan(**{p: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5) for p in PLAYERS})
     expected = None
     for _ in range(2):
         seen = WeightsOfSteps()
@@ -256,7 +246,7 @@ PLAYERS = ("d_optimizer", "g_optimizer")
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_swap_ema_weights_validates_with_the_ema_of_both_players(policy, x):
     keras.config.set_dtype_policy(policy)
-    gan = make(**{p: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5) for p in PLAYERS})
+    gan = small_gan(**{p: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5) for p in PLAYERS})
     seen = WeightsOfSteps()
     fit(gan, x, validation_data=(x,), callbacks=[keras.callbacks.SwapEMAWeights(), seen])
     expected = exponential(seen.steps, 0.5)
@@ -267,11 +257,11 @@ def test_swap_ema_weights_validates_with_the_ema_of_both_players(policy, x):
 def test_extragradient_rejects_gradient_accumulation():
     accumulating = {p: keras.optimizers.SGD(0.1, gradient_accumulation_steps=2) for p in PLAYERS}
     with pytest.raises(ValueError, match=r"(?s)calls an optimizer twice.*Received: 2 of SGD"):
-        make(**accumulating, update="extragradient")
+        small_gan(**accumulating, update="extragradient")
     keras.config.set_dtype_policy("mixed_float16")
     scaled = {p: keras.optimizers.LossScaleOptimizer(o) for p, o in accumulating.items()}
     with pytest.raises(ValueError, match="Received: 2 of SGD"):
-        make(**scaled, update="extragradient")
+        small_gan(**scaled, update="extragradient")
 
 
 def functional(inputs, outputs, name):

@@ -9,26 +9,14 @@ import keras
 import numpy as np
 import pytest
 from helpers import variants
-from helpers.games import BACKEND
+from helpers.games import BACKEND, EAGERLY, assert_same_state, state
 from keras import ops
 
 import keras_gan as kg
 from keras_gan.utils import structures
 
 NAMES = list(variants.GAMES)
-# Two steps take less time than their compilation, but on JAX.
-EAGERLY = BACKEND != "jax"
 PROGRAM = pathlib.Path(__file__).parent / "helpers" / "play_variants.py"
-
-
-def state(gan):
-    variables = [*gan.variables, *gan.optimizer.variables]
-    return [ops.convert_to_numpy(variable) for variable in variables]
-
-
-def assert_same(gan, other):
-    for a, b in zip(state(gan), state(other), strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 def train(gan, name, **options):
@@ -72,12 +60,12 @@ def test_saved_file_loads_without_custom_objects(trained, tmp_path):
     gan.save(tmp_path / "gan.keras")
     loaded = keras.models.load_model(tmp_path / "gan.keras")
     assert type(loaded) is type(gan)
-    assert_same(gan, loaded)
+    assert_same_state(gan, loaded)
     again = keras.models.load_model(tmp_path / "gan.keras")
     for each in (loaded, again):
         each.run_eagerly = EAGERLY
     assert train(loaded, name) == train(again, name)
-    assert_same(loaded, again)
+    assert_same_state(loaded, again)
 
 
 def test_generate_and_sample_grid(trained, tmp_path):
@@ -296,7 +284,7 @@ def killed(tmp_path_factory):
 @pytest.mark.parametrize("name", NAMES)
 def test_killed_run_matches_an_uninterrupted_one(name, killed):
     folders = [killed / name / kind for kind in ("killed", "undisturbed")]
-    assert_same(*[keras.models.load_model(folder / "gan.keras") for folder in folders])
+    assert_same_state(*[keras.models.load_model(folder / "gan.keras") for folder in folders])
     with np.load(folders[0] / "history.npz") as a, np.load(folders[1] / "history.npz") as b:
         assert "d_loss" in b.files
         for key in b.files:

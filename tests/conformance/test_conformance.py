@@ -8,6 +8,10 @@ from table import ROWS
 from test_docstrings import public_objects
 
 OBJECTS = dict(public_objects())
+# Searches and an export, which take seconds in each check.
+LONG = ("export_savedmodel", "tuner.GANHyperModel", "tuner.trials_table")
+everywhere = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.jax, pytest.mark.torch]
+CHECKED = [pytest.param(name, marks=everywhere) if name in LONG else name for name in ROWS]
 
 
 def unlisted(objects, rows):
@@ -53,12 +57,12 @@ def test_each_row_makes_its_object(name):
     assert made is None or isinstance(made, OBJECTS[name]), f"The row makes a {type(made).__name__}."
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", CHECKED)
 def test_config_round_trip(name):
     ROWS[name].check_config()
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", CHECKED)
 def test_file_round_trip(name, tmp_path):
     folder = tmp_path / "file"
     folder.mkdir()
@@ -66,7 +70,7 @@ def test_file_round_trip(name, tmp_path):
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", CHECKED)
 def test_works_under_each_precision_policy(name, policy):
     ROWS[name].check_precision(policy)
 
