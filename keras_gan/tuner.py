@@ -16,11 +16,11 @@ from keras_gan import losses, priors
 from keras_gan.callbacks import CollapseMonitor
 from keras_gan.models.gan import GAN
 from keras_gan.terms import R1, Term
-from keras_gan.terms import get as get_term
+from keras_gan.terms import get_all as get_terms
 from keras_gan.utils import networks as nets
 from keras_gan.utils import registry, structures
 from keras_gan.utils.optional import require
-from keras_gan.utils.validation import check_number, naming
+from keras_gan.utils.validation import check_number, shortened
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -140,9 +140,7 @@ class GANHyperModel(keras_tuner.HyperModel):
         if prior is not None:
             priors.get(prior)
         terms = R1(weight=1.0, interval=4) if terms is None else terms
-        listed = [terms] if isinstance(terms, str) or not isinstance(terms, Sequence) else terms
-        with naming("terms"):
-            self.terms = [get_term(term) for term in listed]
+        self.terms = get_terms(terms)
         self.compile_arguments = {"ema_decay": ema_decay, **compile_arguments}
         for name in _SEARCHED.keys() & compile_arguments.keys():
             raise ValueError(

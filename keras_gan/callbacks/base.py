@@ -16,7 +16,7 @@ from keras_gan.utils.files import check_folder
 from keras_gan.utils.images import channels_first
 from keras_gan.utils.optional import require, tensorflow
 from keras_gan.utils.typing import Data, Logs, PathLike, ValueRange
-from keras_gan.utils.validation import check_array, check_flag, check_integer, check_range, errors_of
+from keras_gan.utils.validation import check_array, check_flag, check_integer, check_range, naming
 from keras_gan.visualization import encode_png, save_gif, save_png
 
 # Numbers of samples that `GAN.generate` takes.
@@ -237,7 +237,7 @@ def check_condition(condition: Any, rows: int, what: str) -> Any:
     Raises:
         ValueError: the conditions are not arrays, or do not have `rows` rows.
     """
-    with errors_of("condition"):
+    with naming("condition"):
         condition = structures.arrays(condition)
     if isinstance(condition, np.ndarray) and not condition.ndim:
         condition = np.repeat(condition, rows)  # one label for all samples

@@ -9,7 +9,7 @@ from keras_gan.datasets.options import Options
 from keras_gan.datasets.sources import open_source
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import Array, PathLike, ValueRange
-from keras_gan.utils.validation import check_flag, check_integer, errors_of
+from keras_gan.utils.validation import check_flag, check_integer, naming
 
 
 def load(
@@ -227,11 +227,11 @@ def _select(source, split, labels, options):
     splits = split if isinstance(split, (tuple, list)) else [split]
     if not splits:
         raise ValueError(f"`split` must be a split, or a tuple of one or more. Received: {split!r}")
-    with errors_of("source"):
+    with naming("source"):
         opened = open_source(source, options)
     selections = []
     for rows in [_parse_split(name, opened.sizes) for name in splits]:
-        with errors_of("source"):
+        with naming("source"):
             examples, targets = opened.read(*rows)
         if labels and targets is None:
             raise ValueError(
