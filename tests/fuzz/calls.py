@@ -926,7 +926,11 @@ def families():
         yield Call(f"interpolation.{name}", arrays)
     yield Call(
         "losses.mean",
-        {"values": Array(LOGITS, shape=..., missing=True), "weight": rows["weight"]},
+        # A formula, which says nothing of the values.
+        {
+            "values": Array(LOGITS, shape=..., missing=True),
+            "weight": Array(WEIGHTS, shape=(8,), missing=True, none=True),
+        },
     )
     yield Call(
         "terms.squared_norms",
