@@ -405,7 +405,7 @@ def test_arguments_that_are_no_paths_are_named(tmp_path):
             call(3)
         with pytest.raises(ValueError, match=f"`filepath` must end in `{path[1:]}`. Received: 'a.txt'"):
             call("a.txt")
-        with pytest.raises(NotADirectoryError, match="`filepath` must be in a folder.*file' is a file"):
+        with pytest.raises(NotADirectoryError, match="`filepath` needs the folder.*file' is a file"):
             call(tmp_path / "file" / path)
         with pytest.raises(TypeError, match="`overwrite` must be True or False"):
             call(tmp_path / path, overwrite=2)

@@ -13,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 
-from keras_gan.utils.files import atomic_file, reserve
+from keras_gan.utils.files import atomic_file, check_folder, reserve
 from keras_gan.utils.typing import PathLike, Shape
 from keras_gan.utils.validation import check_path
 
@@ -119,19 +119,15 @@ def check_file(filepath: Any, endings: tuple[str, ...] = (), hint: str = "") -> 
     Raises:
         TypeError: it is not a path.
         ValueError: it is empty, or has another ending.
-        NotADirectoryError: the folder that it names is a file.
+        NotADirectoryError: a parent of it is a file.
     """
     check_path("filepath", filepath)
     name = os.fspath(filepath)
     if endings and not name.endswith(endings):
         expected = " or ".join(f"`{ending}`" for ending in endings)
         raise ValueError(f"`filepath` must end in {expected}. Received: {name!r}. {hint}".rstrip())
-    files = [] if "://" in name else [folder for folder in Path(name).parents if folder.is_file()]
-    if files:
-        raise NotADirectoryError(
-            f"`filepath` must be in a folder, which may be new. Received: {name!r}, but "
-            f"{str(files[0])!r} is a file."
-        )
+    if "://" not in name:
+        check_folder("filepath", Path(name).parent)
     return name
 
 
