@@ -16,7 +16,7 @@ COVERAGE_FLOOR := 91
 # Run a part of the tests on a backend, and report where the time went.
 define pytest
 	KERAS_BACKEND=$(1) $(BIN)/python -m pytest -m $(2) $(PARALLEL) --junitxml .pytest_cache/$@.xml $(3) $(ARGS)
-	@$(BIN)/python tests/budget.py .pytest_cache/$@.xml
+	@$(BIN)/python tests/helpers/budget.py .pytest_cache/$@.xml
 endef
 
 # Install, and name each package while it is downloaded.

@@ -1,1 +1,1 @@
-"""How fast keras_gan is, beside its peers and beside what the machine can do: `python -m benchmarks`."""
+"""Compare the speed of keras_gan with its peers and the limit of the machine: `python -m benchmarks`."""

@@ -3,8 +3,8 @@
     python -m benchmarks                              # all, under 15 minutes on 2 cores
     python -m benchmarks --only steps --repeats 11
 
-Times are medians of contenders that take turns in one run; nothing else may run beside it. `torch` is a
-peer where it is installed.
+Times are medians of contenders that take turns in one run; run nothing else at the same time. `torch` is
+a peer if it is installed.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The games of the benchmarks on a GPU, beside torch loops.
+"""Compare the games of the benchmarks with torch loops, on a GPU.
 
     KERAS_BACKEND=jax python -m benchmarks.gpu
     KERAS_BACKEND=torch python -m benchmarks.gpu --games dcgan --batches 64 1024 --precisions bfloat16

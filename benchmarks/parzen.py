@@ -1,4 +1,4 @@
-"""Parzen windows of keras_gan beside scikit-learn's exact ones, on the paper's task.
+"""Compare the Parzen windows of keras_gan with scikit-learn's exact ones, on the paper's task.
 
     python benchmarks/parzen.py                 # 10,000 samples and queries, 784 pixels, 10 bandwidths
     python benchmarks/parzen.py --size 2000     # smaller, in seconds

@@ -19,7 +19,7 @@ class Contender:
     Args:
         make: function of this package.
         *arguments: what it is given.
-        environment: dict of variables that the process has beside those of this one.
+        environment: dict of variables to add to those of this process.
     """
 
     def __init__(self, make, *arguments, environment=()):

@@ -1,4 +1,4 @@
-"""The training step, beside the guides' pattern, a torch loop, and the limit.
+"""Compare the training step with the guides' pattern, a torch loop, and the limit.
 
 The guides make new fakes for the generator's step and judge real and fake examples in one pass; torch's
 tutorials share the fakes and make two passes. This package is timed in each of these ways, on JAX too.
@@ -28,7 +28,7 @@ def on_jax(name):
     return f"{name}, JAX"
 
 
-# What is aimed at: at most that many times the limit, and at least that many times as fast as a peer.
+# Goals: at most that many times the limit, and at least that many times as fast as a peer.
 GOALS = {
     ("mnist", OURS): {LIMIT: 1.15, "guide": 1.25, "torch": 1.9},
     ("mnist", in_bfloat16(OURS)): {"guide": 1.5},

@@ -103,7 +103,7 @@ class Loop:
         return fakes
 
     def penalty(self, real, given):
-        """Return what the discriminator's loss has beside the game."""
+        """Return the penalty of the discriminator's loss, or 0."""
         return 0.0
 
     def generator_step(self, fakes):

@@ -80,8 +80,8 @@ def arguments(argv=None):
 def convert_olivetti(path, target):
     """Write the Olivetti faces as a file with the database's layout, atomically.
 
-    30 people are the unlabeled images, on which both stages train. The other ten are divided anew in
-    each fold: two are tested on, two choose the bandwidth.
+    Both stages train on the unlabeled images, those of 30 people. Each fold divides the other ten people
+    differently: two for the test, and two to choose the bandwidth.
     """
     if not path.is_file():
         raise ValueError(f"There is no file {str(path)!r}. Name olivettifaces.mat, 400 faces of 64×64.")

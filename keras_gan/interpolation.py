@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 import numpy as np
-from keras import ops
 
 from keras_gan.utils.typing import Array
-from keras_gan.utils.validation import check_choice, check_integer
+from keras_gan.utils.validation import check_array, check_choice, check_integer
 
 __all__ = ["PATHS", "get", "interpolate", "linear", "spherical"]
 
@@ -129,15 +128,7 @@ PATHS = {"linear": linear, "spherical": spherical}
 
 def _finite(name, values):
     """Return an array of finite numbers as float64, or raise."""
-    try:
-        array = np.asarray(ops.convert_to_numpy(values))
-    except (TypeError, ValueError):  # ragged, or of other things than numbers
-        array = np.array(None)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"`{name}` must be an array of numbers. Received: {values!r}")
-    if not array.size or not np.isfinite(array).all():
-        raise ValueError(f"`{name}` must be an array of finite numbers. Received: {values!r}")
-    return array.astype("float64")
+    return check_array(name, values).astype("float64")
 
 
 def _broadcast(start, end, times):

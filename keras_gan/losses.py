@@ -137,10 +137,10 @@ def _checked(formula):
 class Loss:
     """Base class for the losses of the game.
 
-    Subclasses implement `discriminator` and `generator`, both of `(real_logits, fake_logits, weights)`,
-    which return scalars: means over the rows, by `weights.mean_real` and `weights.mean_fake`. Logits are
-    float32 tensors whatever the precision of the networks. A loss that does not support `sample_weight`
-    may omit the argument `weights`.
+    Subclasses implement `discriminator` and `generator`, with arguments `(real_logits, fake_logits,
+    weights)`, which return scalars: means over the rows, by `weights.mean_real` and `weights.mean_fake`.
+    Logits are float32 tensors whatever the precision of the networks. A loss that does not support
+    `sample_weight` may omit the argument `weights`.
 
     A loss is called on logits of any structure, as `loss(player, real_logits, fake_logits)`: the losses
     of several tensors are summed.
@@ -565,4 +565,4 @@ def get(identifier: str | Config | Loss) -> Loss:
     >>> type(kg.losses.get("hinge")).__name__
     'Hinge'
     """
-    return registry.get(identifier, Loss, LOSSES)
+    return registry.get(identifier, Loss, LOSSES, "loss")

@@ -417,4 +417,4 @@ def get(identifier: str | Config | Prior | Any) -> Prior:
     """
     if hasattr(identifier, "sample") and hasattr(identifier, "event_shape"):
         return Distribution(identifier)
-    return registry.get(identifier, Prior, PRIORS)
+    return registry.get(identifier, Prior, PRIORS, "prior")

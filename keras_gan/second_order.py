@@ -34,6 +34,10 @@ def twice_differentiable(function: Callable[[Structure], Structure], inputs: Str
     Returns:
         A bool.
 
+    Raises:
+        TypeError: `function` is not callable, or `inputs` does not consist of numbers.
+        ValueError: a number in `inputs` is not finite.
+
     Example:
 
     >>> upsample = keras.layers.UpSampling2D()  # with interpolation="bilinear" not on TensorFlow
@@ -43,6 +47,8 @@ def twice_differentiable(function: Callable[[Structure], Structure], inputs: Str
 
     check_callable("function", function)
     inputs = structures.check_tensors("inputs", inputs)
+    if not all(np.isfinite(ops.convert_to_numpy(leaf)).all() for leaf in structures.leaves(inputs)):
+        raise ValueError("`inputs` must be finite: at NaN, no two gradients are equal.")
 
     def outputs(points):
         return structures.float32(function(points))
@@ -81,7 +87,7 @@ def _name(layers):
     return ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in layers)
 
 
-def _culprits(network):
+def _failing_layers(network):
     """Name the layers of a network that are not twice differentiable."""
     found = []
     for layer in _leaves(network):
@@ -141,12 +147,12 @@ def check(
         if not all(np.isfinite(ops.convert_to_numpy(w)).all() for w in network.trainable_weights):
             raise ValueError(
                 f"The weights of {network.name!r} are not finite, as after a run that diverged. {user} "
-                "cannot differentiate it. Create the networks anew, or load a file from before."
+                "cannot differentiate it. Create new networks, or load an earlier file."
             )
         raise ValueError(
             f"{user} requires the second derivatives of {network.name!r}, which the backend "
-            f"{keras.backend.backend()!r} does not provide for: {_culprits(network)}. Without them it "
-            "would have no effect. Use twice differentiable layers, such as Conv2DTranspose or "
+            f"{keras.backend.backend()!r} does not provide for: {_failing_layers(network)}. Without "
+            "them it would have no effect. Use twice differentiable layers, such as Conv2DTranspose or "
             "UpSampling2D(interpolation='nearest') instead of bilinear or bicubic resizing."
         )
     inexact = _name(

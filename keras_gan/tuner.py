@@ -16,11 +16,11 @@ from keras_gan import losses, priors
 from keras_gan.callbacks import CollapseMonitor
 from keras_gan.models.gan import GAN
 from keras_gan.terms import R1, Term
-from keras_gan.terms import get as get_term
+from keras_gan.terms import get_all as get_terms
 from keras_gan.utils import networks as nets
 from keras_gan.utils import registry, structures
 from keras_gan.utils.optional import require
-from keras_gan.utils.validation import check_number
+from keras_gan.utils.validation import check_number, shortened
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -91,7 +91,7 @@ class GANHyperModel(keras_tuner.HyperModel):
         terms: terms of the losses, as in `GAN.compile`; their weights are the centers of the search. By
             default `kg.terms.R1(weight=1.0, interval=4)`.
         ema_decay: decay of the EMA of the generator's weights, as in `GAN.compile`; None keeps no EMA.
-        seed: integer seed of the noise and of the initial weights.
+        seed: integer seed of the noise and of the initial weights. Defaults to 0; None draws one.
         **compile_arguments: further arguments of `GAN.compile`, the same in all trials, such as
             `single_pass=True`.
 
@@ -130,7 +130,7 @@ class GANHyperModel(keras_tuner.HyperModel):
         prior: str | priors.Prior | Any = "uniform",
         terms: str | Term | Sequence[str | Term] | None = None,
         ema_decay: float | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         **compile_arguments: Any,
     ) -> None:
         super().__init__()
@@ -140,8 +140,7 @@ class GANHyperModel(keras_tuner.HyperModel):
         if prior is not None:
             priors.get(prior)
         terms = R1(weight=1.0, interval=4) if terms is None else terms
-        listed = [terms] if isinstance(terms, str) or not isinstance(terms, Sequence) else terms
-        self.terms = [get_term(term) for term in listed]
+        self.terms = get_terms(terms)
         self.compile_arguments = {"ema_decay": ema_decay, **compile_arguments}
         for name in _SEARCHED.keys() & compile_arguments.keys():
             raise ValueError(
@@ -165,8 +164,14 @@ class GANHyperModel(keras_tuner.HyperModel):
             hp: `keras_tuner.HyperParameters`; a new one has the default values.
 
         Raises:
+            TypeError: `hp` is not a `keras_tuner.HyperParameters`.
             keras_tuner.errors.FatalValueError: a value is invalid, or its name unknown.
         """
+        if not isinstance(hp, keras_tuner.HyperParameters):
+            raise TypeError(
+                "`hp` must be a `keras_tuner.HyperParameters`. "
+                f"Received: {hp!r} of type {type(hp).__name__}."
+            )
         keras.config.set_dtype_policy(self.policy)
         keras.utils.set_random_seed(self.seed)
         networks = self.networks(
@@ -359,6 +364,9 @@ def trials_table(tuner: keras_tuner.Tuner) -> str:
     Returns:
         Text with one row for each trial: its number, status, score, and hyper-parameters.
 
+    Raises:
+        TypeError: `tuner` is not a tuner.
+
     Example:
 
     >>> import keras_tuner
@@ -370,7 +378,9 @@ def trials_table(tuner: keras_tuner.Tuner) -> str:
     >>> print(kg.tuner.trials_table(tuner).splitlines()[0])
     | trial | status | default_objective | x |
     """
-    oracle = tuner.oracle
+    oracle: Any = getattr(tuner, "oracle", None)
+    if not hasattr(oracle, "trials"):
+        raise TypeError(f"`tuner` must be a tuner of KerasTuner. Received: {shortened(tuner)}.")
     sign = -1 if oracle.objective.direction == "max" else 1
     scores = {name: t.score for name, t in oracle.trials.items() if _has_score(t)}
     trials = sorted(

@@ -376,4 +376,4 @@ def get(identifier: str | Config | UpdateRule) -> UpdateRule:
     >>> type(kg.updates.get("consensus")).__name__
     'Consensus'
     """
-    return registry.get(identifier, UpdateRule, UPDATES)
+    return registry.get(identifier, UpdateRule, UPDATES, "update rule")

@@ -1,17 +1,16 @@
-"""Sample grids, animations and training curves, written to disk whole or not at all."""
+"""Sample grids, animations and training curves, and their files, which are written atomically."""
 
 import io
 from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
-from keras import ops
 
-from keras_gan.utils.files import write_bytes
+from keras_gan.utils.files import check_folder, write_bytes
 from keras_gan.utils.images import to_channels_last
 from keras_gan.utils.optional import require
 from keras_gan.utils.typing import Array, PathLike, ValueRange
-from keras_gan.utils.validation import check_integer, check_path, check_range
+from keras_gan.utils.validation import check_array, check_integer, check_path, check_range
 
 __all__ = [
     "PANELS",
@@ -69,15 +68,16 @@ def to_uint8(images: Array, value_range: ValueRange) -> np.ndarray:
     mid-gray, so that a run that diverged can still be drawn.
 
     Args:
-        images: array of any shape.
+        images: array of any shape, of numbers.
         value_range: pair (lowest, highest), which become 0 and 255.
 
     Returns:
         Array of the same shape, uint8.
 
     Raises:
-        TypeError: `value_range` is not a pair of numbers.
-        ValueError: its numbers are not finite, or not in ascending order.
+        TypeError: `images` are not numbers; `value_range` is not a pair of numbers.
+        ValueError: `images` are empty; the ends of `value_range` are not finite, or not in ascending
+            order.
 
     Example:
 
@@ -86,7 +86,7 @@ def to_uint8(images: Array, value_range: ValueRange) -> np.ndarray:
     [0, 128, 255, 255, 128]
     """
     low, high = check_value_range(value_range)
-    images = np.asarray(ops.convert_to_numpy(images), dtype="float64")
+    images = check_array("images", images, finite=False).astype("float64")
     levels = np.where(np.isfinite(images), (images - low) / (high - low), 0.5)
     return np.rint(255 * np.clip(levels, 0, 1)).astype("uint8")
 
@@ -107,7 +107,8 @@ def image_grid(images: Array, rows: int, columns: int) -> np.ndarray:
         The grid: uint8 array `(height, width)` if gray, else `(height, width, 3 or 4)`.
 
     Raises:
-        ValueError: `images` has another shape or dtype.
+        TypeError: `images` has another dtype; `rows` or `columns` is not an integer.
+        ValueError: `images` has another shape.
 
     Example:
 
@@ -116,16 +117,13 @@ def image_grid(images: Array, rows: int, columns: int) -> np.ndarray:
     >>> image_grid(np.zeros((6, 28, 28, 3), "uint8"), rows=2, columns=3).shape
     (118, 176, 3)
     """
-    levels = np.asarray(images)
-    if levels.ndim != 4 or len(levels) != rows * columns or 0 in levels.shape:
+    rows = check_integer("rows", rows, minimum=1)
+    columns = check_integer("columns", columns, minimum=1)
+    levels = _check_bytes("images", images)
+    if levels.ndim != 4 or len(levels) != rows * columns:
         raise ValueError(
-            f"A grid of {rows} rows and {columns} columns needs images of shape "
+            f"`images` for a grid of `rows={rows}` and `columns={columns}` must have the shape "
             f"({rows * columns}, height, width, channels). Received shape: {levels.shape}"
-        )
-    if levels.dtype != np.uint8:
-        raise ValueError(
-            f"A grid needs images of dtype uint8. Received: {levels.dtype}. "
-            "Convert them with `keras_gan.visualization.to_uint8(images, value_range)`."
         )
     levels = to_channels_last(levels)
     _, height, width, channels = levels.shape
@@ -143,39 +141,70 @@ def image_grid(images: Array, rows: int, columns: int) -> np.ndarray:
     return grid[..., 0] if channels == 1 else grid
 
 
+def _check_bytes(name, images):
+    """Return an array of uint8 that is not empty, or raise."""
+    levels = check_array(name, images)
+    if levels.dtype != np.uint8:
+        raise TypeError(
+            f"`{name}` must have the dtype uint8. Received: {levels.dtype}. Convert numbers in a value "
+            "range with `keras_gan.visualization.to_uint8(images, value_range)`."
+        )
+    return levels
+
+
+def _check_image(name, image):
+    """Return an array that Pillow takes, or raise."""
+    levels = _check_bytes(name, image)
+    if levels.ndim != 2 and (levels.ndim != 3 or levels.shape[2] not in (3, 4)):
+        raise ValueError(
+            f"`{name}` must be of shape (height, width), or (height, width, 3 or 4) for RGB and RGBA. "
+            f"Received shape: {levels.shape}"
+        )
+    return levels
+
+
 def encode_png(image: np.ndarray) -> bytes:
     """Return an image encoded as PNG.
 
     Args:
         image: uint8 array of shape (height, width), or (height, width, 3 or 4).
 
+    Raises:
+        TypeError: `image` has another dtype.
+        ValueError: it has another shape.
+
     Example:
 
     >>> kg.visualization.encode_png(np.zeros((4, 4), "uint8"))[1:4]
     b'PNG'
     """
+    levels = _check_image("image", image)
     buffer = io.BytesIO()
-    require("PIL.Image").fromarray(image).save(buffer, format="PNG")
+    require("PIL.Image").fromarray(levels).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
 def check_png(path: PathLike) -> None:
-    """Check that a file name ends in `.png`.
+    """Check that a file name ends in `.png`, and that its folder can be created.
 
     Args:
         path: name of the file to be written.
 
     Raises:
-        ValueError: `path` does not end in `.png`.
+        TypeError: `path` is not a path.
+        ValueError: it does not end in `.png`.
+        NotADirectoryError: a file is where its folder would be.
 
     Example:
 
     >>> kg.visualization.check_png("curves.png")
     """
-    if check_path("path", path).suffix.lower() != ".png":
+    file = check_path("path", path)
+    if file.suffix.lower() != ".png":
         raise ValueError(
             f"`path` must be the name of a PNG file, such as 'curves.png'. Received: {path}"
         )
+    check_folder("path", file.parent)
 
 
 def save_png(path: PathLike, image: np.ndarray) -> None:
@@ -184,6 +213,11 @@ def save_png(path: PathLike, image: np.ndarray) -> None:
     Args:
         path: the file to write; missing folders are created.
         image: uint8 array `(height, width)`, or `(height, width, 3 or 4)` for RGB and RGBA.
+
+    Raises:
+        TypeError: `path` is not a path, or `image` has another dtype.
+        ValueError: `image` has another shape.
+        NotADirectoryError: a file is where the folder would be.
 
     Example:
 
@@ -201,7 +235,7 @@ def save_png(path: PathLike, image: np.ndarray) -> None:
 def save_gif(path: PathLike, frames: Sequence[Array], *, duration: int = 200) -> None:
     """Write images as a GIF that repeats without end, whole or not at all.
 
-    A GIF has 256 colors per frame and no partial transparency: RGBA frames are laid on white.
+    A GIF has 256 colors per frame and no partial transparency: RGBA frames are drawn on white.
 
     Args:
         path: the file to write; missing folders are created.
@@ -209,7 +243,9 @@ def save_gif(path: PathLike, frames: Sequence[Array], *, duration: int = 200) ->
         duration: int, milliseconds per frame. Defaults to 200.
 
     Raises:
-        ValueError: no frames, or frames of several shapes.
+        TypeError: `path` is not a path, or a frame has another dtype than uint8.
+        ValueError: no frames, or frames of several shapes or of another shape than an image.
+        NotADirectoryError: a file is where the folder would be.
 
     Example:
 
@@ -223,14 +259,18 @@ def save_gif(path: PathLike, frames: Sequence[Array], *, duration: int = 200) ->
     """
     check_path("path", path)
     duration = check_integer("duration", duration, minimum=1, maximum=2**16)
-    shapes = sorted({np.shape(frame) for frame in frames})
+    sequence = (
+        frames if isinstance(frames, (list, tuple)) else np.atleast_1d(_check_bytes("frames", frames))
+    )
+    images = [_check_image("frames", frame) for frame in sequence]
+    shapes = sorted({image.shape for image in images})
     if len(shapes) != 1:
         raise ValueError(
-            "An animation needs one or more images of one shape. "
-            f"Received {len(frames)} images of shapes: {shapes}"
+            "`frames` must be one or more images of one shape. "
+            f"Received {len(images)} images of shapes: {shapes}"
         )
     pillow = require("PIL.Image")
-    first, *others = [pillow.fromarray(_on_white(np.asarray(frame))) for frame in frames]
+    first, *others = [pillow.fromarray(_on_white(image)) for image in images]
     buffer = io.BytesIO()
     first.save(buffer, format="GIF", save_all=True, append_images=others, duration=duration, loop=0)
     write_bytes(path, buffer.getvalue())
@@ -258,8 +298,10 @@ def training_curves(
         path: the PNG file to write, whole or not at all; missing folders are created.
 
     Raises:
+        TypeError: `history` is neither a `keras.callbacks.History` nor a dict.
         ValueError: `d_loss`, `g_loss`, `d_real` or `d_fake` is not in the history; `path` does not end
             in `.png`.
+        NotADirectoryError: a file is where the folder would be.
 
     Example:
 
@@ -274,11 +316,16 @@ def training_curves(
     """
     check_png(path)
     curves = getattr(history, "history", history)
+    if not isinstance(curves, Mapping):
+        raise TypeError(
+            "`history` must be what `gan.fit(...)` returned, or its `history`, a dict from names to one "
+            f"number per epoch. Received: {history!r} of type {type(history).__name__}."
+        )
     missing = [name for _, names in PANELS for name in names if name not in curves]
     if missing:
         raise ValueError(
-            "Training curves need the history of a GAN: d_loss, g_loss, d_real and d_fake. "
-            f"Missing: {', '.join(missing)}. Received: {', '.join(curves) or 'nothing'}. "
+            "`history` must be the history of a GAN, with the names d_loss, g_loss, d_real and d_fake. "
+            f"Missing: {', '.join(missing)}. Received: {', '.join(map(str, curves)) or 'nothing'}. "
             "Pass what `gan.fit(...)` returned, after one epoch or more."
         )
     epochs = np.add(getattr(history, "epoch", range(len(curves["d_loss"]))), 1)

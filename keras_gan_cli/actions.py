@@ -21,7 +21,7 @@ from keras_gan_cli.architectures import ARCHITECTURES
 from keras_gan_cli.models import Model, square_grid
 from keras_gan_cli.tables import pluralize, print_line, print_table
 
-# Suffixes of files, which folders hardly have.
+# Suffixes of files: a path that ends in one is not a folder.
 _FILE_SUFFIXES = {".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".json", ".keras"}
 # Sources that do not need TensorFlow Datasets.
 _BUILT_IN = ("mnist5k", "tfd")
@@ -156,10 +156,11 @@ def evaluate(model, source, number, features, weights, seed, output):
     """Compare samples of MODEL with real images: SOURCE, or those of its training."""
     model = Model(model)
     # Scores for other images do not replace those for the run's own.
-    file = f"scores-{_resolve_source(source)[0]}.json" if source else "scores.json"
+    label, source = (None, None) if source is None else _resolve_source(source)
+    file = f"scores-{label}.json" if label else "scores.json"
     output = output or model.folder / file
     runs.check_writable(output.parent)
-    name, real = model.real_images(*_resolve_source(source) if source else (None, None), number)
+    name, real = model.real_images(label, source, number)
     samples = model.generate(len(real), seed)
     real, samples = to_channels_last(real), to_channels_last(samples)
     extractor = evaluation.EXTRACTORS[features](weights, real.shape[1:], model.value_range)

@@ -39,7 +39,8 @@ class DCGAN:
                 f"{nearest}. Received: --size {size}"
             )
         maps = [width * 2**i for i in range(int(math.log2(size)) - 2)]
-        weights = 2 * 5 * 5 * sum(a * b for a, b in itertools.pairwise(maps))
+        # Of both networks, besides the dense layer from 100 latents to 4 × 4 maps.
+        weights = 2 * 5 * 5 * sum(a * b for a, b in itertools.pairwise(maps)) + 100 * 16 * maps[-1]
         if weights > _MAX_WEIGHTS:
             raise ValueError(
                 f"The networks of --size {size} and --width {width} would have {weights:,} weights, "

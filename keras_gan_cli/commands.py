@@ -10,15 +10,30 @@ from pathlib import Path
 
 import click
 
-# Names of what the package offers, which `--help` should not have to import.
+# Choices of options, repeated here so that `--help` does not import the package.
 ARCHITECTURES = ["dcgan", "dense2014"]
 FEATURES = ["pixels", "inception", "digits"]
 PATHS = ["linear", "spherical"]
 _PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 _positive = click.IntRange(min=1)
-# Images of one command are held in memory.
-_images = click.IntRange(1, 10_000)
-_path = click.Path(path_type=Path)
+# Limit of the images of one command, which are held in memory.
+_MOST_IMAGES = 10_000
+_images = click.IntRange(1, _MOST_IMAGES)
+# Scores compare each image with its 5 nearest neighbors.
+_scored_images = click.IntRange(6, _MOST_IMAGES)
+
+
+class _Path(click.Path):
+    """A path; an empty one, such as that of an unset variable of the shell, is refused."""
+
+    def convert(self, value, param, ctx):
+        """See base class."""
+        if not str(value):
+            self.fail("The path is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_path = _Path(path_type=Path)
 _seeds = click.IntRange(0, 2**32 - 1)
 _SEED = "Random seed, for reproducible results."
 # 1, since the sample grids of training are drawn with 0.
@@ -116,7 +131,7 @@ def train(**options):
 @click.option("--number", type=_images, default=64, show_default=True, help="Number of images.")
 @_condition
 @_seed
-@_output("A .png file for one grid of all, or a folder for a file of each")
+@_output("A .png file for one grid, or a folder for one file per image")
 def sample(**options):
     """Generate new images with MODEL.
 
@@ -165,7 +180,7 @@ def interpolate(**options):
 @click.argument("source", required=False)
 @click.option(
     "--number",
-    type=_images,
+    type=_scored_images,
     default=2000,
     show_default=True,
     help="Number of samples, and of real images at most.",
@@ -175,7 +190,7 @@ def interpolate(**options):
     type=click.Choice(FEATURES),
     default="pixels",
     show_default=True,
-    help="Features by which images are compared.",
+    help="Features used to compare images.",
 )
 @click.option("--weights", type=_path, help="File of the feature network.")
 @_seed

@@ -7,17 +7,22 @@ from keras_gan import metrics
 # The Fréchet distance takes square roots of matrices of this many rows, in seconds; of all pixels, it
 # would take hours.
 _MAX_FRECHET_FEATURES = 2048
+_NEIGHBORS = 5
 # Training images at a distance below this quantile are near-duplicates of each other.
 _DUPLICATE_QUANTILE = 0.01
 
 
 def scores(features, real, samples, split):
     """Return the `Score` of each metric, as a list."""
+    if len(real) <= _NEIGHBORS:
+        raise ValueError(
+            f"Scores need at least {_NEIGHBORS + 1} real images. Received: {len(real)} of {split}."
+        )
     subset = max(2, min(1000, len(real) // 2))  # halves, so that they differ
     chosen = [
         metrics.KID(features, subset_size=subset, split=split),
         metrics.PrecisionRecall(features, split=split),
-        metrics.DensityCoverage(features, split=split),
+        metrics.DensityCoverage(features, k=_NEIGHBORS, split=split),
     ]
     if features.size <= _MAX_FRECHET_FEATURES:
         chosen.insert(0, metrics.FID(features, split=split))
@@ -27,7 +32,7 @@ def scores(features, real, samples, split):
 def count_copies(samples, training):
     """Return how many samples are at most half as far from a training image as near-duplicates are.
 
-    The distance is that of pixels: copies are found, moved or mirrored ones are not.
+    Distances are between pixels, so copies that are shifted or mirrored are not found.
     """
     to_others = metrics.nearest_distances(training, training, exclude_self=True)
     limit = np.quantile(to_others, _DUPLICATE_QUANTILE) / 2
@@ -56,7 +61,7 @@ def _digits(weights, shape, value_range):
 EXTRACTORS = {"pixels": _pixels, "inception": _inception, "digits": _digits}
 
 
-# Scores of samples that cannot be told from real images.
+# Scores of samples that have the distribution of the real images.
 _IDEAL = {"fid": "0", "kid": "0", "precision": "1", "recall": "1", "density": "1", "coverage": "1"}
 
 

@@ -1,4 +1,4 @@
-"""The model that a command is given: a run, or a file."""
+"""The model that a command loads: that of a run, or a file."""
 
 import dataclasses
 import math
@@ -38,8 +38,8 @@ class Model:
         self.file = path / MODEL if path.is_dir() else path
         if not self.file.exists():
             raise ValueError(
-                f"The folder {str(path)!r} contains no {MODEL}, which `keras-gan train` writes when it "
-                "finishes or is stopped by Ctrl-C."
+                f"MODEL is not a run: the folder {str(path)!r} contains no {MODEL}, "
+                "which `keras-gan train` writes when it finishes or is stopped by Ctrl-C."
             )
         self.settings = Run(self.folder).settings
         self.gan = _load_gan(self.file)
@@ -84,7 +84,7 @@ class Model:
         names = self.classes or []
         if name in names:
             return names.index(name)
-        # Where classes are called by numbers, a number is a name.
+        # If class names are numbers, a number is a name and not an index.
         by_number = not any(known.isdecimal() for known in names)
         if name is not None and name.isdecimal() and by_number and (not names or int(name) < len(names)):
             return int(name)
@@ -148,7 +148,7 @@ class Model:
         }
 
     def to_uint8(self, samples):
-        """Return samples as images of bytes."""
+        """Return samples as uint8 images."""
         return visualization.to_uint8(samples, self.value_range)
 
 
@@ -161,13 +161,13 @@ def _load_gan(file):
         raise
     # Readers raise exceptions of any class for a damaged file.
     except Exception as error:
-        if isinstance(error, OSError) and error.errno:  # of the disk
+        if isinstance(error, OSError) and error.errno:  # an error of the disk
             raise
         raise ValueError(f"{file} is damaged, or not a .keras file of a GAN: {error}") from error
 
 
 def square_grid(images, columns=None):
-    """Return a grid of images, square unless `columns` is given; places left over are white."""
+    """Return a grid of images, square unless `columns` is given; empty cells are white."""
     columns = columns or math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
     shape = image_shape(*image_size(images.shape))

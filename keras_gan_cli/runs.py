@@ -190,7 +190,7 @@ class RunSampleGrid(callbacks.SampleGrid):
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """Prints a line for each epoch, and once, after a few, how long the run will take.
+    """Prints a line for each epoch, and, after three epochs, an estimate of the remaining time.
 
     The estimate is made from the second and third epoch, since the first one includes compilation.
 
@@ -205,7 +205,7 @@ class EpochProgress(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Say where the run resumes, and start to record when epochs begin."""
         # Not a plain list, which `Resume` would restore.
-        self.begun = collections.deque()
+        self.epoch_starts = collections.deque()
         done, epochs = self.resume.initial_epoch, self.params["epochs"]
         if done:
             left = "" if done < epochs else "; nothing is left to train"
@@ -213,10 +213,10 @@ class EpochProgress(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         """Print the estimate when it can be made."""
-        self.begun.append(time.perf_counter())
+        self.epoch_starts.append(time.perf_counter())
         self._epoch = f"Epoch {epoch + 1}/{self.params['epochs']}"
-        if len(self.begun) == 4:
-            seconds = (self.begun[3] - self.begun[1]) / 2 * (self.params["epochs"] - epoch)
+        if len(self.epoch_starts) == 4:
+            seconds = (self.epoch_starts[3] - self.epoch_starts[1]) / 2 * (self.params["epochs"] - epoch)
             print_line(f"About {_duration(seconds)} left.")
 
     def on_train_batch_end(self, batch, logs=None):
@@ -227,13 +227,13 @@ class EpochProgress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Print the logs of this epoch."""
         values = "  ".join(f"{name} {value:.3f}" for name, value in (logs or {}).items())
-        seconds = time.perf_counter() - self.begun[-1]
+        seconds = time.perf_counter() - self.epoch_starts[-1]
         line = f"{self._epoch}  {values}  {seconds:.1f} s"
         click.echo(f"\r{line:<79}" if sys.stdout.isatty() else line)
 
 
 class GracefulStop(keras.callbacks.Callback):
-    """Lets Ctrl-C stop a run after the current epoch, with its state written; a second one, at once.
+    """On Ctrl-C, stops a run after the current epoch, with its state saved; on a second one, at once.
 
     Args:
         resume: `Resume`, which acts before all other callbacks.
@@ -274,7 +274,7 @@ class GracefulStop(keras.callbacks.Callback):
 
 
 def check_writable(folder):
-    """Check that a folder can be created or written to, before anything takes time.
+    """Check that a folder can be created or written to, before the slow work begins.
 
     Raises:
         ValueError: it cannot; the message says why.

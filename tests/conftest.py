@@ -57,9 +57,10 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collection_finish(session):
-    """Pass over what imports have left whenever garbage is looked for: a second each time otherwise."""
+    """Collect garbage less often, and leave out what imports made: it took a tenth of the time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(700, 10, 100)
 
 
 def _is_for(item, backend):

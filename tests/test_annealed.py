@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from games import long_game
+from helpers.games import long_game
 from keras import layers, ops
 from scipy.integrate import quad
 from scipy.special import logsumexp
@@ -80,7 +80,7 @@ POINTS = np.array([[0.5, 0.3], [0.0, 0.0], [-0.8, 0.9], [0.9, 0.4]])
     ],
     ids=["standard", "normal", "uniform"],
 )
-def test_a_bent_decoder_equals_quadrature(prior, density, ends):
+def test_nonlinear_decoder_agrees_with_quadrature(prior, density, ends):
     exact = [quadrature(x, 0.3, density, *ends) for x in POINTS]
     result = annealed_log_likelihood(
         bent, POINTS, 0.3, prior, num_temperatures=100, num_chains=400, seed=1
@@ -91,7 +91,7 @@ def test_a_bent_decoder_equals_quadrature(prior, density, ends):
 @pytest.mark.parametrize(
     "prior", [kg.priors.Normal(1.0, 0.5, shape=1), kg.priors.Uniform(-1, 2, shape=1)]
 )
-def test_reverse_chains_lead_from_latents_to_the_same_number(prior):
+def test_reverse_chains_give_the_same_estimate(prior):
     x, latents = simulate_decoder(bent, 60, 0.3, prior, seed=2)
     settings = {"std": 0.3, "prior": prior, "num_temperatures": 300, "num_chains": 20}
     forward = annealed_log_likelihood(bent, x, **settings)
@@ -106,7 +106,7 @@ def test_reverse_chains_lead_from_latents_to_the_same_number(prior):
         (kg.priors.Uniform(-1.0, 2.0, shape=3), lambda z: norm.ppf((z + 1) / 3)),
     ],
 )
-def test_latents_become_standard_normal_and_come_back(prior, quantile):
+def test_latents_round_trip_through_the_standard_normal(prior, quantile):
     model = NoisyDecoder(lambda latents: latents, prior, 1.0)
     latents = np.array([[-0.9, 0.0, 0.3], [1.0, 1.5, 1.99]])
     rows = model.standardize(latents, 2)
@@ -114,7 +114,7 @@ def test_latents_become_standard_normal_and_come_back(prior, quantile):
     np.testing.assert_allclose(model.decode(ops.convert_to_tensor(rows)), latents, rtol=1e-5, atol=1e-5)
 
 
-def test_latents_on_the_ends_of_a_uniform_prior_stay_finite():
+def test_latents_at_the_bounds_of_a_uniform_prior_stay_finite():
     model = NoisyDecoder(lambda latents: latents, kg.priors.Uniform(-1.0, 2.0, shape=1), 1.0)
     ends = np.float32([[-1.0], [2.0]])
     assert np.isfinite(model.standardize(ends, 2)).all()
@@ -131,7 +131,7 @@ def test_few_temperatures_bound_from_below_and_above():
     assert annealed_log_likelihood(decoder, x, latents=latents, **settings).log_likelihood > truth + 5
 
 
-def test_the_warm_up_is_no_part_of_the_acceptance():
+def test_acceptance_rate_excludes_the_warm_up():
     """A decoder so stiff that no proposal is accepted once x counts, and all of them before."""
     stiff = np.float32(1000 * np.random.default_rng(0).normal(size=(10, 20)))
     prior = kg.priors.Normal(shape=10)
@@ -152,7 +152,7 @@ def test_two_temperatures_are_importance_sampling():
     np.testing.assert_allclose(result.log_likelihoods, exact(x, 2.0), atol=0.1)
 
 
-def test_schedule_is_that_of_the_paper():
+def test_schedule_matches_the_paper():
     """β_t = (σ(4(2t/T − 1)) − σ(−4)) / (σ(4) − σ(−4))."""
 
     def sigmoid(x):
@@ -213,7 +213,7 @@ def generator():
     return keras.Sequential([keras.Input((2,)), layers.Dense(12), layers.Reshape((2, 2, 3))], name="g")
 
 
-def test_a_keras_model_brings_its_latent_shape():
+def test_latent_shape_is_inferred_from_a_keras_model():
     model = generator()
     x, latents = simulate_decoder(model, 6, 0.5, "uniform", seed=1)
     assert x.shape == (6, 2, 2, 3)
@@ -224,7 +224,7 @@ def test_a_keras_model_brings_its_latent_shape():
     assert (result.num_temperatures, result.num_chains, result.std) == (20, 3, 0.5)
 
 
-def test_weights_that_change_between_calls_count():
+def test_weight_changes_between_calls_take_effect():
     """Compiled programs may hold weights as constants: none outlives its call."""
     model, other, x = generator(), generator(), np.zeros((2, 2, 2, 3))
     settings = {"std": 0.5, "prior": "normal", "num_temperatures": 5, "num_chains": 3}
@@ -237,7 +237,7 @@ def test_weights_that_change_between_calls_count():
 
 
 @pytest.mark.torch
-def test_a_chain_does_not_remember_how_it_came_about():
+def test_chain_state_is_detached_from_its_history():
     """torch keeps what led to a tensor that can be differentiated: here all steps before."""
     decoder, key = generator(), seed_stream(0, 1)
     fit = NoisyDecoder(decoder, "normal", 0.5).log_likelihood(np.zeros((3, 12)))
@@ -248,7 +248,7 @@ def test_a_chain_does_not_remember_how_it_came_about():
     assert not any(part.requires_grad for part in state)
 
 
-def test_simulated_data_are_decoded_latents_and_noise():
+def test_simulated_data_are_decoded_latents_plus_noise():
     x, latents = simulate_decoder(bent, 10_000, 0.3, kg.priors.Normal(shape=1), seed=4)
     noise = x - np.concatenate([np.sin(2 * latents), latents**2], axis=1)
     np.testing.assert_allclose(np.cov(noise.T), 0.09 * np.eye(2), atol=0.006)
@@ -256,7 +256,7 @@ def test_simulated_data_are_decoded_latents_and_noise():
     assert latents.std() == pytest.approx(1, abs=0.03)
 
 
-def test_the_seed_decides_and_no_chain_starts_at_the_answer():
+def test_seed_determines_result_and_chains_start_elsewhere():
     prior = kg.priors.Normal(shape=1)
     x, latents = simulate_decoder(bent, 8, 0.3, prior, seed=5)
     first, again, other = (
@@ -288,7 +288,7 @@ def test_result_reads_as_a_sentence():
     assert str(one).endswith("2 chains, acceptance 0.50, Normal(shape=(1,)), seed 3)")
 
 
-def test_result_says_what_was_drawn():
+def test_result_records_its_settings():
     prior = kg.priors.Uniform(-1, 2, shape=1)
     result = annealed_log_likelihood(bent, X, 0.3, prior, num_temperatures=3, num_chains=2, seed=7)
     assert (result.prior, result.seed) == ("Uniform(low=-1.0, high=2.0, shape=(1,))", 7)
@@ -335,19 +335,19 @@ X, NORMAL = np.zeros((3, 2)), kg.priors.Normal(shape=1)
         ),
     ],
 )
-def test_refusals(arguments, options, message):
+def test_invalid_arguments(arguments, options, message):
     settings = {"prior": NORMAL, "num_temperatures": 5, "num_chains": 2, **options}
     with pytest.raises(ValueError, match=message):
         annealed_log_likelihood(*arguments, **settings)
 
 
 @pytest.mark.parametrize("std", [True, "0.1"])
-def test_the_noise_is_a_number(std):
+def test_noise_must_be_a_number(std):
     with pytest.raises(TypeError, match=f"`std` must be a finite number > 0.* Received: {std!r}"):
         annealed_log_likelihood(bent, X, std, NORMAL)
 
 
-def test_refusal_of_another_prior():
+def test_unsupported_prior_raises():
     for prior in ("spherical", kg.priors.Categorical(3)):
         with pytest.raises(
             TypeError, match="`prior` must be `kg.priors.Normal` or `kg.priors.Uniform`.* Received"
@@ -355,21 +355,21 @@ def test_refusal_of_another_prior():
             annealed_log_likelihood(generator(), np.zeros((1, 2, 2, 3)), 0.3, prior)
 
 
-def test_refusal_of_what_is_no_decoder():
+def test_invalid_decoder_raises():
     with pytest.raises(
         TypeError, match="`decoder` must be callable. Received: 3.* a `keras.Model` or a function"
     ):
         annealed_log_likelihood(3, X, 0.3, NORMAL)
 
 
-def test_refusal_of_a_conditional_decoder():
+def test_conditional_decoder_raises():
     inputs = [keras.Input((2,)), keras.Input((3,))]
     model = keras.Model(inputs, layers.Dense(2)(layers.Concatenate()(inputs)), name="two")
     with pytest.raises(ValueError, match="'two' has 2 inputs. Fix its condition in a function"):
         annealed_log_likelihood(model, X, 0.3)
 
 
-def test_refusals_of_simulation():
+def test_invalid_arguments_of_simulation():
     with pytest.raises(ValueError, match="`n` must be an integer >= 1 and <= 10000000. Received: 0"):
         simulate_decoder(bent, 0, 0.3, NORMAL)
     with pytest.raises(ValueError, match="`std` must be a finite number > 0"):

@@ -6,7 +6,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from games import BACKEND, float64, gradients, number, weight_gradients, with_xla
+from helpers.games import BACKEND, float64, gradients, number, weight_gradients, with_xla
 
 import keras_gan.architectures as architectures
 from keras_gan.architectures.seeds import derive
@@ -148,7 +148,7 @@ def test_output_bias_is_the_logit_of_the_pixel_means():
         (np.full(784, np.nan), r"must lie in \[0, 1\].*from nan to nan"),
     ],
 )
-def test_bad_pixel_means(means, message):
+def test_invalid_pixel_means(means, message):
     with pytest.raises(ValueError, match=message):
         architectures.mnist_generator(pixel_means=means)
 
@@ -182,7 +182,7 @@ def test_the_deconvolution_is_stride_times_input_plus_kernel():
     np.testing.assert_allclose(array(network(maps))[0], expected, atol=1e-7)
 
 
-def test_pooling_windows_that_hang_over_the_edge():
+def test_pooling_windows_that_exceed_the_edge():
     """Windows start at every second position and are cut at the edge, as those of 2014."""
     network = architectures.cifar10_conv_discriminator(seed=0)
     pooled, sizes = [], []
@@ -239,7 +239,7 @@ def test_without_a_seed_weights_follow_keras(name):
     assert (kernels[0] != kernels[2]).any()
 
 
-def test_layers_do_not_share_their_draws():
+def test_layers_are_initialized_independently():
     """Equal seeds give equal numbers in equal places, up to the scale of the layer."""
     networks = [architectures.mnist_generator(seed=0), architectures.mnist_discriminator(seed=0)]
     starts = [array(layer.kernel).ravel()[:240] for network in networks for layer in weighted(network)]
@@ -281,7 +281,7 @@ def test_networks_survive_saving(name, policy, tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_the_dcgan_of_the_papers_figure():
+def test_dcgan_matches_the_figure_of_the_paper():
     """Figure 1: 100 – 4×4×1024 – 8×8×512 – 16×16×256 – 32×32×128 – 64×64×3."""
     generator = architectures.dcgan_generator(64, 3, width=128, seed=0)
     shapes = [
@@ -332,7 +332,7 @@ def test_dcgan_range(activation, low):
 
 
 @pytest.mark.tensorflow
-def test_dcgan_joins_the_label_to_every_layer():
+def test_dcgan_concatenates_the_label_to_every_layer():
     generator = architectures.dcgan_generator(32, 1, num_classes=10, width=4, seed=0)
     discriminator = architectures.dcgan_discriminator(32, 1, num_classes=10, width=4, seed=0)
     assert weighted(generator)[0].kernel.shape == (110, 4 * 4 * 16)
@@ -430,7 +430,7 @@ def test_dcgan_compiles_with_xla(num_classes):
     [(28, "16 or 32"), (33, "32 or 64"), (np.int64(48), "32 or 64")],
 )
 @pytest.mark.parametrize("make", [architectures.dcgan_generator, architectures.dcgan_discriminator])
-def test_dcgan_refuses_other_sizes(make, image_size, nearest):
+def test_dcgan_rejects_unsupported_sizes(make, image_size, nearest):
     message = (
         rf"must be a power of two.*Received: {image_size}\. Resize or pad the images to {nearest}\."
     )
@@ -438,7 +438,7 @@ def test_dcgan_refuses_other_sizes(make, image_size, nearest):
         make(image_size, 1)
 
 
-def test_dcgan_refuses_other_activations():
+def test_dcgan_rejects_unsupported_activations():
     with pytest.raises(
         ValueError, match="`activation` must be one of 'tanh', 'sigmoid'. Received: 'tahn'"
     ):
@@ -446,12 +446,12 @@ def test_dcgan_refuses_other_activations():
 
 
 @pytest.mark.parametrize("means", ["gray", {"a": 1}, [[0.5], [0.5, 0.5]], [True] * 784, ["0.5"] * 784])
-def test_pixel_means_that_are_not_numbers(means):
+def test_non_numeric_pixel_means(means):
     with pytest.raises(TypeError, match=r"`pixel_means` must be an array of shape \(28, 28, 1\)"):
         architectures.mnist_generator(means)
 
 
-def test_stacks_on_other_than_a_generator_of_vectors():
+def test_stacking_requires_a_generator_of_vectors():
     with pytest.raises(TypeError, match="pretrained must be a `keras.Model`. Received: 'first'"):
         architectures.tfd_stacked_generator("first")
     for network in (
@@ -476,7 +476,7 @@ CONVOLUTIONAL = {
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_channels_come_first_where_keras_says_so(name, policy, request):
+def test_channels_first_image_data_format(name, policy, request):
     """The same weights make the same images, transposed."""
     keras.config.set_dtype_policy(policy)
     make = getattr(architectures, name)

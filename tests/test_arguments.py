@@ -219,7 +219,7 @@ NAMES = {" of ".join(key[::-1]): key for key in ARGUMENTS}
 
 
 def settings(make, value):
-    keras.utils.clear_session()  # whose counters are in names
+    keras.backend.clear_session(free_memory=False)  # whose counters are in names
     made = make(value)
     return made.get_config() if hasattr(made, "get_config") else made
 
@@ -238,7 +238,7 @@ def test_invalid_values(name):
 
 
 @pytest.mark.parametrize("name", [name for name, key in NAMES.items() if ARGUMENTS[key][1] != "string"])
-def test_values_of_numpy(name):
+def test_numpy_values_equal_python_values(name):
     make, kind, _, good, _ = ARGUMENTS[NAMES[name]]
     of_python = settings(make, good)
     equal = [np.array(good), np.array([good])[0]]
@@ -260,7 +260,7 @@ def test_values_of_numpy(name):
         (lambda: maxout_conv(kernel_size=(3, 3, 3)), r"pair \(height, width\). Received: \(3, 3, 3\)"),
     ],
 )
-def test_lists_of_another_length(make, message):
+def test_lists_of_the_wrong_length(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -270,7 +270,7 @@ NOT_TENSORS = ["logits", None, object(), [[1.0], [2.0, 3.0]], True, 1j, np.array
 
 @pytest.mark.parametrize("name", ["real_logits", "fake_logits"])
 @pytest.mark.parametrize("loss", kg.losses.LOSSES)
-def test_logits_that_are_not_tensors(loss, name):
+def test_invalid_logits(loss, name):
     good = {"real_logits": np.ones((4, 1)), "fake_logits": np.ones((4, 1))}
     for value in NOT_TENSORS:
         with pytest.raises(TypeError, match=f"`{name}` must be a tensor of numbers"):
@@ -292,7 +292,7 @@ def test_logits_of_any_library(loss):
         assert float(loss("discriminator", np.float64(real), np.float32(fake))) == expected
 
 
-def test_logits_of_two_structures():
+def test_logits_of_different_structures():
     pair = [np.ones((4, 1)), np.ones((4, 1))]
     with pytest.raises(ValueError, match="same structure, of one tensor or more. Received: 1 and 2"):
         kg.losses.Hinge()("discriminator", pair[0], pair)
@@ -302,7 +302,7 @@ def test_logits_of_two_structures():
         kg.losses.RelativisticPaired().discriminator(np.ones((4, 1)), np.ones((3, 1)))
 
 
-def test_weights_of_another_length():
+def test_weights_of_the_wrong_length():
     with pytest.raises(ValueError, match="`weight` must be one number per row of `values`. Received: 3"):
         kg.losses.mean(np.ones((4, 2)), np.ones(3))
     for name in ("real", "fake"):
@@ -344,6 +344,6 @@ def test_weights_of_another_length():
         (lambda: kg.optimizers.MomentumSGD(name=3), "`name` must be a string. Received: 3"),
     ],
 )
-def test_other_arguments(make, message):
+def test_invalid_values_of_other_arguments(make, message):
     with pytest.raises((TypeError, ValueError), match=message):
         make()

@@ -7,7 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-import ten_steps
+from helpers import ten_steps
 
 HERE = keras.backend.backend()
 OTHERS = sorted({"tensorflow", "jax", "torch"} - {HERE})

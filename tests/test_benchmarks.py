@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 
 @pytest.mark.tensorflow
-def test_the_products_are_those_of_layers_and_of_their_gradients():
+def test_multiplications_match_layers_and_their_gradients():
     """In the shapes of Keras' results, and in the operations that TensorFlow's profiler counts."""
     import tensorflow as tf
 
@@ -60,7 +60,7 @@ def counted(multiply):
 
 
 @pytest.mark.tensorflow
-def test_a_step_of_algorithm_1_multiplies_as_often_as_counted_by_hand():
+def test_multiplications_of_algorithm_1_match_a_count_by_hand():
     """2·m·inputs·outputs for a layer's product, of the nets of 2014."""
     from benchmarks import cases, work
 
@@ -119,7 +119,7 @@ def penalized():
 
 
 @pytest.mark.tensorflow
-def test_the_limit_of_wgan_gp_is_what_is_counted_by_hand_and_nothing_of_it_is_merged(penalized):
+def test_wgan_gp_limit_matches_a_count_by_hand(penalized):
     """Of D's L products a penalty has L forward, L back, L − 1 forward again, and L for the weights."""
     from benchmarks import limit, work
 
@@ -135,7 +135,7 @@ def test_the_limit_of_wgan_gp_is_what_is_counted_by_hand_and_nothing_of_it_is_me
 
 
 @pytest.mark.tensorflow
-def test_a_penalty_costs_no_more_products_than_its_limit(penalized):
+def test_penalty_stays_within_its_multiplication_limit(penalized):
     """Without the zeros that TensorFlow's second derivative of a leaky ReLU carries back."""
     from benchmarks import steps, work
 
@@ -166,7 +166,7 @@ def test_contenders_take_turns_and_medians_are_of_all_repeats():
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("number", ["6", "many", "-7"])
-def test_too_few_repeats_are_refused(number, monkeypatch, capsys):
+def test_too_few_repeats_raise(number, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["benchmarks", f"--repeats={number}"])
     with pytest.raises(SystemExit) as stopped:
         runpy.run_module("benchmarks", run_name="__main__")
@@ -175,7 +175,7 @@ def test_too_few_repeats_are_refused(number, monkeypatch, capsys):
 
 
 @pytest.mark.tensorflow
-def test_the_table_says_what_is_reached(tmp_path):
+def test_table_marks_reached_targets(tmp_path):
     from benchmarks import table, timing
 
     slow = table.number(timing.Repeats([1.2] * 7), at_most=1.15)
@@ -201,9 +201,10 @@ def near(samples):
     return np.abs(samples.mean(axis=(0, 2, 3)) - 2.0).max() < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(("name", "rate"), [("GuideGAN", 3e-3), ("GuideWassersteinGAN", 3e-3)])
-def test_the_guides_pattern_learns(name, rate, rng):
+def test_pattern_of_the_keras_guide_learns(name, rate, rng):
     from benchmarks import guide
 
     layers = keras.layers
@@ -258,7 +259,7 @@ def counted_by_torch(run):
 
 @pytest.mark.torch
 @pytest.mark.parametrize("name", ["mnist", "dcgan"])
-def test_a_step_has_the_operations_that_torch_counts(name):
+def test_operation_count_matches_torch(name):
     """Which also computes gradients for the discriminator's weights in the generator's step."""
     from benchmarks import cases, torch_loops, work
 
@@ -270,7 +271,7 @@ def test_a_step_has_the_operations_that_torch_counts(name):
 
 
 @pytest.mark.torch
-def test_a_step_of_wgan_gp_has_the_operations_that_torch_counts():
+def test_wgan_gp_operation_count_matches_torch():
     """Which, beside those, carries the zeros of a leaky ReLU's second derivative back to the inputs.
 
     With dense layers: of a convolution's second derivative torch makes a larger convolution.
@@ -299,7 +300,7 @@ def test_a_step_of_wgan_gp_has_the_operations_that_torch_counts():
 
 
 @pytest.mark.torch
-def test_the_table_of_a_gpu_can_be_made_without_one():
+def test_gpu_table_is_built_without_a_gpu():
     from benchmarks import gpu
 
     few = {"repeats": 2, "compiled": False, "size": 64}
@@ -312,11 +313,11 @@ def test_the_table_of_a_gpu_can_be_made_without_one():
 
 
 @pytest.mark.torch
-def test_without_a_gpu_the_program_says_so():
+def test_program_reports_a_missing_gpu():
     import torch
 
     if torch.cuda.is_available():
-        pytest.skip("There is a GPU.")
+        pytest.skip("needs a machine without a GPU")
     command = [sys.executable, "-m", "benchmarks.gpu"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 1

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import sgd
+from helpers.games import sgd
 
 import keras_gan as kg
 
@@ -24,7 +24,7 @@ def gap(real, fake):
 
 
 @pytest.mark.parametrize("measure_first", [True, False])
-def test_monitors_see_what_is_measured_in_either_order(measure_first, tmp_path):
+def test_monitors_see_metrics_in_either_order(measure_first, tmp_path):
     measure = kg.callbacks.EvaluateSamples({"gap": gap}, POINTS, num_samples=16)
     stop = keras.callbacks.EarlyStopping("val_gap", mode="min", patience=0)
     path = str(tmp_path / "{epoch}-{val_gap:.3f}.keras")
@@ -36,7 +36,7 @@ def test_monitors_see_what_is_measured_in_either_order(measure_first, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == [f"1-{history['val_gap'][0]:.3f}.keras"]
 
 
-def test_two_callbacks_that_write_the_same_files_are_refused(tmp_path):
+def test_callbacks_that_write_the_same_files_raise(tmp_path):
     grids = [kg.callbacks.SampleGrid(tmp_path, rows=1, columns=n) for n in (1, 2)]
     with pytest.raises(ValueError, match="Two callbacks write to .*: SampleGrid and SampleGrid"):
         tiny_gan((8, 8, 1)).fit(IMAGES, epochs=1, verbose=0, callbacks=grids)
@@ -46,7 +46,7 @@ def test_two_callbacks_that_write_the_same_files_are_refused(tmp_path):
         tiny_gan().fit(POINTS, epochs=1, verbose=0, callbacks=curves)
 
 
-def test_a_run_that_changes_its_working_directory_writes_to_one_folder(tmp_path, monkeypatch):
+def test_relative_paths_survive_a_change_of_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()
     grid = kg.callbacks.SampleGrid("samples", rows=1, columns=2)
@@ -59,7 +59,7 @@ def test_a_run_that_changes_its_working_directory_writes_to_one_folder(tmp_path,
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_one_label_conditions_every_sample(tmp_path):
+def test_single_label_conditions_every_sample(tmp_path):
     labels = keras.Input((), dtype="int32")
     latents, images = keras.Input((3,)), keras.Input((8, 8, 1))
     known = keras.layers.Embedding(3, 3)
@@ -81,17 +81,17 @@ def test_one_label_conditions_every_sample(tmp_path):
     assert one == each
 
 
-def test_weights_of_zero_alone_are_refused():
+def test_all_zero_sample_weights_raise():
     with pytest.raises(ValueError, match="`sample_weight` must have numbers above 0"):
         tiny_gan().fit(POINTS, sample_weight=np.zeros(64), epochs=1, verbose=0)
 
 
-def test_images_without_a_channel_axis_are_refused_with_the_way_out():
+def test_images_without_a_channel_axis_raise_with_advice():
     with pytest.raises(ValueError, match=r"received \(8, 8\).*`x\[..., np.newaxis\]`"):
         tiny_gan((8, 8, 1)).fit(IMAGES[..., 0], epochs=1, verbose=0)
 
 
-def test_weights_that_are_not_finite_are_named_instead_of_layers():
+def test_non_finite_sample_weights_are_named_in_the_error():
     gan = tiny_gan()
     gan.discriminator.set_weights([np.full_like(w, np.nan) for w in gan.discriminator.get_weights()])
     with pytest.raises(ValueError, match="weights of .* are not finite, as after a run that diverged"):

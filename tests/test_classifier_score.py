@@ -33,26 +33,26 @@ def test_equals_the_definition(splits, dtype):
 
 
 @pytest.mark.parametrize("classes", [2, 10, 1000])
-def test_sure_and_even_is_the_number_of_classes(classes):
+def test_confident_and_uniform_predictions_score_the_number_of_classes(classes):
     rows = np.eye(classes)[np.arange(10 * classes) % classes]
     assert inception_score(rows) == pytest.approx((classes, 0), rel=1e-12, abs=1e-9)
 
 
-def test_what_does_not_depend_on_the_sample_scores_1():
+def test_constant_predictions_score_one():
     constant = np.repeat(probabilities(1, 5), 40, axis=0)
     collapsed = np.eye(5)[np.zeros(40, "int64")]
     for rows in (constant, collapsed, np.ones((40, 1))):
         assert inception_score(rows) == pytest.approx((1, 0), rel=1e-12, abs=1e-12)
 
 
-def test_sure_and_uneven_is_the_exponential_of_the_entropy():
+def test_confident_predictions_score_the_exponential_of_the_entropy():
     shares = np.array([0.5, 0.3, 0.2])
     rows = np.eye(3)[np.repeat(np.arange(3), [50, 30, 20])]
     expected = np.exp(-np.sum(shares * np.log(shares)))
     assert inception_score(rows, splits=1) == pytest.approx((expected, 0), rel=1e-12)
 
 
-def test_parts_are_consecutive_rows():
+def test_splits_are_consecutive_rows():
     # Half sees only class 0, which scores 1; half sees two classes evenly, which scores 2.
     rows = np.eye(2)[[0] * 10 + [0, 1] * 5]
     assert inception_score(rows, splits=2) == pytest.approx((1.5, 0.5), rel=1e-12)
@@ -78,7 +78,7 @@ GOOD = probabilities(12, 3)
         (GOOD, 0, "`splits` must be an integer >= 1.* Received: 0"),
     ],
 )
-def test_refusals(rows, splits, message):
+def test_invalid_arguments(rows, splits, message):
     with pytest.raises(ValueError, match=message):
         inception_score(rows, splits=splits)
 
@@ -100,7 +100,7 @@ def images(n, seed=0):
     return np.random.default_rng(seed).random((n, 2, 2, 1))
 
 
-def test_score_of_images_says_how_it_was_made():
+def test_score_records_its_settings():
     real, fake = images(70), images(60, seed=1)
     metric = InceptionScore(Halves(), splits=4, split="test")
     score = metric([real[:30], real[30:]], [fake[:25], fake[25:]])
@@ -115,7 +115,7 @@ def test_score_of_images_says_how_it_was_made():
     assert metric(None, fake).values == score.values
 
 
-def test_refusals_of_the_metric():
+def test_invalid_arguments_of_the_metric():
     class Features:
         name, weights, resizer, size = "features", None, None, 1
 

@@ -52,7 +52,7 @@ def epochs_of(found):
     return [number for number, messages in enumerate(found, start=1) if messages]
 
 
-def test_the_numbers():
+def test_logged_values():
     """Against SciPy's distances."""
     rng = np.random.default_rng(1)
     real, fake = rng.normal(size=(40, 3, 2)), rng.normal(size=(60, 3, 2))
@@ -71,7 +71,7 @@ def test_the_numbers():
     assert 0.4 < share < 0.6
 
 
-def test_k_images_in_turn_have_a_diversity_of_1_minus_1_over_k():
+def test_diversity_of_k_repeated_images():
     rng = np.random.default_rng(0)
     real = rng.normal(size=(256, 500))
     logs = {}
@@ -84,7 +84,7 @@ def test_k_images_in_turn_have_a_diversity_of_1_minus_1_over_k():
         assert logs["val_duplicates"] == 1.0
 
 
-def test_real_images_are_taken_from_all_of_an_array():
+def test_real_images_are_drawn_from_the_whole_array():
     sorted_points = np.sort(np.random.default_rng(0).normal(size=(5000, 1)), axis=0)
     monitor = CollapseMonitor(sorted_points, num_samples=100)
     monitor.set_model(Scripted(np.random.default_rng(1).permutation(sorted_points)))
@@ -93,7 +93,7 @@ def test_real_images_are_taken_from_all_of_an_array():
     assert logs["val_diversity"] == pytest.approx(1, abs=0.15)
 
 
-def test_a_discriminator_that_wins_is_warned_of_once_until_it_recovers():
+def test_winning_discriminator_warns_once_until_it_recovers():
     won, even = {"d_real": 0.97, "d_fake": 0.02}, {}
     logs = [won, won, even, won, won, won, won, won, even, won, won, won]
     found = watch(CollapseMonitor(POINTS), logs)
@@ -116,7 +116,7 @@ def test_margin_and_patience(margin, patience, epochs):
     ("loss", "warned"),
     [("non_saturating", True), ("least_squares", True), ("wasserstein", False), ("hinge", False)],
 )
-def test_scores_of_a_critic_are_no_decisions(loss, warned):
+def test_critic_scores_are_not_treated_as_probabilities(loss, warned):
     model = Scripted()
     model.loss = kg.losses.get(loss)
     found = watch(CollapseMonitor(POINTS), 3 * [{"d_real": 0.97, "d_fake": 0.02}], model=model)
@@ -124,11 +124,11 @@ def test_scores_of_a_critic_are_no_decisions(loss, warned):
 
 
 @pytest.mark.parametrize("scores", [{"d_real": 7.0, "d_fake": 0.1}, {"d_real": 0.9, "d_fake": -3.0}])
-def test_means_that_are_no_shares_are_no_decisions(scores):
+def test_means_outside_the_unit_interval_are_not_treated_as_probabilities(scores):
     assert epochs_of(watch(CollapseMonitor(POINTS), 4 * [scores])) == []
 
 
-def test_a_discriminator_that_is_lost_is_warned_of_once_until_it_recovers():
+def test_losing_discriminator_warns_once_until_it_recovers():
     lost, even = {"d_real": 0.48, "d_fake": 0.48}, {}
     logs = [lost, lost, even, lost, lost, lost, lost, even, lost, lost, lost]
     found = watch(CollapseMonitor(POINTS), logs)
@@ -141,7 +141,7 @@ def test_a_discriminator_that_is_lost_is_warned_of_once_until_it_recovers():
     assert epochs_of(watch(CollapseMonitor(POINTS), 4 * [scores])) == []
 
 
-def test_the_average_is_watched_on_request():
+def test_use_ema_monitors_the_ema():
     for use_ema in (False, True):
         model, asked = Scripted(), []
         model.generate = lambda n, use_ema, asked=asked, **how: asked.append(use_ema) or POINTS[:n]
@@ -150,7 +150,7 @@ def test_the_average_is_watched_on_request():
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_real_images_of_another_range(dtype):
+def test_real_images_in_a_different_value_range(dtype):
     levels = np.random.default_rng(0).integers(0, 256, (300, 2)).astype(dtype)
     monitor = CollapseMonitor(levels)
     message = r"lie in \[0.*, 0.9.*\]. Received: integers up to 25\d.*`real / 127.5 - 1` for tanh"
@@ -162,7 +162,7 @@ def test_real_images_of_another_range(dtype):
         assert epochs_of(watch(CollapseMonitor(np.asarray(real, "float32")), [{}])) == []
 
 
-def test_two_monitors_in_one_run():
+def test_two_monitors_in_one_fit():
     monitors = [CollapseMonitor(POINTS), CollapseMonitor(POINTS)]
     logs = {**HEALTHY}
     for monitor in monitors:
@@ -178,7 +178,7 @@ def copies(k, n=256):
     return np.resize(np.random.default_rng(0).normal(size=(k, 2)), (n, 2))
 
 
-def test_collapse_is_warned_of_once_until_it_recovers():
+def test_collapse_warns_once_until_it_recovers():
     samples = [POINTS, *3 * [copies(1)], *2 * [copies(1)], POINTS, *3 * [copies(20)]]
     found = watch(CollapseMonitor(POINTS), len(samples) * [{}], samples)
     assert epochs_of(found) == [4, 10]
@@ -189,7 +189,7 @@ def test_collapse_is_warned_of_once_until_it_recovers():
     assert "discriminator_steps=2" in found[9][0]
 
 
-def test_thresholds_of_collapse():
+def test_collapse_thresholds():
     rng = np.random.default_rng(0)
     for scale, diversity, warned in ((0.35, 0.4, True), (0.45, 0.4, False), (0.35, 0.3, False)):
         samples = 3 * [scale * rng.normal(size=(256, 2))]
@@ -201,14 +201,14 @@ def test_thresholds_of_collapse():
         assert bool(epochs_of(found)) == warned
 
 
-def test_a_new_generator_may_be_collapsed():
+def test_untrained_generator_does_not_warn():
     samples = 5 * [copies(1)]
     young = Scripted(steps=1999)
     assert epochs_of(watch(CollapseMonitor(POINTS), 5 * [{}], samples, young)) == []
     assert epochs_of(watch(CollapseMonitor(POINTS, warm_up=1999), 5 * [{}], samples, young)) == [3]
 
 
-def test_losses_that_are_not_finite_are_warned_of_at_once_and_once():
+def test_non_finite_losses_warn_immediately_and_once():
     logs = [{}, {"g_loss": math.nan}, {"g_loss": math.inf, "d_loss": math.nan}, {}, {"d_loss": math.inf}]
     found = watch(CollapseMonitor(POINTS), logs)
     assert epochs_of(found) == [2, 5]
@@ -216,14 +216,14 @@ def test_losses_that_are_not_finite_are_warned_of_at_once_and_once():
     assert "clipnorm=1.0" in found[1][0]
 
 
-def test_samples_that_are_not_finite():
+def test_non_finite_samples():
     samples = [POINTS, np.where(POINTS > 2, np.nan, POINTS), POINTS]
     found = watch(CollapseMonitor(POINTS), 3 * [{}], samples)
     assert epochs_of(found) == [2]
     assert "not finite: the samples. The generator has diverged" in found[1][0]
 
 
-def test_stop_ends_training_and_a_second_run_starts_from_nothing():
+def test_stop_ends_training_and_a_second_run_starts_fresh():
     won = {"d_real": 0.99, "d_fake": 0.01}
     model, monitor = Scripted(), CollapseMonitor(POINTS, stop=True)
     model.stop_training = False
@@ -251,13 +251,13 @@ def play(monitor, d_rate=0.002, g_rate=0.002, ignore_latents=False, epochs=8, po
     return gan.fit(points, batch_size=30, epochs=epochs, verbose=0, callbacks=[monitor]).history
 
 
-def test_a_healthy_run_is_silent():
+def test_healthy_run_does_not_warn():
     history = play(CollapseMonitor(POINTS, warm_up=20), terms=[kg.terms.R1(weight=1.0)])
     assert len(history["val_diversity"]) == 8
     assert min(history["val_diversity"][2:]) > 0.6
 
 
-def test_a_generator_that_ignores_its_latents():
+def test_generator_that_ignores_its_latents():
     with pytest.warns(
         UserWarning, match="the samples are alike: their diversity is 0 of that"
     ) as caught:
@@ -265,7 +265,7 @@ def test_a_generator_that_ignores_its_latents():
     assert len(ours(caught)) == 1
 
 
-def test_a_discriminator_that_learns_too_fast():
+def test_discriminator_that_learns_too_fast():
     far = POINTS + np.float32(8)
     monitor = CollapseMonitor(far, stop=True)
     with pytest.warns(UserWarning, match=r"discriminator wins: .* Training stops here"):
@@ -274,14 +274,14 @@ def test_a_discriminator_that_learns_too_fast():
 
 
 @pytest.mark.filterwarnings("ignore:`x` has numbers that are not finite")
-def test_a_run_that_diverges():
+def test_diverging_run():
     flawed = np.where(np.arange(300)[:, None] == 7, np.nan, POINTS).astype("float32")
     with pytest.warns(UserWarning, match="not finite: d_loss and g_loss") as caught:
         play(CollapseMonitor(POINTS), points=flawed, epochs=2)
     assert sum("CollapseMonitor" in message for message in ours(caught)) == 1
 
 
-def test_the_training_data_as_a_dataset():
+def test_training_data_as_a_dataset():
     images = POINTS.reshape(300, 1, 2, 1)
     labels = np.zeros(300, "int32")
     dataset = kg.datasets.load((images, labels), batch_size=50, labels=True, seed=3, value_range=(-5, 5))
@@ -292,7 +292,7 @@ def test_the_training_data_as_a_dataset():
     assert copy.deepcopy(monitor).real is dataset
 
 
-def test_deep_copies_leave_model_and_streaks_apart():
+def test_deep_copies_do_not_share_model_or_state():
     won = {"d_real": 0.99, "d_fake": 0.01}
     monitor = CollapseMonitor(POINTS)
     watch(monitor, 2 * [won])
@@ -323,22 +323,22 @@ def test_invalid_arguments(arguments, message):
 
 
 @pytest.mark.parametrize("real", [POINTS[:1], np.ones((9, 2)), POINTS[:, :1], POINTS[:0]])
-def test_real_images_that_cannot_be(real):
-    message = r"two distinct images|the samples, \(2,\). Received: \(1,\)|at least one image"
+def test_invalid_real_images(real):
+    message = r"two distinct images|the samples, \(2,\). Received: \(1,\)|one or more numbers"
     monitor = CollapseMonitor(real)
     monitor.set_model(Scripted())
     with pytest.raises(ValueError, match=message):
         monitor.on_train_begin()
 
 
-def test_a_model_that_does_not_generate():
+def test_model_without_generate_raises():
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(loss="mse")
     with pytest.raises(TypeError, match="CollapseMonitor needs a model with `generate`"):
         model.fit(POINTS, POINTS, verbose=0, callbacks=[CollapseMonitor(POINTS)])
 
 
-def test_advice_is_code_that_runs():
+def test_advice_in_warnings_runs():
     """What the warnings recommend exists."""
     from keras_gan.callbacks.collapse_monitor import _HELP
 

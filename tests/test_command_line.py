@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import PIL.Image
 import pytest
-from games import mlp
+from helpers.games import mlp
 
 import keras_gan as kg
 import keras_gan_cli
@@ -95,7 +95,7 @@ def assert_equal_models(file, other):
         np.testing.assert_array_equal(array, expected[name], err_msg=name)
 
 
-def test_a_folder_of_photos_is_all_that_it_needs(photos, program, tmp_path):
+def test_train_on_a_folder_of_photos(photos, program, tmp_path):
     code, out, err = program("train", photos, *QUICK, "--epochs", "2")
     assert code == 0
     # One line, of the two broken files.
@@ -116,7 +116,7 @@ def test_a_folder_of_photos_is_all_that_it_needs(photos, program, tmp_path):
 
 
 @once
-def test_more_epochs_go_on_as_if_there_had_been_no_end(photos, program, tmp_path):
+def test_more_epochs_continue_a_finished_run(photos, program, tmp_path):
     assert program("train", photos, *QUICK, "--epochs", "3", "--output", "whole")[0] == 0
     assert program("train", photos, *QUICK, "--epochs", "2", "--output", "parts")[0] == 0
     code, out, _ = program("train", photos, *QUICK, "--epochs", "3", "--output", "parts")
@@ -155,7 +155,7 @@ def undisturbed(photos, tmp_path_factory):
 @pytest.mark.parametrize(
     ("stop", "presses"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)]
 )
-def test_ctrl_c_keeps_the_run_and_says_how_to_go_on(stop, presses, photos, undisturbed, tmp_path):
+def test_ctrl_c_keeps_the_run_and_prints_how_to_resume(stop, presses, photos, undisturbed, tmp_path):
     def start(output):
         return started(photos, tmp_path, output)
 
@@ -185,7 +185,7 @@ def test_ctrl_c_keeps_the_run_and_says_how_to_go_on(stop, presses, photos, undis
 
 
 @once
-def test_samples_are_those_of_the_average_by_their_seed(run_folder, program, tmp_path):
+def test_samples_come_from_the_ema_and_follow_the_seed(run_folder, program, tmp_path):
     argv = ("sample", run_folder, "--number", "5", "--seed", "3", "--output", "five")
     assert program(*argv)[0] == 0
     files = sorted((tmp_path / "five").iterdir())
@@ -202,7 +202,7 @@ def test_samples_are_those_of_the_average_by_their_seed(run_folder, program, tmp
 
 
 @once
-def test_an_average_over_the_first_steps_is_not_used(photos, program, tmp_path):
+def test_ema_of_a_short_run_is_not_used(photos, program, tmp_path):
     """It would be over weights too far apart, and gray."""
     assert program("train", photos, *QUICK, "--epochs", "1", "--output", "run")[0] == 0
     assert program("sample", "run", "--number", "1", "--seed", "0", "--output", "one")[0] == 0
@@ -222,7 +222,7 @@ def test_an_average_over_the_first_steps_is_not_used(photos, program, tmp_path):
 
 
 @once
-def test_a_class_is_drawn_by_its_name_or_number(run_folder, program, tmp_path):
+def test_classes_are_selected_by_name_or_number(run_folder, program, tmp_path):
     for name, output in (("dogs", "name"), ("1", "number"), ("cats", "other")):
         argv = ("--number", "1", "--condition", name, "--output", output)
         assert program("sample", run_folder, *argv)[0] == 0
@@ -253,7 +253,7 @@ def test_interpolations_begin_and_end_with_samples(run_folder, program, tmp_path
 
 
 @once
-def test_scores_are_those_of_the_metrics(run_folder, photos, program):
+def test_scores_match_the_metrics(run_folder, photos, program):
     code, out, _ = program("evaluate", run_folder)
     assert code == 0
     found = json.loads((run_folder / "scores.json").read_text())
@@ -274,14 +274,15 @@ def test_scores_are_those_of_the_metrics(run_folder, photos, program):
 
 
 @once
-def test_other_images_may_be_held_against(run_folder, photos, program, tmp_path):
+def test_evaluate_against_other_images(run_folder, photos, program, tmp_path):
     code, _, _ = program("evaluate", run_folder, photos / "dogs", "--output", tmp_path / "dogs.json")
     assert code == 0
     assert json.loads((tmp_path / "dogs.json").read_text())[0]["num_real"] == 9
 
 
 @once
-def test_an_export_draws_what_the_model_draws(run_folder, program, tmp_path):
+@pytest.mark.slow
+def test_export_matches_the_model(run_folder, program, tmp_path):
     import tensorflow as tf
 
     code, out, _ = program("export", run_folder, "--output", "served")
@@ -297,7 +298,7 @@ def test_an_export_draws_what_the_model_draws(run_folder, program, tmp_path):
 
 
 @once
-def test_info_says_what_there_is(run_folder, program):
+def test_info_describes_the_model(run_folder, program):
     code, out, _ = program("info", run_folder)
     assert code == 0
     gan = keras.models.load_model(run_folder / "gan.keras")
@@ -315,6 +316,9 @@ def refusals(photos, run_folder, folder):
     (folder / "broken").mkdir()
     (folder / "broken" / "a.png").write_bytes(b"no picture")
     (folder / "file").write_text("text")
+    (folder / "few").mkdir()
+    for name in os.listdir(photos / "dogs")[:3]:
+        shutil.copy(photos / "dogs" / name, folder / "few")
     mlp(2, 1).save(folder / "other.keras")
     (folder / "damaged.keras").write_bytes(b"PK")
     with zipfile.ZipFile(folder / "other.zip.keras", "w") as archive:
@@ -360,6 +364,12 @@ def refusals(photos, run_folder, folder):
     yield [*train, "--output", "file/run"], "be written to 'file/run'.*file is not a folder"
     yield [*train, "--output", run_folder, "--width", "8"], "another run: .*--width was 4, and is 8 now"
     yield ["train", photos, "--epochs", "0"], "0 is not in the range 1<=x"
+    yield ["train", photos, "--size", "8", "--width", "1000000"], "Choose a smaller --size or --width"
+    yield ["train", photos, "--output", ""], "Invalid value for '--output': The path is empty"
+    yield ["sample", ""], "Invalid value for 'MODEL': The path is empty"
+    yield ["evaluate", run_folder, ""], "SOURCE is empty"
+    yield ["evaluate", run_folder, "--number", "5"], "5 is not in the range 6<=x"
+    yield ["evaluate", run_folder, "few"], "at least 6 real images. Received: 3 of few"
     yield ["train"], "Missing argument 'SOURCE'"
     yield ["sample", "nowhere"], "There is no run and no model at 'nowhere'"
     yield ["sample", "empty"], "'empty' contains no gan.keras"
@@ -394,7 +404,7 @@ def refusals(photos, run_folder, folder):
 
 
 @once
-def test_bad_input_is_told_in_one_line(photos, run_folder, program, tmp_path):
+def test_invalid_input_is_reported_in_one_line(photos, run_folder, program, tmp_path):
     before = {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()}
     for argv, message in refusals(photos, run_folder, tmp_path):
         code, _, err = program(*argv)
@@ -407,7 +417,8 @@ def test_bad_input_is_told_in_one_line(photos, run_folder, program, tmp_path):
 
 
 @once
-def test_a_full_disk_leaves_the_run_as_it_was(photos, program, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_full_disk_leaves_the_run_unchanged(photos, program, tmp_path, monkeypatch):
     assert program("train", photos, *QUICK, "--epochs", "1", "--output", "run")[0] == 0
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.keras")}
     states = sorted((tmp_path / "run" / "resume").rglob("*"))
@@ -427,7 +438,7 @@ def test_a_full_disk_leaves_the_run_as_it_was(photos, program, tmp_path, monkeyp
 
 
 @pytest.mark.slow
-def test_a_resumed_run_says_how_long_it_takes(photos, program):
+def test_resumed_run_prints_the_remaining_time(photos, program):
     argv = ["train", photos, *QUICK, "--output", "run"]
     assert program(*argv, "--epochs", "6")[0] == 0
     code, out, _ = program(*argv, "--epochs", "12")
@@ -438,7 +449,7 @@ def test_a_resumed_run_says_how_long_it_takes(photos, program):
 
 
 @once
-def test_a_run_that_never_took_a_step_may_be_begun_otherwise(photos, program, monkeypatch):
+def test_settings_may_change_before_the_first_step(photos, program, monkeypatch):
     def exhausted(*args, **kwargs):
         raise MemoryError("Unable to allocate 3 TiB")
 
@@ -452,7 +463,7 @@ def test_a_run_that_never_took_a_step_may_be_begun_otherwise(photos, program, mo
 
 
 @once
-def test_more_pictures_are_another_run(photos, program, tmp_path):
+def test_changed_training_images_require_a_new_run(photos, program, tmp_path):
     shutil.copytree(photos / "dogs", tmp_path / "pets")
     argv = ["train", "pets", *QUICK, "--epochs", "1"]
     assert program(*argv)[0] == 0
@@ -463,7 +474,7 @@ def test_more_pictures_are_another_run(photos, program, tmp_path):
 
 
 @once
-def test_moved_photos_are_missed_by_name(photos, program, tmp_path):
+def test_moved_photos_are_reported(photos, program, tmp_path):
     shutil.copytree(photos / "dogs", tmp_path / "pets")
     assert program("train", "pets", *QUICK, "--epochs", "1")[0] == 0
     (tmp_path / "pets").rename(tmp_path / "animals")
@@ -478,7 +489,7 @@ def test_moved_photos_are_missed_by_name(photos, program, tmp_path):
 
 
 @once
-def test_a_stray_image_among_classes_is_named(photos, program, tmp_path):
+def test_stray_image_next_to_class_folders_is_named(photos, program, tmp_path):
     shutil.copytree(photos, tmp_path / "pets", ignore=shutil.ignore_patterns("broken*", "half*"))
     shutil.copy(next((photos / "dogs").glob("*.png")), tmp_path / "pets" / "stray.png")
     code, _, err = program("train", "pets", *QUICK, "--conditional")
@@ -491,7 +502,7 @@ def test_a_stray_image_among_classes_is_named(photos, program, tmp_path):
     ("classes", "name", "expected"),
     [(["0", "1", "10", "2"], "10", 2), (["0", "1", "10", "2"], "2", 3), (["cats", "dogs"], "1", 1)],
 )
-def test_a_number_is_a_name_where_classes_are_numbers(classes, name, expected):
+def test_numeric_class_names_take_precedence_over_indices(classes, name, expected):
     model = models.Model.__new__(models.Model)
     model.settings = types.SimpleNamespace(classes=classes)
     assert model._class(name) == expected
@@ -513,7 +524,7 @@ def test_lines_fit_80_columns_and_break_between_words(photos, program, monkeypat
 
 
 @once
-def test_a_run_says_from_the_first_second_what_it_does(photos, program):
+def test_train_prints_progress_immediately(photos, program):
     _, out, _ = program("train", photos, *QUICK, "--epochs", "1", "--output", "run")
     start, reading, *_ = out.splitlines()
     assert start == "Starting Keras ..."
@@ -522,7 +533,7 @@ def test_a_run_says_from_the_first_second_what_it_does(photos, program):
 
 
 @once
-def test_a_short_run_says_that_it_was_short(photos, program, monkeypatch):
+def test_short_run_prints_a_note(photos, program, monkeypatch):
     argv = ("train", photos, *QUICK, "--epochs", "1")
     _, out, _ = program(*argv, "--output", "short")
     # Three steps an epoch; the average over 1000 steps is warm after 2000.
@@ -535,14 +546,14 @@ def test_a_short_run_says_that_it_was_short(photos, program, monkeypatch):
 
 
 @once
-def test_copies_of_training_images_are_counted(rng):
+def test_evaluate_counts_copies_of_training_images(rng):
     training = rng.random((200, 4, 4, 1))
     samples = np.concatenate([training[:7], training[:3] + 1e-4, rng.random((50, 4, 4, 1))])
     assert evaluation.count_copies(samples, training) == 10
 
 
 @once
-def test_two_processes_do_not_work_on_one_run(photos, program, tmp_path):
+def test_two_processes_cannot_train_the_same_run(photos, program, tmp_path):
     argv = ["train", photos, *QUICK, "--epochs", "1", "--output", "run"]
     with kg_runs.Run(tmp_path / "run").locked():
         part = tmp_path / "run" / ".gan.keras.1f0c7a3d.tmp.keras"
@@ -556,7 +567,7 @@ def test_two_processes_do_not_work_on_one_run(photos, program, tmp_path):
 
 
 @once
-def test_too_little_memory_is_told(run_folder, program, monkeypatch):
+def test_out_of_memory_is_reported(run_folder, program, monkeypatch):
     def exhausted(*args, **kwargs):
         raise MemoryError("Unable to allocate 3 TiB")
 
@@ -567,7 +578,7 @@ def test_too_little_memory_is_told(run_folder, program, monkeypatch):
 
 
 @once
-def test_without_arguments_there_is_help(program):
+def test_help_is_printed_without_arguments(program):
     code, out, err = program()
     assert (code, out) == (2, "")
     assert err.startswith("Usage: keras-gan")
@@ -578,12 +589,12 @@ def test_without_arguments_there_is_help(program):
 @pytest.mark.parametrize(
     ("seconds", "text"), [(70, "70 seconds"), (300, "5 minutes"), (9000, "2 hours")]
 )
-def test_durations_are_in_units_that_one_can_read(seconds, text):
+def test_durations_are_human_readable(seconds, text):
     assert kg_runs._duration(seconds) == text
 
 
 @once
-def test_a_state_of_another_model_is_refused(photos, program, tmp_path):
+def test_checkpoint_of_another_model_raises(photos, program, tmp_path):
     assert program("train", photos, *QUICK, "--epochs", "1", "--output", "run")[0] == 0
     (tmp_path / "run" / "run.json").unlink()
     code, _, err = program("train", photos, *QUICK, "--width", "8", "--epochs", "1", "--output", "run")
@@ -592,21 +603,21 @@ def test_a_state_of_another_model_is_refused(photos, program, tmp_path):
 
 
 @once
-def test_a_defect_shows_where_it_is(program, run_folder, monkeypatch):
+def test_internal_errors_show_a_traceback(program, run_folder, monkeypatch):
     monkeypatch.setenv("KERAS_GAN_TRACEBACK", "1")
     with pytest.raises(ValueError, match="There is no run"):
         program("sample", "nowhere")
 
 
 @once
-def test_names_are_those_of_what_there_is():
+def test_choices_of_options_match_the_package():
     assert list(architectures.ARCHITECTURES) == commands.ARCHITECTURES
     assert list(evaluation.EXTRACTORS) == commands.FEATURES
     assert list(kg.interpolation.PATHS) == commands.PATHS
 
 
 @once
-def test_examples_of_the_help_are_understood(program):
+def test_examples_in_the_help_parse(program):
     code, out, _ = program("--help")
     assert code == 0
     examples = re.findall(r"    keras-gan (\w+) (.*?)(?:   .*)?\n", out)
@@ -622,7 +633,7 @@ def test_examples_of_the_help_are_understood(program):
 
 
 @once
-def test_help_comes_without_tensorflow():
+def test_help_does_not_import_tensorflow():
     program = "import sys, keras_gan_cli; keras_gan_cli.main(['train', '--help']); "
     program += "sys.exit('keras' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -630,7 +641,7 @@ def test_help_comes_without_tensorflow():
 
 
 @once
-def test_without_its_packages_the_way_to_them_is_given(monkeypatch, program):
+def test_missing_packages_print_the_install_command(monkeypatch, program):
     monkeypatch.setitem(sys.modules, "click", None)
     code, _, err = program("train", "mnist5k")
     assert (code, err) == (
@@ -640,7 +651,7 @@ def test_without_its_packages_the_way_to_them_is_given(monkeypatch, program):
 
 
 @once
-def test_the_installed_program_is_this_one():
+def test_installed_script_runs_this_package():
     script = pathlib.Path(sys.executable).parent / "keras-gan"
     run = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
     assert run.stdout == f"keras-gan, version {kg.__version__}\n"

@@ -5,8 +5,8 @@ import pathlib
 import re
 import shlex
 
-import budget
 import pytest
+from helpers import budget
 
 # Examples know nothing of backends where they read their arguments, nor does the sum of a report.
 pytestmark = pytest.mark.tensorflow
@@ -28,16 +28,16 @@ def commands():
 
 
 @pytest.mark.parametrize(("name", "argv"), list(commands()))
-def test_a_named_command_is_understood(name, argv, monkeypatch):
+def test_documented_commands_parse(name, argv, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "examples")
     importlib.import_module(name).arguments(argv)
 
 
-def test_there_are_commands():
+def test_commands_are_found():
     assert len(list(commands())) > 12
 
 
-def test_the_budget_names_the_slowest_and_each_files_share(tmp_path):
+def test_budget_lists_slowest_tests_and_share_of_each_file(tmp_path):
     cases = [("tests.test_a", f"test_{number}", number) for number in range(12)]
     cases.append(("tests.conformance.test_b", "test_long[x-y]", 34))
     rows = "".join(f'<testcase classname="{c}" name="{n}" time="{t}"/>' for c, n, t in cases)

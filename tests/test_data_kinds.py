@@ -22,7 +22,7 @@ def compiled():
 
 
 @pytest.mark.parametrize("kind", ["tensor", "dict"])
-def test_loaders_of_torch_whose_batches_are_not_tuples(kind):
+def test_torch_data_loaders_whose_batches_are_not_tuples(kind):
     """Keras alone would take the two rows of a batch for examples and labels."""
     torch = pytest.importorskip("torch", reason="needs torch, of the group `backends`")
     rows = torch.from_numpy(ROWS)
@@ -37,7 +37,7 @@ def test_loaders_of_torch_whose_batches_are_not_tuples(kind):
 
 
 def sparse_arrays():
-    scipy_sparse = pytest.importorskip("scipy.sparse")
+    scipy_sparse = pytest.importorskip("scipy.sparse", reason="needs scipy, of the extra `datasets`")
     yield scipy_sparse.csr_matrix(ROWS)
     yield scipy_sparse.coo_array(ROWS)
     if keras.backend.backend() == "tensorflow":
@@ -47,7 +47,7 @@ def sparse_arrays():
         yield tf.RaggedTensor.from_tensor(ROWS)
 
 
-def test_sparse_arrays_are_refused():
+def test_sparse_arrays_raise():
     gan = compiled()
     for array in sparse_arrays():
         message = f"`x` must be a dense array. Received: a {type(array).__name__}. Convert it"
@@ -57,7 +57,7 @@ def test_sparse_arrays_are_refused():
 
 
 @pytest.mark.parametrize("method", ["save", "save_weights"])
-def test_overwriting_without_a_terminal(method, tmp_path, monkeypatch):
+def test_overwriting_without_a_terminal_raises(method, tmp_path, monkeypatch):
     path = tmp_path / ("gan.keras" if method == "save" else "gan.weights.h5")
     gan = compiled()
     getattr(gan, method)(path)

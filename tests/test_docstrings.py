@@ -43,16 +43,18 @@ ALONE = (
     "architectures.tfd_generator",
     "architectures.cifar10_generator",
 )
+MARKS = {name: [pytest.mark.tensorflow] for name in ALONE}
+MARKS["tuner.GANHyperModel"].append(pytest.mark.slow)
 NAMES = {"kg": kg, "keras": keras, "ops": ops, "np": np}
 
 
-def test_there_are_public_objects():
+def test_public_objects_are_found():
     assert {"GAN", "losses.Hinge", "terms.R1", "callbacks.SampleGrid", "datasets.load"} <= set(OBJECTS)
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.tensorflow] if name in ALONE else []) for name in EXAMPLES],
+    [pytest.param(name, marks=MARKS.get(name, [])) for name in EXAMPLES],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_docstring_example_runs(name, tmp_path, monkeypatch):

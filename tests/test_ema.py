@@ -5,20 +5,11 @@ import re
 import keras
 import numpy as np
 import pytest
-from games import mlp, number
+from helpers.games import mlp, number, small_gan
 from keras import ops
 from PIL import Image
 
 import keras_gan as kg
-
-
-def make(ema_decay=0.9, run_eagerly=True, **arguments):
-    """A GAN whose few steps would take longer to compile."""
-    keras.utils.set_random_seed(0)
-    gan = kg.GAN(mlp(4, 2, batch_norm=True, name="g"), mlp(2, 1, name="d"), prior="normal", seed=0)
-    optimizers = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)
-    gan.compile(*optimizers, ema_decay=ema_decay, run_eagerly=run_eagerly, **arguments)
-    return gan
 
 
 @pytest.fixture
@@ -42,8 +33,8 @@ class Recorder(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.9, 0.9999])
-def test_is_the_weighted_mean_of_the_weights_after_each_step(decay, x):
-    gan, recorder = make(decay, run_eagerly=decay != 0.9), Recorder()
+def test_ema_is_the_weighted_mean_of_the_weights_after_each_step(decay, x):
+    gan, recorder = small_gan(batch_norm=True, ema_decay=decay, run_eagerly=decay != 0.9), Recorder()
     fit(gan, x, epochs=5, callbacks=[recorder])
     shares = decay ** np.arange(len(recorder.seen))[::-1]
     columns = zip(*recorder.seen, strict=True)
@@ -54,8 +45,8 @@ def test_is_the_weighted_mean_of_the_weights_after_each_step(decay, x):
         np.testing.assert_allclose(average, value, rtol=1e-5, atol=1e-7)
 
 
-def test_samples_are_those_of_a_generator_with_these_weights(x):
-    gan = make()
+def test_use_ema_generates_with_the_ema_weights(x):
+    gan = small_gan(batch_norm=True, ema_decay=0.9)
     fit(gan, x, epochs=3)
     before = gan.generate(7, seed=1)
     use_ema = gan.generate(7, seed=1, use_ema=True, batch_size=3)
@@ -67,13 +58,13 @@ def test_samples_are_those_of_a_generator_with_these_weights(x):
     assert np.abs(use_ema - before).max() > 1e-3
 
 
-def test_does_not_touch_the_game(x):
-    with_average, without = make(0.9), make(None)
+def test_ema_does_not_change_training(x):
+    with_average, without = small_gan(ema_decay=0.9), small_gan()
     assert fit(with_average, x, epochs=2).history == fit(without, x, epochs=2).history
 
 
-def test_files_keep_it(x, tmp_path):
-    gan = make()
+def test_ema_is_saved(x, tmp_path):
+    gan = small_gan(batch_norm=True, ema_decay=0.9)
     fit(gan, x, epochs=2)
     gan.save(tmp_path / "gan.keras")
     loaded = keras.models.load_model(tmp_path / "gan.keras")
@@ -85,7 +76,7 @@ def test_files_keep_it(x, tmp_path):
     )
 
 
-def test_conditional_samples_are_averaged_too():
+def test_use_ema_with_a_condition():
     condition = keras.Input((3,))
     latents, samples = keras.Input((4,)), keras.Input((2,))
     concatenate, dense = keras.layers.Concatenate, keras.layers.Dense
@@ -97,21 +88,21 @@ def test_conditional_samples_are_averaged_too():
 
 
 @pytest.mark.parametrize("decay", [-0.1, 0, 1.0, 2, "0.9", [0.9]])
-def test_a_decay_out_of_range_is_refused(decay):
+def test_invalid_decay_raises(decay):
     message = rf"`ema_decay` must be a finite number > 0 and < 1. Received: {re.escape(repr(decay))}"
     with pytest.raises((TypeError, ValueError), match=message):
-        make(decay)
+        small_gan(ema_decay=decay)
 
 
-def test_samples_of_no_average_are_refused_with_the_way_out():
-    gan = make(None)
+def test_use_ema_without_an_ema_raises_with_advice():
+    gan = small_gan()
     with pytest.raises(ValueError, match=r"requires an EMA .* `gan.compile\(\.\.\., ema_decay=0.999\)`"):
         gan.generate(3, use_ema=True)
     with pytest.raises(ValueError, match="requires an EMA"):
         kg.GAN(mlp(4, 2), mlp(2, 1)).generate(3, use_ema=True)
 
 
-def test_callbacks_show_and_measure_the_average_on_request(rng, tmp_path):
+def test_callbacks_use_the_ema(rng, tmp_path):
     shape = (8, 8, 1)
     dense, reshape = keras.layers.Dense, keras.layers.Reshape
     generator = keras.Sequential([keras.Input((4,)), dense(64, "sigmoid"), reshape(shape)])
@@ -152,7 +143,7 @@ def test_callbacks_show_and_measure_the_average_on_request(rng, tmp_path):
 
 
 @pytest.mark.parametrize("policy", ["bfloat16", "float16", "mixed_bfloat16"])
-def test_low_precision_does_not_lose_small_shares(policy):
+def test_low_precision_does_not_round_small_updates_away(policy):
     keras.config.set_dtype_policy(policy)
     network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     average = kg.models.WeightEMA(network, decay=0.999)
@@ -167,11 +158,11 @@ def test_low_precision_does_not_lose_small_shares(policy):
 
 @pytest.mark.tensorflow
 @pytest.mark.jax  # torch has no `steps_per_execution`
-def test_steps_per_execution_and_several_discriminator_steps_do_not_change_it(x):
+def test_ema_does_not_depend_on_steps_per_execution(x):
     ways = [{"steps_per_execution": n, "discriminator_steps": 2} for n in (1, 2)]
     averages = []
     for way in ways:
-        gan = make(run_eagerly=False, **way)
+        gan = small_gan(ema_decay=0.9, run_eagerly=False, **way)
         fit(gan, x, epochs=2)
         averages.append(gan.generate(5, seed=0, use_ema=True))
     np.testing.assert_allclose(*averages, rtol=1e-5, atol=1e-6)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import BACKEND, mlp, sgd
+from helpers.games import BACKEND, mlp, sgd
 from keras import layers, ops
 
 import keras_gan as kg
@@ -20,12 +20,12 @@ def moving_mean(network):
     return ops.convert_to_numpy(mean)
 
 
-def test_samples_that_the_discriminator_does_not_take():
+def test_samples_of_the_wrong_shape_for_the_discriminator():
     with pytest.raises(ValueError, match=r"Expected \(2,\), as 'd' does. Received \(3,\) from 'g'"):
         kg.GAN(mlp(4, 3, name="g"), mlp(2, 1, name="d"))
 
 
-def test_one_network_twice():
+def test_same_network_for_both_players():
     network = mlp(2, 2)
     with pytest.raises(ValueError, match="must be two networks"):
         kg.GAN(network, network)
@@ -98,7 +98,7 @@ def test_batch_smaller_than_k_with_xla():
         ({"jit_compile": "always"}, '(?s)`jit_compile` must be True or False.*Or pass "auto"'),
     ],
 )
-def test_arguments_of_compile(arguments, message):
+def test_invalid_arguments_of_compile(arguments, message):
     with pytest.raises((TypeError, ValueError), match=message):
         compiled(**arguments)
 
@@ -108,13 +108,13 @@ def test_unknown_prior():
         kg.GAN(mlp(4, 2), mlp(2, 1), prior="unifrom")
 
 
-def test_one_optimizer_for_both():
+def test_same_optimizer_for_both_players():
     optimizer = keras.optimizers.Adam()
     with pytest.raises(ValueError, match="its own optimizer.*twice the same Adam"):
         compiled(d_optimizer=optimizer, g_optimizer=optimizer)
 
 
-def test_prior_of_another_shape():
+def test_prior_of_the_wrong_shape():
     with pytest.raises(
         ValueError, match=r"shape \(5,\), but the generator takes latents of shape \(4,\)"
     ):
@@ -131,7 +131,7 @@ class Unbuilt(keras.Model):
         return self.dense(latents + condition)
 
 
-def test_generator_of_unknown_inputs():
+def test_generator_with_unknown_input_shape():
     with pytest.raises(ValueError, match=r"shape of the latents is unknown.*Uniform\(shape=100\)"):
         kg.GAN(Unbuilt(), mlp(2, 1))
 
@@ -141,7 +141,7 @@ def test_network_that_cannot_be_called():
         kg.GAN(Unbuilt(), mlp(2, 1), prior=kg.priors.Normal(shape=2))
 
 
-def test_a_network_that_creates_its_layers_when_it_is_called():
+def test_network_that_creates_its_layers_in_call():
     class Lazy(keras.Model):
         def call(self, samples):
             return layers.Dense(1)(samples)
@@ -163,7 +163,7 @@ def two_inputs(width, outputs):
     return keras.Model(inputs, layers.Dense(outputs)(layers.Concatenate()(inputs)))
 
 
-def test_condition_for_one_network_only():
+def test_condition_of_one_network_only():
     with pytest.raises(ValueError, match="in a conditional GAN, both networks take a condition"):
         kg.GAN(two_inputs(4, 2), mlp(2, 1))
 
@@ -182,7 +182,7 @@ def test_networks_with_different_conditions():
         (np.zeros((8, 2), "uint8"), "Received dtype uint8. Scale integers"),
     ],
 )
-def test_data_that_do_not_fit(data, message):
+def test_data_of_the_wrong_shape(data, message):
     with pytest.raises(ValueError, match=message):
         compiled().fit(data, verbose=0)
 
@@ -203,7 +203,7 @@ class Unweighted(kg.losses.Loss):
         return ops.mean(fake_logits)
 
 
-def test_sample_weights_of_a_loss_that_takes_none():
+def test_sample_weights_with_a_loss_that_does_not_support_them():
     gan = compiled(loss=Unweighted())
     gan.fit(np.zeros((8, 2), "float32"), verbose=0)
     with pytest.raises(
@@ -238,24 +238,101 @@ def test_conditional_gan_without_conditions():
         gan.generate(5, condition=np.zeros((4, 3)))
 
 
-def test_condition_that_is_not_wanted():
+def test_condition_for_an_unconditional_gan():
     with pytest.raises(ValueError, match="not conditional. Leave out `condition`"):
         compiled().generate(5, condition=3)
 
 
 @pytest.mark.parametrize("arguments", [{"n": 0}, {"n": 2.5}, {"n": True}, {"n": 3, "batch_size": 0}])
-def test_numbers_of_generate(arguments):
+def test_invalid_number_of_samples(arguments):
     with pytest.raises((TypeError, ValueError), match="must be an integer >= 1. Received"):
         compiled().generate(**arguments)
 
 
 def test_empty_data():
-    with pytest.raises(ValueError, match="are empty: no batch"):
+    with pytest.raises(ValueError, match="`x` must have at least one row"):
         compiled().fit(np.zeros((0, 2), "float32"), verbose=0)
 
 
+IMAGES = np.zeros((4, 2), "float32")
+NO_DATA = {
+    "a number": ({"x": 3}, TypeError, "`x` must be an array of examples.*Received: 3 of type int"),
+    "nothing": ({}, TypeError, "`x` must be an array of examples.*Received: None"),
+    "rows in a list": ({"x": [1.0, 2.0]}, TypeError, "`x` must be an array of examples"),
+    "labels with a generator": (
+        {"x": iter(()), "y": np.zeros(4)},
+        ValueError,
+        "Leave out `y`: .*Received: `y`, and `x` of type tuple_iterator",
+    ),
+    "one label": (
+        {"x": IMAGES, "y": 1},
+        ValueError,
+        "`y` must be an array with one row for each of the 4",
+    ),
+    "weights of other rows": (
+        {"x": IMAGES, "sample_weight": np.ones(3)},
+        ValueError,
+        "`sample_weight` must be an array with one row for each of the 4 rows of `x`",
+    ),
+    "text": ({"x": IMAGES.astype(str)}, ValueError, r"Examples \(`x`\) must be floating-point numbers"),
+}
+
+
+@pytest.mark.parametrize("name", NO_DATA)
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_what_is_no_data_is_named(method, name):
+    arguments, kind, message = NO_DATA[name]
+    with pytest.raises(kind, match=message):
+        getattr(compiled(), method)(**arguments, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (5, "`validation_data`: `x` must be an array of examples"),
+        ((), "`validation_data` must be data, .*Received: a tuple of 0 entries"),
+        ((IMAGES, IMAGES[:2]), "`validation_data`: `y` must be an array with one row for each of the 4"),
+        (IMAGES[:, :1], r"`validation_data`: The data must have the shape .* \(2,\), received \(1,\)"),
+    ],
+)
+def test_validation_data_are_named(given, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        compiled().fit(IMAGES, validation_data=given, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 2.5}, "`batch_size` must be an integer >= 1"),
+        ({"steps": 0}, "`steps` must be an integer >= 1"),
+        ({"callbacks": [print]}, "`callbacks` must be a list of `keras.callbacks.Callback`"),
+    ],
+)
+def test_arguments_of_evaluate(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        compiled().evaluate(IMAGES, verbose=0, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        (5, "`terms` must be a name, .* or a list of them. Received: 5 of type int"),
+        (["r1", "r3"], "`terms`: Unknown term 'r3'. Did you mean 'r"),
+        ([print], "`terms`: The term must be a name"),
+    ],
+)
+def test_terms_are_named(terms, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        compiled(terms=terms)
+
+
+def test_an_update_rule_is_named():
+    with pytest.raises(TypeError, match="The update rule must be a name .*Received: 5 of type int"):
+        compiled(update=5)
+
+
 @pytest.mark.tensorflow
-def test_an_empty_dataset():
+def test_empty_dataset():
     import tensorflow as tf
 
     empty = tf.data.Dataset.from_tensor_slices(np.zeros((0, 2), "float32")).batch(2)
@@ -268,7 +345,7 @@ def test_an_empty_dataset():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_non_finite_data_stop_training_and_leave_batch_norm_whole(bad, policy, capsys):
+def test_non_finite_data_stop_training_and_keep_batch_norm_finite(bad, policy, capsys):
     """Keras' own callback reports it, and the moving statistics stay finite."""
     keras.config.set_dtype_policy(policy)
     gan = compiled(generator=mlp(4, 2, batch_norm=True), discriminator=mlp(2, 1, batch_norm=True))
@@ -295,7 +372,7 @@ def test_terminate_on_nan_can_raise():
         compiled().fit(x, verbose=0, callbacks=[keras.callbacks.TerminateOnNaN(raise_error=True)])
 
 
-def test_optional_package_that_is_missing(monkeypatch):
+def test_missing_optional_package(monkeypatch):
     import sys
 
     from keras_gan.utils.optional import require
@@ -332,27 +409,27 @@ def test_networks_that_share_a_layer():
         kg.GAN(generator, discriminator)
 
 
-def test_what_is_no_network():
+def test_invalid_network():
     with pytest.raises(TypeError, match="discriminator must be a `keras.Model`. Received: 3"):
         kg.GAN(mlp(4, 2), 3)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, 2**70, "x"])
-def test_seeds(seed):
+def test_invalid_seeds(seed):
     with pytest.raises((TypeError, ValueError), match="`seed` must be an integer >= 0 and <= "):
         kg.GAN(mlp(4, 2), mlp(2, 1), seed=seed)
     with pytest.raises((TypeError, ValueError), match="`seed` must be an integer >= 0 and <= "):
         kg.GAN(mlp(4, 2), mlp(2, 1), seed=0).generate(3, seed=seed)
 
 
-def test_data_of_another_width_in_a_later_call():
+def test_data_of_a_different_width_in_a_later_call():
     gan = compiled()
     gan.fit(np.zeros((8, 2), "float32"), verbose=0)
     with pytest.raises(Exception, match=r"received \(3,\)|not compatible with expected shape"):
         gan.fit(np.zeros((64, 3), "float32"), verbose=0)
 
 
-def test_conditions_that_are_not_finite(capsys):
+def test_non_finite_conditions(capsys):
     gan = compiled(two_inputs(4, 2), two_inputs(2, 1))
     condition = np.zeros((40, 3), "float32")
     condition[15] = np.nan
@@ -364,7 +441,7 @@ def test_conditions_that_are_not_finite(capsys):
     assert all(np.isfinite(weight).all() for weight in gan.get_weights())
 
 
-def test_one_bad_batch_does_not_stop_the_statistics_of_the_others():
+def test_non_finite_batch_does_not_affect_later_batch_statistics():
     gan = compiled(discriminator=mlp(2, 1, batch_norm=True))
     x = np.full((40, 2), 3.0, "float32")
     x[0] = np.nan
@@ -375,7 +452,7 @@ def test_one_bad_batch_does_not_stop_the_statistics_of_the_others():
     assert np.isfinite(mean).all()
 
 
-def test_an_error_in_training_leaves_the_gan_as_the_last_step_left_it():
+def test_error_during_training_keeps_the_state_of_the_last_step():
     """Keras' trainer of JAX takes the values out of the variables meanwhile."""
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
     gan.compile("sgd", "adam")
@@ -397,7 +474,7 @@ def test_an_error_in_training_leaves_the_gan_as_the_last_step_left_it():
     gan.fit(np.ones((8, 2), "float32"), verbose=0)
 
 
-def test_the_arguments_of_compile_in_other_words():
+def test_unsupported_arguments_of_compile():
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
     message = r"no argument `metrics`.*`d_optimizer` and `g_optimizer`. Expected: d_optimizer, g_opt"
     with pytest.raises(TypeError, match=message):
@@ -409,7 +486,7 @@ def test_the_arguments_of_compile_in_other_words():
 
 
 @pytest.mark.parametrize("kind", ["<U3", object])
-def test_texts_in_the_place_of_numbers(kind):
+def test_strings_instead_of_numbers(kind):
     x, texts = np.zeros((8, 2), "float32"), np.full(8, "cat", kind)
     with pytest.raises(ValueError, match=r"(?s)Labels must be numbers.*return_inverse=True"):
         compiled().fit(x, texts, verbose=0)
@@ -419,7 +496,7 @@ def test_texts_in_the_place_of_numbers(kind):
         compiled().fit(x, sample_weight=texts, verbose=0)
 
 
-def test_weights_that_are_a_structure():
+def test_sample_weights_with_a_structure():
     x, weight = np.zeros((8, 2), "float32"), np.ones(8)
     for structure in ([weight, weight], (weight,), {"image": weight, "label": weight}):
         for call in (compiled().fit, compiled().evaluate, compiled().train_on_batch):
@@ -428,7 +505,7 @@ def test_weights_that_are_a_structure():
 
 
 @pytest.mark.tensorflow
-def test_weights_of_a_dataset_that_are_a_structure():
+def test_sample_weights_with_a_structure_in_a_dataset():
     import tensorflow as tf
 
     x, weight = np.zeros((8, 2), "float32"), np.ones(8, "float32")
@@ -437,7 +514,7 @@ def test_weights_of_a_dataset_that_are_a_structure():
         compiled().fit(data, verbose=0)
 
 
-def test_weights_may_be_a_list_of_numbers():
+def test_sample_weights_as_a_list():
     x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
     weights = [1.0, 0.0] * 4
     logs = []
@@ -447,7 +524,7 @@ def test_weights_may_be_a_list_of_numbers():
     assert logs[0] == logs[1]
 
 
-def test_a_last_batch_of_fewer_rows_than_minibatches():
+def test_last_batch_smaller_than_discriminator_steps():
     gan = compiled(discriminator_steps=5)
     x = np.zeros((62, 2), "float32")
     message = (
@@ -463,7 +540,7 @@ def test_a_last_batch_of_fewer_rows_than_minibatches():
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("run_eagerly", [False, True])
-def test_a_dataset_whose_last_batch_is_too_small_says_so_without_a_trace(run_eagerly):
+def test_last_batch_of_a_dataset_that_is_too_small_raises_a_short_error(run_eagerly):
     import tensorflow as tf
 
     data = tf.data.Dataset.from_tensor_slices(np.zeros((62, 2), "float32")).batch(20)
@@ -474,7 +551,7 @@ def test_a_dataset_whose_last_batch_is_too_small_says_so_without_a_trace(run_eag
     assert "drop_remainder=True" in str(error.value)
 
 
-def test_a_log_that_nobody_announced():
+def test_undeclared_log():
     class Logging(kg.GAN):
         def discriminator_objective(self, play):
             losses, logs = super().discriminator_objective(play)
@@ -487,7 +564,7 @@ def test_a_log_that_nobody_announced():
         gan.fit(np.zeros((8, 2), "float32"), verbose=0)
 
 
-def test_a_network_that_no_player_moves():
+def test_network_that_no_player_trains():
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), seed=0)
     gan.encoder = mlp(2, 3, name="encoder")
     with pytest.raises(ValueError, match="No player moves 'encoder'.*`trainable = False`"):
@@ -497,7 +574,7 @@ def test_a_network_that_no_player_moves():
 
 
 @pytest.mark.torch
-def test_attention_without_a_second_derivative_is_named():
+def test_attention_without_second_derivative_is_named():
     x = keras.Input((4,))
     rows = layers.Reshape((2, 2))(x)
     rows = layers.MultiHeadAttention(1, 2, name="look")(rows, rows)
@@ -508,7 +585,7 @@ def test_attention_without_a_second_derivative_is_named():
 
 
 @pytest.mark.torch  # where gradients of a pass would read the kernel that the next one has changed
-def test_spectral_normalization_of_keras_between_two_passes_of_the_discriminator():
+def test_spectral_normalization_of_keras_in_the_discriminator():
     """D(x) = w·x with Wasserstein's loss and R1: w/‖w‖ moves by −η(E fake − E real + γw/‖w‖)."""
     start = np.array([[3.0], [4.0]], "float32")
     dense = layers.Dense(1, use_bias=False, kernel_initializer=keras.initializers.Constant(start))

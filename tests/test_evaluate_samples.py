@@ -79,7 +79,7 @@ class Watch(keras.callbacks.Callback):
         self.gaps.append(mean_gap(POINTS, self.model.generate(50, seed=7)))
 
 
-def test_numbers_are_those_of_the_same_latents_after_every_epoch():
+def test_values_use_the_same_latents_after_every_epoch():
     watch = Watch()
     measure = EvaluateSamples(mean_gap, POINTS, num_samples=50, seed=7)
     history = train(measure, watch, epochs=4)
@@ -88,13 +88,13 @@ def test_numbers_are_those_of_the_same_latents_after_every_epoch():
     assert len(set(history["val_mean_gap"])) == 4
 
 
-def test_callbacks_before_it_do_not_see_the_numbers():
+def test_earlier_callbacks_do_not_see_the_values():
     watch = Watch()
     train(watch, EvaluateSamples(mean_gap, POINTS))
     assert "val_mean_gap" not in watch.logs[0]
 
 
-def test_the_latest_numbers_stand_between_measurements():
+def test_latest_values_are_repeated_between_measurements():
     watch = Watch()
     measure = EvaluateSamples(mean_gap, POINTS, every=3, num_samples=50, seed=7)
     values = train(measure, watch, epochs=8)["val_mean_gap"]
@@ -110,7 +110,7 @@ def test_a_resumed_run_measures_its_first_epoch():
     assert values == [watch.gaps[index] for index in (0, 0, 0, 3, 3, 5)]  # 7, 10 and 12
 
 
-def test_training_is_the_same_with_and_without():
+def test_callback_does_not_change_training():
     with_, without = train(EvaluateSamples(mean_gap, POINTS)), train()
     assert all(with_[name] == without[name] for name in without)
 
@@ -125,7 +125,7 @@ def test_training_is_the_same_with_and_without():
         ({"all": Means()}, ["all_mean_x", "all_mean_y"]),
     ],
 )
-def test_names(metrics, names):
+def test_metric_names(metrics, names):
     history = train(EvaluateSamples(metrics, POINTS), epochs=1)
     assert sorted(name for name in history if name.startswith("val")) == [f"val_{n}" for n in names]
 
@@ -143,7 +143,7 @@ def test_values_and_results_of_metrics():
     assert measure.results["last"].values["last"] == history["val_last"][-1]
 
 
-def test_real_images_are_summarised_once():
+def test_real_images_are_prepared_once():
     metric = Means()
     measure = EvaluateSamples(metric, POINTS)
     assert metric.prepared == []
@@ -176,7 +176,7 @@ def test_real_images_from_a_dataset(labels):
     assert int(dataset.epoch) == 5
 
 
-def test_the_training_data_may_be_the_real_images():
+def test_training_data_as_real_images():
     """Reading them does not change the order in which they train."""
 
     def gan():
@@ -223,7 +223,7 @@ def scripted(values):
     return {"score": lambda real, fake: next(values)}
 
 
-def test_early_stopping_and_checkpoints_monitor_the_numbers(tmp_path):
+def test_early_stopping_and_checkpoints_monitor_the_values(tmp_path):
     values = [1.0, 3.0, 5.0, 4.0, 4.5, 4.9, 4.8]
     path = str(tmp_path / "best-{epoch:02d}.weights.h5")
     best = keras.callbacks.ModelCheckpoint(
@@ -236,7 +236,7 @@ def test_early_stopping_and_checkpoints_monitor_the_numbers(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == saved
 
 
-def test_patience_counts_epochs_and_repeated_numbers_are_no_improvement(tmp_path):
+def test_repeated_values_do_not_count_as_improvement(tmp_path):
     path = str(tmp_path / "best-{epoch:02d}.weights.h5")
     best = keras.callbacks.ModelCheckpoint(
         path, monitor="val_score", mode="max", save_best_only=True, save_weights_only=True
@@ -266,14 +266,14 @@ def test_a_monitored_parzen_window_in_one_fit(tmp_path):
 
 
 @pytest.mark.parametrize("verbose", [1, 2])
-def test_the_progress_bar_shows_the_numbers(capsys, verbose):
+def test_progress_bar_shows_the_values(capsys, verbose):
     train(EvaluateSamples(scripted([0.125, 0.375]), POINTS), epochs=2, verbose=verbose)
     shown = capsys.readouterr().out
     assert "val_score: 0.1250" in shown
     assert "val_score: 0.3750" in shown
 
 
-def test_tensorboard_of_keras_shows_the_numbers(tmp_path):
+def test_tensorboard_shows_the_values(tmp_path):
     import tensorflow as tf
 
     log = keras.callbacks.TensorBoard(tmp_path, write_graph=False)
@@ -303,7 +303,7 @@ def broken_at(number, value=0.5):
     return score
 
 
-def test_a_metric_that_fails_is_named_and_the_others_go_on():
+def test_failing_metric_is_named_and_the_others_continue():
     measure = EvaluateSamples([broken_at(2), mean_gap], POINTS)
     message = "metric 'score' failed after epoch 2: ZeroDivisionError: no modes left NaN is logged"
     with pytest.warns(UserWarning, match=message) as caught:
@@ -314,7 +314,7 @@ def test_a_metric_that_fails_is_named_and_the_others_go_on():
     assert measure.results["score"] == 0.5
 
 
-def test_a_metric_of_several_values_that_fails():
+def test_failing_metric_with_several_values():
     class Fails(Means):
         def evaluate(self, state, fake):
             self.calls = getattr(self, "calls", 0) + 1
@@ -331,7 +331,7 @@ def test_a_metric_of_several_values_that_fails():
         assert math.isnan(history[name][1])
 
 
-def test_a_metric_that_returns_no_number():
+def test_metric_that_does_not_return_a_number():
     with pytest.warns(UserWarning, match="metric 'score' failed after epoch 1: TypeError"):
         history = train(EvaluateSamples({"score": lambda real, fake: None}, POINTS), epochs=1)
     assert math.isnan(history["val_score"][0])
@@ -362,7 +362,7 @@ class Spoil(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("metrics", [mean_gap, Means()])
-def test_samples_that_are_not_finite(metrics):
+def test_non_finite_samples(metrics):
     measure = EvaluateSamples(metrics, POINTS, num_samples=50)
     with pytest.warns(UserWarning, match="After epoch 2, 50 of 50 samples .* has diverged") as caught:
         history = train(Spoil(), measure, gan=tiny_gan("linear"), epochs=2)
@@ -402,7 +402,7 @@ PUBLIC = [
 ]
 
 
-def test_the_table_of_metrics_is_whole():
+def test_every_metric_is_tested():
     classes = [getattr(kg.metrics, name) for name in kg.metrics.__all__]
     classes = {c for c in classes if isinstance(c, type) and issubclass(c, kg.metrics.Metric)}
     assert {type(metric) for metric in PUBLIC} == {c for c in classes if c.names}
@@ -412,7 +412,7 @@ def test_the_table_of_metrics_is_whole():
 
 @pytest.mark.parametrize("renamed", [False, True])
 @pytest.mark.parametrize("metric", PUBLIC, ids=lambda metric: type(metric).__name__)
-def test_nan_of_the_first_epoch_goes_by_the_names_of_the_others(metric, renamed):
+def test_nan_of_the_first_epoch_has_the_usual_names(metric, renamed):
     points = IMAGES.reshape(60, 12) if isinstance(metric, kg.metrics.ModeCoverage) else IMAGES
     model = tiny_gan()
     measure = EvaluateSamples({"again": metric} if renamed else metric, points, num_samples=60)
@@ -451,7 +451,7 @@ def test_invalid_arguments(arguments, error, message):
         EvaluateSamples(**{"metrics": mean_gap, "real": POINTS, **arguments})
 
 
-def test_names_that_are_taken():
+def test_names_already_in_the_logs_raise():
     class Other(Last):
         pass
 
@@ -465,7 +465,7 @@ def test_names_that_are_taken():
         train(*twice)
 
 
-def test_two_parzen_windows_in_one_run_and_the_way_out():
+def test_two_parzen_windows_in_one_fit_need_names():
     twice = [ParzenLogLikelihood(POINTS, num_samples=20), ParzenLogLikelihood(POINTS, num_samples=20)]
     with pytest.raises(ValueError, match=r"ParzenLogLikelihood logs \['val_parzen_bandwidth'") as caught:
         train(*twice)
@@ -480,7 +480,7 @@ def test_two_parzen_windows_in_one_run_and_the_way_out():
     assert raw != use_ema
 
 
-def test_few_samples_are_made_before_training():
+def test_few_samples_are_generated_before_training():
     gan, made = tiny_gan(num_classes=4), []
     generate = gan.generate
     gan.generate = lambda n, **options: made.append(n) or generate(n, **options)
@@ -491,7 +491,7 @@ def test_few_samples_are_made_before_training():
     assert made == [16, 2000, 16, 2000]
 
 
-def test_a_dataset_keeps_its_count_of_epochs_when_reading_fails():
+def test_epoch_counter_of_a_dataset_survives_a_read_error():
     class Broken:
         element_spec, epoch = None, keras.Variable(5, dtype="int32", trainable=False)
 
@@ -507,7 +507,7 @@ def test_a_dataset_keeps_its_count_of_epochs_when_reading_fails():
     assert int(dataset.epoch) == 5
 
 
-def test_a_dataset_of_dicts():
+def test_dataset_of_dicts():
     import tensorflow as tf
 
     dataset = tf.data.Dataset.from_tensor_slices({"image": POINTS, "label": POINTS[:, 0]}).batch(8)
@@ -528,31 +528,40 @@ def endless():
     ("real", "message"),
     [
         (POINTS[:, :1], r"shape of the samples, \(2,\). Received: \(1,\)"),
-        (POINTS[:0], r"with at least one image. Received: \(0, 2\)"),
+        (POINTS[:0], "`real` must be an array of one or more numbers"),
+        (np.full((8, 2), np.nan), "`real` must be an array of finite numbers"),
         ((POINTS, POINTS), r"the shape of the samples, \(2,\). Received: \(64, 2\)"),
         (np.ones(3), r"Received: \(3,\)"),
         (endless(), "dataset of real images is infinite, .* Leave out `repeat"),
     ],
 )
-def test_real_images_that_cannot_be(real, message):
+def test_invalid_real_images(real, message):
     gan = tiny_gan()
     with pytest.raises(ValueError, match=message):
         train(EvaluateSamples(mean_gap, real), gan=gan)
     assert int(gan.d_optimizer.iterations) == 0
 
 
-def test_a_metric_that_refuses_the_real_images_is_named_before_training():
+@pytest.mark.parametrize("real", [None, "points", {"x": POINTS}, POINTS.astype(str), POINTS + 1j])
+def test_real_images_of_other_types_raise(real):
+    with pytest.raises(TypeError, match="(?s)`real` must be an array of numbers.*`tf.data.Dataset`"):
+        train(EvaluateSamples(mean_gap, real))
+    with pytest.raises(TypeError, match="`validation` must be an array of numbers"):
+        train(ParzenLogLikelihood(real))
+
+
+def test_metric_that_rejects_the_real_images_is_named_before_training():
     class Picky(Means):
         def prepare(self, real):
             raise KeyError("no features")
 
-    message = r"metric 'picky' refuses the real images, of shape \(64, 2\) and dtype float32: 'no feat"
+    message = r"'picky' refuses the real images, `real` of shape \(64, 2\) and dtype float32: 'no feat"
     with pytest.raises(ValueError, match=message) as caught:
         train(EvaluateSamples(Picky(), POINTS))
     assert isinstance(caught.value.__context__, KeyError)
 
 
-def test_a_model_that_does_not_generate():
+def test_model_without_generate_raises():
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(loss="mse")
     for callback in (EvaluateSamples(mean_gap, POINTS), ParzenLogLikelihood(POINTS)):
@@ -563,7 +572,7 @@ def test_a_model_that_does_not_generate():
 # Copies and memory.
 
 
-def test_deep_copies_share_the_data_and_leave_the_model_behind():
+def test_deep_copies_share_the_data_but_not_the_model():
     dataset = kg.datasets.load(POINTS.reshape(64, 1, 2, 1), batch_size=10)
     measure = EvaluateSamples(mean_gap, POINTS)
     parzen = ParzenLogLikelihood(dataset)
@@ -604,7 +613,7 @@ def test_memory_is_bounded_over_200_evaluations():
 # Parzen windows.
 
 
-def test_the_parzen_window_chooses_and_reports_on_different_images():
+def test_parzen_window_selects_and_tests_on_different_images():
     images = np.random.default_rng(1).uniform(0, 1, (41, 2)).astype("float32")
     gan = tiny_gan()
     history = train(ParzenLogLikelihood(images, num_samples=80, seed=4), gan=gan, epochs=2)
@@ -624,7 +633,7 @@ def test_the_parzen_window_chooses_and_reports_on_different_images():
     assert history["val_parzen_standard_error"][-1] == pytest.approx(error, abs=1e-4)
 
 
-def test_parzen_windows_with_test_images_and_another_range():
+def test_parzen_window_with_test_images_and_value_range():
     images = np.random.default_rng(1).uniform(-1, 1, (60, 2)).astype("float32")
     gan = tiny_gan("tanh")
     measure = ParzenLogLikelihood(images[:20], images[20:], num_samples=80, seed=4, value_range=(-1, 1))
@@ -635,7 +644,7 @@ def test_parzen_windows_with_test_images_and_another_range():
     assert measure.results["parzen_window"].num_test == 40
 
 
-def test_parzen_windows_from_datasets():
+def test_parzen_window_from_datasets():
     images = np.random.default_rng(1).uniform(0, 1, (40, 28, 28, 1)).astype("float32")
     labels = np.arange(40, dtype="int32")
     gan = tiny_gan()
@@ -652,24 +661,24 @@ def test_parzen_windows_from_datasets():
     [
         (
             {"validation": 255 * POINTS},
-            r"'parzen_window' refuses .* Validation images must lie in .* from 5.* to 2",
+            r"'parzen_window' refuses .* The images of `validation` must lie in .* from 5.* to 2",
         ),
         ({"validation": POINTS[:1]}, r"every other image of .* \(1, 2\) and \(0, 2\)"),
-        ({"validation": POINTS, "test": 9 * POINTS}, "Test images must lie in .* from 1.8.* to 7"),
+        ({"validation": POINTS, "test": 9 * POINTS}, "of `test` must lie in .* from 1.8.* to 7"),
         ({"validation": POINTS, "test": POINTS[:, :1]}, r"same shape: .* \(64, 2\) and \(64, 1\)"),
     ],
 )
-def test_parzen_images_that_cannot_be(arguments, message):
+def test_invalid_parzen_images(arguments, message):
     with pytest.raises(ValueError, match=message):
         train(ParzenLogLikelihood(**arguments))
 
 
-def test_parzen_range_that_cannot_be():
+def test_invalid_parzen_value_range():
     with pytest.raises(ValueError, match=r"`value_range` must be two finite numbers"):
         ParzenLogLikelihood(POINTS, value_range=(1, -1))
 
 
-def test_parzen_windows_of_a_tanh_say_which_range_to_pass():
+def test_parzen_window_of_tanh_samples_suggests_value_range():
     gan, images = tiny_gan("tanh"), 2 * POINTS - 1
     message = r"lie in `value_range`, \(0, 1\). Received: .* from -0.* Pass `value_range=\(-1, 1\)`"
     for validation in (POINTS, images):  # the samples do not fit, and the images do not
@@ -680,7 +689,7 @@ def test_parzen_windows_of_a_tanh_say_which_range_to_pass():
     assert math.isfinite(history["val_parzen_log_likelihood"][0])
 
 
-def test_parzen_windows_of_samples_that_leave_the_range_are_nan_by_name():
+def test_parzen_window_of_samples_outside_the_range_is_nan():
     gan = tiny_gan("relu")
     gan.generator.weights[0].assign(np.zeros((3, 2)))
     gan.generator.weights[1].assign([0.5, 0.5])
@@ -688,14 +697,14 @@ def test_parzen_windows_of_samples_that_leave_the_range_are_nan_by_name():
         on_epoch_end=lambda epoch, logs: gan.generator.weights[1].assign([0.5, 7.0])
     )
     with pytest.warns(
-        UserWarning, match=r"'parzen_window' failed after epoch 1: .*: Samples must lie in"
+        UserWarning, match=r"'parzen_window' failed after epoch 1: .*: The samples must lie in"
     ):
         history = train(leave, ParzenLogLikelihood(POINTS, num_samples=20), gan=gan, epochs=1)
     assert math.isnan(history["val_parzen_log_likelihood"][0])
     assert math.isnan(history["val_parzen_bandwidth"][0])
 
 
-def test_parzen_windows_of_another_grid():
+def test_parzen_window_with_custom_grid():
     gan, grid = tiny_gan(), [0.03, 0.17, 3.0]
     history = train(ParzenLogLikelihood(POINTS, num_samples=80, grid=grid), gan=gan, epochs=1)
     expected = kg.metrics.ParzenWindow(POINTS[::2], grid)(POINTS[1::2], gan.generate(80, seed=0))
@@ -706,7 +715,7 @@ def test_parzen_windows_of_another_grid():
         ParzenLogLikelihood(POINTS, grid=[-1.0])
 
 
-def test_nothing_warns_in_a_healthy_run():
+def test_healthy_run_does_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # Keras' own, on torch.

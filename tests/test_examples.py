@@ -8,7 +8,7 @@ import re
 import keras
 import numpy as np
 import pytest
-from games import slow_on_jax
+from helpers.games import slow_on_jax
 from PIL import Image
 
 import keras_gan as kg
@@ -60,7 +60,8 @@ def number(pattern, text):
     return float(re.search(pattern, text)[1])
 
 
-def test_figure_1_has_four_panels(run, capsys):
+@pytest.mark.slow
+def test_figure_1_draws_four_panels(run, capsys):
     out = run("figure_1", "--epochs", "1", "--examples", "2500")
     assert files(out) == ["figure_1.png"]
     picture = read(out / "figure_1.png")[..., :3].astype(int)
@@ -99,7 +100,7 @@ def test_conditional_digits_draws_ten_rows(run, capsys):
 
 
 @slow_on_jax
-def test_dcgan_digits_draws_a_grid_an_epoch(run, capsys, tmp_path, rng):
+def test_dcgan_digits_draws_a_grid_each_epoch(run, capsys, tmp_path, rng):
     (tmp_path / "images").mkdir()
     for number_of_image in range(20):
         noise = Image.fromarray(rng.integers(256, size=(40, 36), dtype="uint8"))
@@ -118,7 +119,7 @@ def test_dcgan_digits_draws_a_grid_an_epoch(run, capsys, tmp_path, rng):
     assert str(out) in capsys.readouterr().out
 
 
-def test_gan_mnist_leaves_samples_curves_history_and_a_likelihood(run, capsys):
+def test_gan_mnist_writes_samples_curves_history_and_likelihood(run, capsys):
     out = run("gan_mnist", "--epochs", "1", "--batch-size", "2000", "--samples", "100")
     left = ["curves.json", "curves.png", "gan.keras", "history.json"]
     samples = ["samples/epoch-0001.png", "samples/samples.gif"]
@@ -144,7 +145,8 @@ def test_gan_mnist_leaves_samples_curves_history_and_a_likelihood(run, capsys):
     assert measured == pytest.approx(again.log_likelihood, abs=0.06)
 
 
-def test_gan_mnist_follows_the_recipe_of_2014_on_request(run):
+@pytest.mark.slow
+def test_gan_mnist_with_the_recipe_of_2014(run):
     cut = ["--epochs", "1", "--batch-size", "2000", "--samples", "100"]
     gan = keras.models.load_model(run("gan_mnist", "--recipe", "paper", *cut) / "gan.keras")
     assert isinstance(gan.d_optimizer, kg.optimizers.MomentumSGD)
@@ -154,7 +156,7 @@ def test_gan_mnist_follows_the_recipe_of_2014_on_request(run):
 
 
 @pytest.mark.slow
-def test_train_digit_generator_saves_the_averaged_generator(run, capsys):
+def test_train_digit_generator_saves_the_ema_generator(run, capsys):
     out = run("train_digit_generator", "--epochs", "1", "--batch-size", "400", "--samples", "100")
     assert (out / "digit_generator/epoch-0001.png").is_file()
     printed = capsys.readouterr().out
@@ -168,7 +170,7 @@ def test_train_digit_generator_saves_the_averaged_generator(run, capsys):
     assert str(out / "digits.keras") in printed
 
 
-def test_the_generator_that_comes_along_draws_digits():
+def test_bundled_generator_draws_digits():
     """By a measure and a classifier that know nothing of it."""
     models = EXAMPLES.parent / "saved_models"
     gan = keras.models.load_model(models / "digits.keras")

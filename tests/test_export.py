@@ -79,7 +79,7 @@ def digits(tmp_path_factory):
     return gan, kg.export_savedmodel(gan, folder)
 
 
-def test_signatures_give_what_keras_gives(digits, rng):
+def test_signatures_match_keras(digits, rng):
     gan, folder = digits
     run = load(folder)
     latents = rng.normal(size=(7, 100)).astype("float32")
@@ -95,7 +95,7 @@ def test_signatures_give_what_keras_gives(digits, rng):
 
 
 @pytest.mark.tensorflow
-def test_a_seed_draws_what_generate_draws(digits):
+def test_seed_gives_the_samples_of_generate(digits):
     """On other backends the same seed stands for other random bits."""
     gan, folder = digits
     five = load(folder)("sample", number=5, seed=7)
@@ -103,7 +103,7 @@ def test_a_seed_draws_what_generate_draws(digits):
     np.testing.assert_array_equal(five["latents"], gan.prior.sample(5, 7))
 
 
-def test_a_smaller_number_gives_the_first_of_the_same_samples(digits):
+def test_smaller_number_gives_a_prefix_of_the_samples(digits):
     run = load(digits[1])
     one, five = (run("sample", number=number, seed=7) for number in (1, 5))
     np.testing.assert_array_equal(one["latents"], five["latents"][:1])
@@ -111,7 +111,7 @@ def test_a_smaller_number_gives_the_first_of_the_same_samples(digits):
     assert abs(run("sample", number=1, seed=8)["latents"] - one["latents"]).max() > 0.1
 
 
-def test_interpolate_goes_along_straight_lines(digits):
+def test_interpolate_is_linear(digits):
     gan, folder = digits
     start, end = (np.array(gan.prior.sample(3, seed)) for seed in (1, 2))
     drawn = load(folder)("interpolate", start=start, end=end, steps=4)
@@ -121,7 +121,7 @@ def test_interpolate_goes_along_straight_lines(digits):
     np.testing.assert_allclose(drawn["samples"], expected, **NEAR)
 
 
-def test_images_come_as_uint8_and_as_png(digits):
+def test_uint8_and_png_signatures(digits):
     gan, folder = digits
     run = load(folder)
     samples = run("sample", number=3, seed=1)["samples"]
@@ -136,7 +136,7 @@ def test_images_come_as_uint8_and_as_png(digits):
 
 
 @pytest.mark.tensorflow
-def test_colour_images_of_a_tanh(tmp_path):
+def test_color_images_of_a_tanh_generator(tmp_path):
     run = load(kg.export_savedmodel(dense(activation="tanh"), tmp_path / "m"))
     drawn, coded = run("sample", number=2, seed=1), run("sample_png", number=2, seed=1)
     levels = kg.visualization.to_uint8(drawn["samples"], (-1, 1))
@@ -145,7 +145,7 @@ def test_colour_images_of_a_tanh(tmp_path):
 
 
 @in_another_process
-def test_images_with_the_channels_first(tmp_path, channels_first):
+def test_channels_first_images(tmp_path, channels_first):
     generator = [keras.Input((6,)), keras.layers.Dense(48, "tanh"), keras.layers.Reshape((3, 4, 4))]
     critic = [keras.Input((3, 4, 4)), keras.layers.Flatten(), keras.layers.Dense(1)]
     gan = kg.GAN(keras.Sequential(generator), keras.Sequential(critic), prior="normal", seed=0)
@@ -189,14 +189,14 @@ def test_lookup_tables_and_the_size_of_weights(tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_the_limit_of_large_samples_can_be_lower(tmp_path):
+def test_limit_of_large_samples_can_be_lower(tmp_path):
     run = load(kg.export_savedmodel(dense(), tmp_path / "m", max_number=3))
     assert len(run("sample", number=3, seed=1)["samples"]) == 3
     with pytest.raises(tensorflow().errors.InvalidArgumentError, match="expected from 1 to 3"):
         run("sample", number=4, seed=1)
 
 
-def test_requests_without_rows_get_none(digits):
+def test_empty_requests_return_empty_results(digits):
     run = load(digits[1])
     none = np.zeros((0, 100), "float32")
     assert run("generate_png", latents=none)["png_bytes"].shape == (0,)
@@ -204,7 +204,7 @@ def test_requests_without_rows_get_none(digits):
 
 
 @pytest.mark.tensorflow
-def test_the_range_of_pictures_is_given_where_it_is_not_seen(tmp_path):
+def test_value_range_of_a_generator_without_known_range(tmp_path):
     """A linear end, and a GAN that makes something else of what the generator ends in."""
     run = load(kg.export_savedmodel(dense(), tmp_path / "m", value_range=(-2, 3)))
     drawn, levels = run("sample", number=3, seed=1), run("sample_uint8", number=3, seed=1)
@@ -228,7 +228,7 @@ class Foreign(kg.priors.Prior):
 
 
 @pytest.mark.tensorflow
-def test_what_cannot_be_compiled_says_so(tmp_path):
+def test_uncompilable_networks_raise(tmp_path):
     gan = dense(Foreign())
     with pytest.raises(ValueError, match=r"'sample' of this GAN cannot be compiled.*`keras.ops`"):
         kg.export_savedmodel(gan, tmp_path / "m")
@@ -236,7 +236,7 @@ def test_what_cannot_be_compiled_says_so(tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_samples_that_are_no_pictures_have_no_pictures(tmp_path):
+def test_samples_that_are_not_images_have_no_image_signatures(tmp_path):
     run = load(kg.export_savedmodel(dense(), tmp_path / "m"))
     names = {"serving_default", "generate", "sample", "interpolate", "discriminate"}
     assert set(run.loaded.signatures) == names
@@ -244,7 +244,7 @@ def test_samples_that_are_no_pictures_have_no_pictures(tmp_path):
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("prior", ["uniform", "normal", "spherical", kg.priors.Categorical(6)])
-def test_every_prior_is_drawn_as_in_keras(prior, tmp_path):
+def test_every_prior_matches_keras(prior, tmp_path):
     gan = dense(prior)
     drawn = load(kg.export_savedmodel(gan, tmp_path / "m"))("sample", number=4, seed=2**40 + 3)
     np.testing.assert_allclose(drawn["latents"], gan.prior.sample(4, 2**40 + 3), rtol=0, atol=1e-5)
@@ -283,7 +283,7 @@ def test_classes_of_networks_that_take_one_hot_vectors(tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_a_condition_without_classes_is_what_networks_take(tmp_path, rng):
+def test_condition_without_classes(tmp_path, rng):
     gan = conditional(shape=(4,), dtype="float32")
     condition = rng.random((2, 4)).astype("float32")
     run = load(kg.export_savedmodel(gan, tmp_path / "m"))
@@ -332,7 +332,7 @@ def test_a_condition_without_classes_is_what_networks_take(tmp_path, rng):
         ),
     ],
 )
-def test_requests_that_are_refused(signature, inputs, message, refusing):
+def test_invalid_requests(signature, inputs, message, refusing):
     with pytest.raises((tensorflow().errors.InvalidArgumentError, TypeError, ValueError), match=message):
         refusing(signature, **inputs)
 
@@ -343,7 +343,7 @@ def refusing(tmp_path_factory):
 
 
 @in_another_process
-def test_the_average_is_exported_on_request(tmp_path, rng):
+def test_use_ema_exports_the_ema(tmp_path, rng):
     gan = dense()
     gan.compile(keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.5), ema_decay=0.9)
     gan.fit(rng.random((64, 4, 4, 3)).astype("float32"), batch_size=8, epochs=1, verbose=0)
@@ -359,7 +359,7 @@ def test_the_average_is_exported_on_request(tmp_path, rng):
 
 
 @pytest.mark.tensorflow
-def test_a_mixed_precision_gan_serves_float32(tmp_path):
+def test_mixed_precision_gan_serves_float32(tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     gan = dense()
     drawn = load(kg.export_savedmodel(gan, tmp_path / "m"))("sample", number=2, seed=1)
@@ -369,7 +369,7 @@ def test_a_mixed_precision_gan_serves_float32(tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_versions_are_counted_and_never_written_over(tmp_path):
+def test_versions_are_numbered_and_never_overwritten(tmp_path):
     gan, path = dense(), tmp_path / "m"
     assert kg.export_savedmodel(gan, path) == path / "1"
     assert kg.export_savedmodel(gan, path, version=5) == path / "5"
@@ -382,7 +382,7 @@ def test_versions_are_counted_and_never_written_over(tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_two_that_export_at_once_get_a_version_each(tmp_path, monkeypatch):
+def test_concurrent_exports_get_different_versions(tmp_path, monkeypatch):
     """The other process takes the next number, or the requested one, while this one writes."""
 
     def slow(function, gan, folder, options):
@@ -398,7 +398,7 @@ def test_two_that_export_at_once_get_a_version_each(tmp_path, monkeypatch):
 
 
 @pytest.mark.tensorflow
-def test_others_may_read_what_was_written(tmp_path):
+def test_exported_files_are_readable_by_others(tmp_path):
     folder = kg.export_savedmodel(dense(), tmp_path / "m")
     assert folder.stat().st_mode & 0o777 == folder.parent.stat().st_mode & 0o777
 
@@ -411,7 +411,7 @@ def test_others_may_read_what_was_written(tmp_path):
         pytest.param("call_on_tensorflow", marks=() if TENSORFLOW else ELSEWHERE),
     ],
 )
-def test_nothing_is_left_of_an_export_that_fails(fails, tmp_path, monkeypatch):
+def test_failed_export_leaves_no_files(fails, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
@@ -422,8 +422,8 @@ def test_nothing_is_left_of_an_export_that_fails(fails, tmp_path, monkeypatch):
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("limit", [1 << 20, 1000])
-def test_a_full_disk_leaves_the_older_versions(limit, tmp_path):
+@pytest.mark.parametrize("limit", [pytest.param(1 << 20, marks=pytest.mark.slow), 1000])
+def test_full_disk_keeps_older_versions(limit, tmp_path):
     gan = kg.GAN(kg.architectures.mnist_generator(), kg.architectures.mnist_discriminator())
     kg.export_savedmodel(dense(), tmp_path / "m")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -444,7 +444,7 @@ def test_a_full_disk_leaves_the_older_versions(limit, tmp_path):
     ("error", "expected"),
     [("OSError(28, 'No space')", OSError), ("ValueError('No prior')", ValueError)],
 )
-def test_errors_of_the_process_that_exports_arrive(error, expected, tmp_path, monkeypatch):
+def test_errors_of_the_export_process_are_raised(error, expected, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "sitecustomize.py").write_text(
         f"""from keras_gan.serving import export
@@ -486,17 +486,17 @@ export._write = fail
         (dense, {"use_ema": True}, ValueError, "requires an EMA"),
     ],
 )
-def test_what_cannot_be_exported(make, arguments, error, message, tmp_path):
+def test_invalid_models_and_arguments(make, arguments, error, message, tmp_path):
     with pytest.raises(error, match=message):
         kg.export_savedmodel(make(), tmp_path / "m", **arguments)
     assert os.listdir(tmp_path) == []
 
 
-def test_targets_that_cannot_be_written(tmp_path):
+def test_unwritable_targets(tmp_path):
     with pytest.raises(ValueError, match="`path` must be a local path"):
         kg.export_savedmodel(dense(), "gs://bucket/models")
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(FileExistsError, match="is a file"):
+    with pytest.raises(NotADirectoryError, match="`path` needs the folder .* is a file"):
         kg.export_savedmodel(dense(), tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
     with pytest.raises(OSError, match="proc"):
@@ -504,7 +504,7 @@ def test_targets_that_cannot_be_written(tmp_path):
 
 
 @in_another_process
-def test_networks_of_ones_own(tmp_path):
+def test_custom_networks(tmp_path):
     """Subclassed networks need no call of their own before, and their layers no registration here."""
 
     class Own(keras.Model):
@@ -530,7 +530,7 @@ def test_networks_of_ones_own(tmp_path):
 
 
 @in_another_process
-def test_layers_of_a_module_of_ones_own(tmp_path, monkeypatch):
+def test_custom_layers_of_another_module(tmp_path, monkeypatch):
     """Which another process, where there is one, finds as this one does."""
     (tmp_path / "shop.py").write_text(
         "import keras\n"
@@ -560,14 +560,14 @@ def quiet(*command):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signature", ["sample", "generate", "discriminate", "sample_uint8"])
-def test_the_c_interface_loads_it_without_keras(signature, digits, tmp_path):
+def test_c_api_loads_it_without_keras(signature, digits, tmp_path):
     gan, folder = digits
     latents = load(folder)("sample", number=5, seed=7)["latents"]
     samples = gan.generate(latents=latents)
     given = {"number": np.int64(5), "seed": np.int64(7), "samples": samples, "latents": latents}
     np.savez(tmp_path / "in.npz", **given)
     run = quiet(
-        sys.executable, ROOT / "tests" / "capi.py", folder, signature,
+        sys.executable, ROOT / "tests" / "helpers" / "capi.py", folder, signature,
         tmp_path / "in.npz", tmp_path / "out.npz",
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
@@ -583,7 +583,7 @@ def test_the_c_interface_loads_it_without_keras(signature, digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_line_of_tensorflow_loads_it(digits, tmp_path):
+def test_saved_model_cli_loads_it(digits, tmp_path):
     gan, folder = digits
     tool = pathlib.Path(sys.executable).with_name("saved_model_cli")
     shown = quiet(tool, "show", "--dir", folder, "--tag_set", "serve", "--signature_def", "sample")
@@ -619,7 +619,7 @@ def test_warm_up_requests_are_written_and_answered(digits):
 
 
 @pytest.mark.tensorflow
-def test_no_warm_up_on_request_or_without_its_package(tmp_path, monkeypatch):
+def test_no_warm_up_requests_without_the_package(tmp_path, monkeypatch):
     folder = kg.export_savedmodel(dense(), tmp_path / "m", warmup=False)
     assert not (folder / "assets.extra").exists()
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
@@ -628,13 +628,13 @@ def test_no_warm_up_on_request_or_without_its_package(tmp_path, monkeypatch):
 
 
 @pytest.mark.tensorflow
-def test_names_of_classes_are_warmed_up_too(tmp_path):
+def test_warm_up_requests_with_class_names(tmp_path):
     folder = kg.export_savedmodel(conditional(), tmp_path / "m", classes=["a", "b", "c"])
     assert (folder / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0
 
 
 @pytest.mark.tensorflow
-def test_free_sizes_stay_free(tmp_path):
+def test_unknown_dimensions_stay_unknown(tmp_path):
     """Sequences of any length."""
     generator = keras.Sequential([keras.Input((8, 2)), keras.layers.Dense(3)])
     critic = keras.Sequential([keras.Input((None, 3)), keras.layers.Dense(1)])
@@ -643,7 +643,7 @@ def test_free_sizes_stay_free(tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_spaces_and_letters_of_all_kinds_in_the_path(tmp_path):
+def test_path_with_spaces_and_non_ascii_letters(tmp_path):
     folder = kg.export_savedmodel(dense(), tmp_path / "mein Modell ä")
     assert load(folder)("sample", number=1, seed=1)["samples"].shape == (1, 4, 4, 3)
     shutil.rmtree(folder)

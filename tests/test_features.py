@@ -10,7 +10,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
-from games import BACKEND, slow_on_jax
+from helpers.games import BACKEND
 from keras import layers
 from PIL import Image
 
@@ -74,7 +74,7 @@ def softmax(logits):
 # Pixels
 
 
-def test_pixels_are_the_pixels():
+def test_pixels_extractor_returns_the_pixels():
     x = images(4, 3, 2, 2)
     extractor = Pixels((3, 2, 2))
     found = extractor(x)
@@ -92,17 +92,17 @@ def test_pixels_lie_between_0_and_1_whatever_the_range(value_range):
     np.testing.assert_allclose(found, [[0, 0.25, 0.5, 0.75, 1]], atol=1e-7)
 
 
-def test_bytes():
+def test_uint8_images():
     x = np.array([[[[0], [51]], [[102], [255]]]], "uint8")
     np.testing.assert_allclose(Pixels((2, 2, 1), value_range=(0, 255))(x), [[0, 0.2, 0.4, 1]], atol=1e-7)
 
 
-def test_tensors_are_images_also_those_with_gradients():
+def test_tensors_with_and_without_gradients():
     x = images(4, 3, 2, 2)
     np.testing.assert_array_equal(Pixels((3, 2, 2))(1.0 * keras.Variable(x)), x.reshape(4, 12))
 
 
-def test_images_are_left_as_they_were():
+def test_images_are_not_modified():
     x = images(4, 6, 5, 2, low=-1)
     before = x.copy()
     ModelFeatures(small(), "features", value_range=(-1, 1), input_range=(0, 1))(x)
@@ -110,7 +110,7 @@ def test_images_are_left_as_they_were():
 
 
 @pytest.mark.parametrize("shape", [7, (5, 3), (2, 3, 4, 1)])
-def test_identity_keeps_the_numbers_of_any_sample(shape):
+def test_identity_returns_any_sample_unchanged(shape):
     x = 1000 * np.random.default_rng(0).normal(size=(9, *np.atleast_1d(shape)))
     extractor = Identity(shape)
     found = extractor(x)
@@ -178,7 +178,7 @@ def test_probabilities_of_large_logits_are_finite():
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 500])
-def test_batches_do_not_matter(batch_size):
+def test_result_does_not_depend_on_batch_size(batch_size):
     x = images(40, 28, 28, 1)
     model = kg.architectures.digit_classifier(seed=0)
     whole = ModelFeatures(model, "features", batch_size=40)
@@ -187,7 +187,7 @@ def test_batches_do_not_matter(batch_size):
     np.testing.assert_allclose(parts.probabilities(x), whole.probabilities(x), atol=1e-6)
 
 
-def test_ranges_are_those_of_images_and_of_the_model():
+def test_images_are_rescaled_to_the_range_of_the_model():
     model, x = small(), images(9, 6, 5, 2)
     expected, _ = forward(model, 2 * x - 1)
     extractor = ModelFeatures(model, "features", value_range=(0, 255), input_range=(-1, 1))
@@ -196,7 +196,7 @@ def test_ranges_are_those_of_images_and_of_the_model():
     np.testing.assert_allclose(same(2 * x - 1), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_features_are_float32_whatever_the_precision_policy():
+def test_features_are_float32_under_any_precision_policy():
     model, x = small(), images(9, 6, 5, 2)
     keras.config.set_dtype_policy("mixed_float16")
     found = ModelFeatures(model, "features")(x)
@@ -204,7 +204,7 @@ def test_features_are_float32_whatever_the_precision_policy():
     np.testing.assert_allclose(found, forward(model, x)[0], rtol=1e-5, atol=1e-6)
 
 
-def test_a_network_inside_the_model_and_layers_that_serve_two_models():
+def test_nested_models_and_shared_layers():
     inner = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(5)], name="inner")
     functional = keras.Model(inner.inputs[0], inner.outputs[0], name="functional")
     inputs = keras.Input((4, 4, 1))
@@ -259,12 +259,12 @@ def test_resizers_equal_pillow(resizer, filter_name, size):
     np.testing.assert_allclose(found, expected.reshape(2, -1), atol=2e-6)
 
 
-def test_the_widest_filter_keeps_what_is_constant():
+def test_widest_filter_preserves_constants():
     found = ModelFeatures(flat((9, 5, 1)), resizer="lanczos5")(np.full((1, 16, 17, 1), 0.25))
     np.testing.assert_allclose(found, 0.25, atol=1e-6)
 
 
-def test_what_a_resizer_overshoots_is_clipped():
+def test_resized_values_are_clipped():
     x = np.repeat(np.float32([0, 1]), 8).reshape(1, 1, 16, 1).repeat(16, axis=1)
     model = flat((24, 24, 1))
     # Unclipped it does overshoot: the test would not fail otherwise.
@@ -275,7 +275,7 @@ def test_what_a_resizer_overshoots_is_clipped():
     np.testing.assert_allclose(found, raw.clip(0, 1).reshape(1, -1), atol=1e-6)
 
 
-def test_grayscale_is_repeated_for_a_model_of_colour():
+def test_grayscale_is_repeated_for_a_color_model():
     extractor = ModelFeatures(flat((4, 4, 3)), resizer="nearest")
     assert extractor.resizer == "nearest to 4×4, grayscale repeated, if needed"
     x = images(2, 4, 4, 1)
@@ -285,7 +285,7 @@ def test_grayscale_is_repeated_for_a_model_of_colour():
     np.testing.assert_array_equal(extractor(x), twice.reshape(2, -1))
 
 
-def test_a_model_of_any_size_takes_any_size():
+def test_model_without_fixed_size_takes_any_size():
     model = keras.Sequential([keras.Input((None, None, 2)), layers.GlobalAveragePooling2D()])
     for size in (3, 6):
         x = images(4, size, size, 2)
@@ -295,7 +295,7 @@ def test_a_model_of_any_size_takes_any_size():
 # What a result records
 
 
-def test_hash_follows_every_weight_and_nothing_else(tmp_path):
+def test_hash_depends_on_weights_only(tmp_path):
     model = small()
     extractor = ModelFeatures(model, "features")
     before = extractor.weights
@@ -321,7 +321,7 @@ def test_hash_follows_every_weight_and_nothing_else(tmp_path):
     assert extractor.weights == before
 
 
-def test_hash_tells_shapes_apart():
+def test_hash_depends_on_shapes():
     kernels = [
         keras.Sequential([keras.Input(shape), layers.Dense(units, use_bias=False)])
         for shape, units in (((1, 1, 2), 3), ((1, 1, 3), 2))
@@ -331,7 +331,7 @@ def test_hash_tells_shapes_apart():
     assert len({ModelFeatures(model).weights for model in kernels}) == 2
 
 
-def test_a_score_tells_extractors_apart():
+def test_scores_record_the_extractor():
     """All of the same weights: other ranges, another layer under a name of one's own."""
     model, x = small(), images(20, 6, 5, 2)
     options = [
@@ -355,7 +355,7 @@ def test_a_score_tells_extractors_apart():
     assert Pixels((6, 5, 2), value_range=(0, 255)).settings == {"value_range": (0, 255)}
 
 
-def test_a_reference_is_stale_once_the_model_is_trained_on():
+def test_reference_is_stale_after_further_training():
     model, x = small(), images(20, 6, 5, 2)
     metric = kg.metrics.KID(ModelFeatures(model), subset_size=10)
     reference = metric.prepare(x)
@@ -367,7 +367,7 @@ def test_a_reference_is_stale_once_the_model_is_trained_on():
         metric.evaluate(reference, x)
 
 
-def test_copies_are_the_extractor_itself():
+def test_deep_copy_returns_the_same_extractor():
     class Callback(keras.callbacks.Callback):
         def __init__(self, extractor):
             super().__init__()
@@ -382,7 +382,7 @@ def test_copies_are_the_extractor_itself():
     np.testing.assert_array_equal(twin.extractor(x), before)
 
 
-def test_hundreds_of_calls_trace_a_few_times_and_leave_nothing():
+def test_repeated_calls_do_not_retrace_or_leak():
     traces = [0]
 
     class Spy(layers.Layer):
@@ -438,14 +438,14 @@ GOOD = images(2, 6, 5, 2)
         ),
     ],
 )
-def test_images_that_are_refused(x, message):
+def test_invalid_images(x, message):
     extractor = ModelFeatures(small(), "features")
     for method in (extractor, extractor.probabilities):
         with pytest.raises(ValueError, match=message):
             method(x)
 
 
-def test_colour_is_not_turned_into_grayscale():
+def test_color_is_not_converted_to_grayscale():
     with pytest.raises(
         ValueError, match=r"Received: \(4, 4, 3\)\..*does not convert color to grayscale"
     ):
@@ -457,12 +457,12 @@ def test_rounding_beyond_the_range_is_no_error():
     assert Pixels((2, 2, 1))(x).shape == (1, 4)
 
 
-def test_arrays_of_no_numbers():
+def test_non_numeric_arrays():
     with pytest.raises(TypeError, match="`samples` must hold real numbers. Received: dtype <U1"):
         Pixels((1, 1, 1))(np.array("a").reshape(1, 1, 1, 1))
 
 
-def test_pixels_of_another_shape():
+def test_pixels_of_the_wrong_shape():
     with pytest.raises(ValueError, match=r"samples of shape \(2, 2, 1\)\. Received: \(2, 2, 3\)"):
         Pixels((2, 2, 1))(images(1, 2, 2, 3))
     for shape in ((2, 2), 3):
@@ -484,7 +484,7 @@ def test_pixels_of_another_shape():
         lambda: ModelFeatures(maps(), "maps"),
     ],
 )
-def test_probabilities_of_what_does_not_classify(extractor):
+def test_probabilities_of_a_model_that_does_not_classify(extractor):
     with pytest.raises(TypeError, match="is not a classifier.*`DigitClassifier` or `InceptionV3`"):
         extractor().probabilities(GOOD)
 
@@ -527,7 +527,7 @@ def two_inputs():
         ),
     ],
 )
-def test_arguments_that_are_refused(arguments, message):
+def test_invalid_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         ModelFeatures(**({"model": small()} | arguments))
 
@@ -544,7 +544,7 @@ def test_arguments_that_are_refused(arguments, message):
         ({"layer": ["features"]}, "`layer` must be a string. Received"),
     ],
 )
-def test_types_that_are_refused(arguments, message):
+def test_invalid_types(arguments, message):
     with pytest.raises(TypeError, match=message):
         ModelFeatures(small(), **arguments)
 
@@ -555,14 +555,14 @@ class Subclassed(keras.Model):
 
 
 @pytest.mark.parametrize("model", [keras.Sequential([layers.Dense(3)]), Subclassed(), "model.keras"])
-def test_models_that_are_refused(model):
+def test_invalid_models(model):
     with pytest.raises(
         TypeError, match="`model` must be a functional or sequential Keras model that knows.*Received: "
     ):
         ModelFeatures(model)
 
 
-def test_the_base_class_computes_nothing():
+def test_base_class_is_abstract():
     with pytest.raises(NotImplementedError, match="FeatureExtractor must define `__call__`"):
         FeatureExtractor()(GOOD)
 
@@ -570,7 +570,7 @@ def test_the_base_class_computes_nothing():
 # The classifier of digits
 
 
-def test_classifier_has_as_many_weights_as_by_hand():
+def test_classifier_parameter_count():
     model = kg.architectures.digit_classifier()
     # 28 → 26 → 13 → 11 → 5
     expected = (9 * 1 + 1) * 32 + (9 * 32 + 1) * 64 + (5 * 5 * 64 + 1) * 64 + (64 + 1) * 10
@@ -578,13 +578,13 @@ def test_classifier_has_as_many_weights_as_by_hand():
     assert model.input_shape == (None, 28, 28, 1)
 
 
-def test_classifier_is_made_by_its_seed():
+def test_classifier_depends_on_its_seed():
     first, second, third = (kg.architectures.digit_classifier(seed=seed) for seed in (1, 1, 2))
     assert DigitClassifier(first).weights == DigitClassifier(second).weights
     assert DigitClassifier(first).weights != DigitClassifier(third).weights
 
 
-def test_the_saved_classifier_knows_digits():
+def test_saved_classifier_recognizes_digits():
     """Among these 5,000 digits of MNIST are some that it was trained on: a test of the file only."""
     x, digits = kg.datasets.load_arrays("mnist5k", labels=True)
     extractor = DigitClassifier(SAVED)
@@ -598,7 +598,7 @@ def test_the_saved_classifier_knows_digits():
     np.testing.assert_allclose(tanh(2 * x[:10] - 1), extractor(x[:10]), atol=1e-4)
 
 
-def test_the_saved_classifier_is_small_and_leaves_its_optimizer_out():
+def test_saved_classifier_is_small_and_has_no_optimizer():
     assert SAVED.stat().st_size < 1_000_000
     assert not keras.saving.load_model(SAVED).compiled
 
@@ -610,7 +610,7 @@ def test_the_saved_classifier_on_the_test_set_of_mnist():
     assert np.mean(found == digits) == pytest.approx(0.9933, abs=2e-4)
 
 
-def test_classifiers_that_are_not_there(tmp_path):
+def test_unknown_classifiers(tmp_path):
     with pytest.raises(ValueError, match="There is no file '.*no.keras'.*train_digit_classifier.py"):
         DigitClassifier(tmp_path / "no.keras")
     (tmp_path / "text.keras").write_text("hello")
@@ -622,7 +622,9 @@ def test_classifiers_that_are_not_there(tmp_path):
         DigitClassifier(flat((28, 28, 1)))
 
 
-@slow_on_jax
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.jax
 def test_the_example_trains_a_classifier(tmp_path, capsys):
     path = ROOT / "examples" / "train_digit_classifier.py"
     spec = importlib.util.spec_from_file_location("train_digit_classifier", path)
@@ -678,7 +680,7 @@ def no_network(monkeypatch):
     monkeypatch.setattr("urllib.request.urlopen", refuse)
 
 
-def test_missing_weights_of_inception_are_reported_at_once(tmp_path, monkeypatch, no_network):
+def test_missing_weights_of_inception_raise_immediately(tmp_path, monkeypatch, no_network):
     def refuse(*args, **kwargs):
         raise AssertionError("The network was built before the weights were looked for.")
 
@@ -698,14 +700,14 @@ def test_missing_weights_of_inception_are_reported_at_once(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("weights", [None, 3])
-def test_weights_of_inception_that_are_none(weights):
+def test_invalid_weights_of_inception(weights):
     with pytest.raises(TypeError, match=f"Received: {weights}. The untrained network.*is 'random' here"):
         InceptionV3(weights)
     with pytest.raises(ValueError, match="`seed` must be an integer >= 0. Received: -1"):
         InceptionV3("random", seed=-1)
 
 
-def test_the_cache_of_keras_is_where_keras_looks():
+def test_cache_folder_matches_keras():
     """Keras' own constants: the file that it would download, and its folder."""
     from keras.src.applications import inception_v3
 
@@ -737,6 +739,6 @@ def test_weights_of_inception_are_read_from_a_file(tmp_path, monkeypatch, no_net
 
 
 @pytest.mark.parametrize("metric", [kg.metrics.InceptionScore, kg.metrics.StackedDigits])
-def test_metrics_of_classes_refuse_an_extractor_without_them_at_once(metric):
+def test_class_metrics_require_an_extractor_with_classes(metric):
     with pytest.raises(TypeError, match=f"{metric.__name__} needs a classifier.*named 'pixels'"):
         metric(kg.metrics.Pixels((8, 8, 1)))

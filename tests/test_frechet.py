@@ -30,7 +30,7 @@ def definition(real, fake):
     return np.sum((real.mean(0) - fake.mean(0)) ** 2) + np.trace(first + second - 2 * root)
 
 
-def test_gaussians_that_are_moved():
+def test_shifted_gaussians():
     mean = np.array([1.0, -2.0, 0.5, 4.0])
     real = with_moments(np.zeros(4), np.eye(4))
     fake = with_moments(mean, np.eye(4), seed=1)
@@ -81,12 +81,12 @@ def test_singular_covariances(counts):
 
 @pytest.mark.filterwarnings("ignore:A Fréchet distance")
 @pytest.mark.parametrize("features", [normal(300, 20), normal(10, 20), np.ones((300, 20))])
-def test_the_same_features_are_at_distance_0(features):
+def test_identical_features_have_distance_zero(features):
     assert 0 <= frechet_distance(features, features) < 1e-11
     assert 0 <= frechet_distance(features, features[::-1]) < 1e-11
 
 
-def test_constant_features_have_no_spread():
+def test_constant_features():
     # A collapsed generator: what is left is the distance of means and the spread of real features.
     real = normal(300, 5)
     expected = 5 * 0.5**2 + real.var(axis=0, ddof=1).sum()
@@ -94,7 +94,7 @@ def test_constant_features_have_no_spread():
     assert frechet_distance(real, fake) == pytest.approx(expected, rel=1e-10)
 
 
-def test_few_rows_are_biased_and_say_so():
+def test_few_rows_warn_about_bias():
     real = normal(4000, 20)
     message = (
         r"of 20 fake rows of 20 features is biased upwards: .* singular\. Use more samples \(10,000 or "
@@ -154,7 +154,7 @@ def test_statistics_or_rows():
     assert frechet_distance(fake, statistics) == pytest.approx(expected, abs=1e-12)
 
 
-def test_what_statistics_give_is_not_what_they_keep():
+def test_statistics_return_copies():
     statistics = GaussianStatistics(2)
     statistics.update([[0.0, 0.0], [2.0, 2.0]])
     statistics.mean[:] = statistics.covariance[:] = 7
@@ -194,17 +194,17 @@ def test_features_of_any_shape_are_flattened():
         ((GaussianStatistics(3), GOOD), "`real` must have at least 2 rows.* Received: 0"),
     ],
 )
-def test_refusals(arguments, message):
+def test_invalid_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         frechet_distance(*arguments)
 
 
-def test_features_are_numbers():
+def test_features_must_be_numbers():
     with pytest.raises(TypeError, match="`fake` must hold real numbers. Received: dtype <U1"):
         frechet_distance(GOOD, [["a", "b", "c"]])
 
 
-def test_refusals_of_statistics():
+def test_invalid_statistics():
     statistics = GaussianStatistics(3)
     with pytest.raises(ValueError, match="There is no mean before the first call of `update`"):
         _ = statistics.mean
@@ -246,7 +246,7 @@ def images(n, seed=0):
     return np.float32(normal(n, 2, 2, 1, seed=seed))
 
 
-def test_fid_is_the_distance_of_features_and_says_how_it_was_made():
+def test_fid_is_the_distance_of_features_and_records_its_settings():
     real, fake = images(100), images(80, seed=1) * 2
     score = FID(Rows(), split="mnist test")(real, fake)
     assert score.values == {"fid": pytest.approx(definition(real.reshape(100, 4), fake.reshape(80, 4)))}
@@ -257,7 +257,7 @@ def test_fid_is_the_distance_of_features_and_says_how_it_was_made():
 
 
 @pytest.mark.parametrize("shape", [(7,), (5, 3), (2, 3, 4, 1)])
-def test_samples_are_of_any_shape(shape):
+def test_samples_of_any_shape(shape):
     """Rows of a table, series, and volumes: with the formula as SciPy computes it."""
     real, fake = normal(200, *shape), 1.5 * normal(150, *shape, seed=1)
     expected = definition(real.reshape(200, -1), fake.reshape(150, -1))
@@ -287,7 +287,7 @@ def test_images_may_come_in_batches_of_any_kind():
         assert score.num_fake == 90
 
 
-def test_a_reference_serves_many_times():
+def test_reference_is_reusable():
     metric, real = FID(Rows()), images(100)
     reference = metric.prepare(real)
     for seed in (1, 2):
@@ -295,7 +295,7 @@ def test_a_reference_serves_many_times():
         assert metric.evaluate(reference, fake) == metric(real, fake)
 
 
-def test_a_reference_of_another_extractor_is_refused():
+def test_reference_of_another_extractor_raises():
     real, fake = images(100), images(60, seed=1)
     reference = FID(Rows()).prepare(real)
     assert FID(Rows()).evaluate(reference, fake) == FID(Rows())(real, fake)
@@ -315,14 +315,14 @@ def test_a_reference_of_another_extractor_is_refused():
         FID(other).evaluate(reference.state, fake)
 
 
-def test_scores_hold_the_settings_of_the_extractor():
+def test_scores_record_the_settings_of_the_extractor():
     extractor = Rows()
     extractor.settings = {"layer": "last"}
     assert FID(extractor)(images(50), images(60)).settings == {"layer": "last"}
     assert FID(Rows())(images(50), images(60)).settings == {}
 
 
-def test_a_member_says_what_it_lacks():
+def test_incomplete_subclass_names_the_missing_method():
     metric = kg.metrics.FeatureMetric(Rows())
     with pytest.raises(NotImplementedError, match="FeatureMetric must define `_prepare`"):
         metric.prepare(images(5))
@@ -330,13 +330,13 @@ def test_a_member_says_what_it_lacks():
         metric._evaluate(None, images(5))
 
 
-def test_an_array_is_cut_into_batches():
+def test_arrays_are_split_into_batches():
     extractor = Rows()
     FID(extractor).prepare(images(BATCH_SIZE + 5))
     assert extractor.calls == [BATCH_SIZE, 5]
 
 
-def test_fid_keeps_no_features():
+def test_fid_does_not_store_features():
     size = 64
     metric = FID(Rows(size))
 
@@ -353,7 +353,7 @@ def test_fid_keeps_no_features():
     assert peaks[1] < 1.1 * peaks[0]
 
 
-def test_an_extractor_of_the_package_serves():
+def test_fid_with_an_extractor_of_the_package():
     real = np.random.default_rng(0).random((50, 2, 2, 1))
     score = FID(kg.metrics.Pixels((2, 2, 1)))(real, 1 - real)
     expected = definition(real.reshape(50, 4), 1 - real.reshape(50, 4))
@@ -412,14 +412,14 @@ def wrong(**attributes):
         ),
     ],
 )
-def test_refusals_of_images(extractor, given, error, message):
+def test_invalid_images(extractor, given, error, message):
     statistics = GaussianStatistics(extractor.size)
     statistics.update(normal(50, extractor.size))
     with pytest.raises(error, match=message):
         FID(extractor)._evaluate(statistics, given)
 
 
-def test_refusals_of_extractors():
+def test_invalid_extractors():
     with pytest.raises(
         TypeError, match="`extractor` must be a callable object.* without name, weights, resizer, size"
     ):
@@ -439,6 +439,6 @@ def test_refusals_of_extractors():
         (({}, 3, -1), ValueError, "`num_fake` must be an integer >= 0. Received: -1"),
     ],
 )
-def test_refusals_of_scores(arguments, error, message):
+def test_invalid_scores(arguments, error, message):
     with pytest.raises(error, match=message):
         kg.metrics.Score(*arguments)

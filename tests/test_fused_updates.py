@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp
+from helpers.games import mlp
 from keras import ops
 
 import keras_gan as kg
@@ -36,35 +36,35 @@ def compiled(monkeypatch):
     return asked
 
 
-def trained(make, generator=None, **settings):
-    gan = kg.GAN(generator or mlp(4, 2, name="g"), mlp(2, 1, name="d"), prior="normal", seed=0)
-    gan.compile(make(), make(), **settings)
+def trained(*names, **settings):
+    gan = kg.GAN(mlp(4, 2, name="g"), mlp(2, 1, name="d"), prior="normal", seed=0)
+    gan.compile(*(OPTIMIZERS[name]() for name in names), **settings)
     rows = np.random.default_rng(0).normal(size=(40, 2)).astype("float32")
     gan.fit(rows, batch_size=8, epochs=2, shuffle=False, verbose=0)
     return [ops.convert_to_numpy(v) for v in [*gan.weights, *gan.optimizer.variables]]
 
 
 @pytest.mark.parametrize(
-    ("update", "name"),
+    ("update", "d_name", "g_name"),
     [
-        *(("alternating", name) for name in OPTIMIZERS),
-        ("extragradient", "adamw"),
-        *(pytest.param("extragradient", name, marks=pytest.mark.slow) for name in ("sgd", "adam")),
-        pytest.param("extragradient", "momentum", marks=pytest.mark.slow),
+        ("alternating", "sgd", "adam"),
+        ("alternating", "adamw", "momentum"),
+        ("extragradient", "adam", "adamw"),
+        pytest.param("extragradient", "momentum", "sgd", marks=pytest.mark.slow),
     ],
 )
-def test_the_step_is_the_same(name, update, compiled):
+def test_fused_step_equals_the_plain_one(update, d_name, g_name, compiled):
     keras.utils.set_random_seed(1)
-    plain = trained(OPTIMIZERS[name], update=update, jit_compile=False)
+    plain = trained(d_name, g_name, update=update, jit_compile=False)
     assert True not in compiled
     keras.utils.set_random_seed(1)
-    fused = trained(OPTIMIZERS[name], update=update)
+    fused = trained(d_name, g_name, update=update)
     assert compiled.count(True) == {"alternating": 2, "extragradient": 4}[update]
     for mine, expected in zip(fused, plain, strict=True):
         np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_loss_scale_still_leaves_out_its_steps(compiled):
+def test_loss_scale_skips_overflowing_steps(compiled):
     keras.config.set_dtype_policy("mixed_float16")
     gan = kg.GAN(mlp(4, 2), mlp(2, 1), prior="normal", seed=0)
     scaled = [
@@ -79,7 +79,7 @@ def test_a_loss_scale_still_leaves_out_its_steps(compiled):
     assert [float(o.dynamic_scale) for o in scaled] == [2.0 ** (30 - skipped[0]), 2.0**10]
 
 
-def test_the_gradients_of_embeddings_are_fused_too(compiled):
+def test_gradients_of_embeddings_are_fused(compiled):
     word = keras.Input((), dtype="int32")
     latents = keras.Input((4,))
     joined = keras.layers.Concatenate()([latents, keras.layers.Embedding(5, 3)(word)])
@@ -93,9 +93,9 @@ def test_the_gradients_of_embeddings_are_fused_too(compiled):
     assert compiled.count(True) == 2
 
 
-def test_small_networks_are_not_worth_it(compiled, monkeypatch):
+def test_small_networks_are_not_fused(compiled, monkeypatch):
     monkeypatch.setattr(backend.tensorflow, "_WORTH_FUSING", 10**6)
-    trained(OPTIMIZERS["sgd"])
+    trained("sgd", "sgd")
     assert True not in compiled
 
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp, one_weight_each, sgd, sigmoid
+from helpers.games import mlp, one_weight_each, sgd, sigmoid
 from keras import ops
 
 import keras_gan as kg
@@ -18,7 +18,7 @@ def norms(gan, data=ZEROS, **arguments):
 
 
 @pytest.mark.parametrize("update", kg.updates.UPDATES)
-def test_of_one_weight_each(update):
+def test_norms_of_single_weights(update):
     """D(x) = ψx on data at 0 and a fake at θ: ∂/∂ψ = θσ(ψθ), ∂/∂θ = −ψσ(−ψθ)."""
     gan = one_weight_each(2.0, 0.5, **sgd(0.0), update=update, gradient_norms=True)
     expected = [2.0 * sigmoid(1.0), 0.5 * sigmoid(-1.0)]
@@ -30,7 +30,7 @@ def test_of_one_weight_each(update):
 
 
 @pytest.mark.parametrize("k", [1, 2])
-def test_they_are_means_over_steps(k):
+def test_norms_are_averaged_over_steps(k):
     gan = one_weight_each(2.0, 0.5, **sgd(0.1), discriminator_steps=k, gradient_norms=True)
     theta, psi, d, g = 2.0, 0.5, [], []
     for _ in range(4):
@@ -54,12 +54,12 @@ class Rooted(kg.terms.Term):
         return ops.mean(ops.sqrt(ops.square(play.critic(play.real))))
 
 
-def test_gradients_whose_squares_overflow_have_a_norm():
+def test_norm_of_gradients_whose_squares_overflow():
     gan = one_weight_each(2.0, 0.5, **sgd(0.0), terms=[Huge()], gradient_norms=True)
     np.testing.assert_allclose(norms(gan)[0], 2e21, rtol=1e-5)
 
 
-def test_a_gradient_that_is_no_number_has_no_norm():
+def test_norm_of_a_nan_gradient():
     gan = one_weight_each(2.0, 0.5, **sgd(0.0), terms=[Rooted()], gradient_norms=True)
     assert np.isnan(norms(gan)[0])
 
@@ -70,7 +70,7 @@ def small(**compile_arguments):
     return gan
 
 
-def test_a_norm_is_that_of_all_weights_together(rng):
+def test_norm_is_global(rng):
     """With a learning rate of 1 a step is the gradient."""
     gan = small()
     before = [np.copy(w) for w in gan.get_weights()]
@@ -80,7 +80,7 @@ def test_a_norm_is_that_of_all_weights_together(rng):
     np.testing.assert_allclose(found, np.sqrt([d, g]), rtol=1e-4)
 
 
-def test_the_few_rows_of_an_embedding_count():
+def test_norm_of_sparse_embedding_gradients():
     """Whose gradients TensorFlow keeps as rows and their numbers."""
 
     def network(inputs, outputs):
@@ -97,19 +97,19 @@ def test_the_few_rows_of_an_embedding_count():
     np.testing.assert_allclose(sum(found), sum(steps), rtol=1e-4)
 
 
-def test_clipping_comes_after():
+def test_norm_is_measured_before_clipping():
     optimizers = {f"{p}_optimizer": keras.optimizers.SGD(0.0, clipnorm=1e-3) for p in "dg"}
     gan = one_weight_each(2.0, 0.5, **optimizers, gradient_norms=True)
     np.testing.assert_allclose(norms(gan), [2 * sigmoid(1.0), 0.5 * sigmoid(-1.0)], rtol=1e-5)
 
 
-def test_the_loss_scale_of_float16_is_taken_out():
+def test_norm_excludes_the_loss_scale():
     keras.config.set_dtype_policy("mixed_float16")
     gan = one_weight_each(2.0, 0.5, **sgd(0.0), gradient_norms=True)
     np.testing.assert_allclose(norms(gan), [2 * sigmoid(1.0), 0.5 * sigmoid(-1.0)], rtol=1e-2)
 
 
-def test_a_step_that_overflows_counts_as_0():
+def test_overflowing_step_counts_as_zero():
     keras.config.set_dtype_policy("mixed_float16")
     gan = one_weight_each(2.0, 0.5, **sgd(0.0), gradient_norms=True)
     for optimizer in (gan.d_optimizer, gan.g_optimizer):
@@ -117,7 +117,7 @@ def test_a_step_that_overflows_counts_as_0():
     assert norms(gan, ZEROS[:8]) == [0.0, 0.0]
 
 
-def test_validation_has_none_and_training_is_the_same():
+def test_norms_are_not_logged_in_validation():
     measured = one_weight_each(2.0, 0.5, **sgd(0.1), gradient_norms=True)
     plain = one_weight_each(2.0, 0.5, **sgd(0.1))
     logs = measured.fit(ZEROS, epochs=1, verbose=0, validation_data=(ZEROS,)).history
@@ -127,7 +127,7 @@ def test_validation_has_none_and_training_is_the_same():
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_the_choice_is_saved(tmp_path, rng):
+def test_setting_is_saved(tmp_path, rng):
     small().save(tmp_path / "gan.keras")
     gan = keras.models.load_model(tmp_path / "gan.keras")
     assert min(norms(gan, rng.normal(size=(8, 2)).astype("float32"))) > 0

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp, sgd
+from helpers.games import mlp, sgd
 
 import keras_gan as kg
 
@@ -36,7 +36,7 @@ def trained(data, **options):
 
 
 @pytest.mark.parametrize("make", [iter_dataset, map_dataset, loader])
-def test_data_of_grain_train_as_arrays_do(make):
+def test_grain_data_train_like_arrays(make):
     import grain
 
     expected = trained(X, batch_size=20, shuffle=False)

@@ -57,7 +57,7 @@ def condition(names):
     return {"condition": 1} if "gan" in names and names["gan"].conditional else {}
 
 
-def test_commands_are_understood():
+def test_commands_of_guides_parse():
     text = "\n".join(path.read_text() for path in [*DOCS.glob("*.md"), DOCS.parent / "README.md"])
     found = re.findall(r"(?:^    |`)keras-gan (\w+) ([^`\n#]+)", text, flags=re.MULTILINE)
     assert len(found) > 6

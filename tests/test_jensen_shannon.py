@@ -11,7 +11,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from games import long_game
+from helpers.games import long_game
 from keras import ops
 from PIL import Image
 from scipy.spatial.distance import jensenshannon
@@ -58,7 +58,7 @@ def best(p, q):
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("empty", [0, 3])
-def test_the_best_decisions_give_the_divergence(seed, empty):
+def test_optimal_decisions_give_the_divergence(seed, empty):
     p, q = random_counts(seed, empty), random_counts(seed + 100)[::-1]
     truth = divergence(p, q)
     assert 0 < truth < math.log(2)
@@ -66,7 +66,7 @@ def test_the_best_decisions_give_the_divergence(seed, empty):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_other_decisions_give_less(seed, rng):
+def test_other_decisions_give_a_lower_bound(seed, rng):
     p, q = random_counts(seed), random_counts(seed + 100)
     bound = -math.log(4) + 2 * divergence(p, q)
     for size in (0.01, 0.1, 0.5):
@@ -74,7 +74,7 @@ def test_other_decisions_give_less(seed, rng):
         assert value(p, q, decisions) < bound - 1e-5
 
 
-def test_the_least_value_is_minus_log_4_and_the_greatest_0():
+def test_value_lies_between_minus_log_4_and_0():
     p = random_counts(0)
     assert value(p, p, best(p, p)) == pytest.approx(-math.log(4), abs=5e-6)
     apart = np.concatenate([p, 0 * p]), np.concatenate([0 * p, p])
@@ -120,9 +120,7 @@ def test_the_estimate_stays_below_the_divergence_and_near_it(example):
     assert (estimate > truth - 0.05).all()
 
 
-def test_the_example_draws_both_curves_and_says_how_far_they_part(
-    example, tmp_path, capsys, monkeypatch
-):
+def test_example_draws_both_curves_and_prints_their_difference(example, tmp_path, capsys, monkeypatch):
     curves = {"truth": [0.4, 0.2, 0.1], "estimate": [0.39, 0.2005, 0.08]}
     monkeypatch.setattr(example, "play", lambda args: curves)
     example.main(["--output", str(tmp_path)])

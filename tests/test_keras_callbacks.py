@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp
+from helpers.games import mlp
 from keras import callbacks
 
 import keras_gan as kg
@@ -33,7 +33,7 @@ def values(variables):
     [callbacks.LearningRateScheduler(lambda epoch, rate: rate), callbacks.ReduceLROnPlateau("d_loss")],
     ids=lambda callback: type(callback).__name__,
 )
-def test_callbacks_that_set_the_learning_rate_are_refused_before_training(callback):
+def test_learning_rate_callbacks_raise_before_training(callback):
     gan = make_gan()
     message = f"`{type(callback).__name__}` sets the learning rate of the model's only optimizer. A GAN"
     with pytest.raises(ValueError, match=message):
@@ -41,7 +41,7 @@ def test_callbacks_that_set_the_learning_rate_are_refused_before_training(callba
     assert int(gan.optimizer.iterations) == 0
 
 
-def test_a_callback_sets_the_learning_rate_of_a_player():
+def test_callback_can_set_the_learning_rate_of_a_player():
     """As the message about the others advises."""
     gan = make_gan()
 
@@ -75,7 +75,7 @@ def test_a_checkpoint_of_the_best_epoch_loads(tmp_path):
     np.testing.assert_array_equal(loaded.generate(3, seed=0), seen[best])
 
 
-def test_backup_and_restore_repeats_no_step(tmp_path):
+def test_backup_and_restore_does_not_repeat_steps(tmp_path):
     class Stop(Exception):
         pass
 
@@ -98,7 +98,7 @@ def test_backup_and_restore_repeats_no_step(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_losses_that_are_not_finite_terminate():
+def test_terminate_on_nan():
     gan = make_gan(lambda: keras.optimizers.SGD(1e30))
     history = fit(gan, callbacks.TerminateOnNaN(), epochs=9, validation_data=None)
     assert len(history.epoch) < 9
@@ -119,7 +119,7 @@ def test_validation_sees_the_weights_that_optimizers_average(swap_on_epoch):
     )
 
 
-def test_logs_reach_tensorboard_and_files(tmp_path):
+def test_tensorboard_and_csv_logs(tmp_path):
     rows = tmp_path / "log.csv"
     tensorboard = callbacks.TensorBoard(tmp_path / "logs", histogram_freq=1, update_freq=1)
     fit(make_gan(), tensorboard, callbacks.CSVLogger(rows))

@@ -59,7 +59,7 @@ def test_the_kernel_divides_by_the_number_of_features():
     assert twice == pytest.approx(once, rel=1e-12)
 
 
-def test_one_distribution_is_at_distance_0_and_a_moved_one_is_not():
+def test_distance_of_equal_and_shifted_distributions():
     # Disjoint subsets of fresh rows are independent: the mean of 40 is normal about 0.
     values = [whole_distance(normal(60, 8, seed=i), normal(60, 8, seed=1000 + i)) for i in range(40)]
     standard_error = np.std(values, ddof=1) / np.sqrt(40)
@@ -83,7 +83,7 @@ def test_subsets_are_drawn_from_all_rows():
     assert abs(ordered[0]) < 4 * ordered[1] / np.sqrt(200)
 
 
-def test_a_subset_holds_no_row_twice():
+def test_subsets_have_no_repeated_rows():
     # Of rows that are all different, equal ones within a subset would add k(x, x) to the pairs.
     rows = np.arange(5.0)[:, None]
     for seed in range(5):
@@ -91,7 +91,7 @@ def test_a_subset_holds_no_row_twice():
         assert value == pytest.approx(definition(rows, rows), rel=1e-12)
 
 
-def test_the_seed_decides():
+def test_seed_determines_the_result():
     real, fake = normal(100, 3), normal(100, 3, seed=1)
     options = {"subset_size": 20, "num_subsets": 5}
     first, again, other = (kernel_distance(real, fake, **options, seed=seed) for seed in (0, 0, 1))
@@ -123,13 +123,13 @@ GOOD = normal(9, 3)
         (GOOD, GOOD, {"seed": -1}, "`seed` must be an integer >= 0. Received: -1"),
     ],
 )
-def test_refusals(real, fake, options, message):
+def test_invalid_arguments(real, fake, options, message):
     with pytest.raises(ValueError, match=message):
         kernel_distance(real, fake, **{"subset_size": 2} | options)
 
 
 @pytest.mark.parametrize("name", ["subset_size", "num_subsets", "seed"])
-def test_counts_are_integers(name):
+def test_counts_must_be_integers(name):
     for call in (lambda value: kernel_distance(GOOD, GOOD, **{name: value}), refused_by_kid(name)):
         with pytest.raises(TypeError, match=f"`{name}` must be an integer.*Received: 2.5"):
             call(2.5)
@@ -152,7 +152,7 @@ class Rows:
         return np.float32(images.reshape(len(images), -1))
 
 
-def test_kid_is_the_distance_of_features_and_says_how_it_was_made():
+def test_kid_is_the_distance_of_features_and_records_its_settings():
     real, fake = np.float32(normal(100, 2, 2, 1)), np.float32(normal(90, 2, 2, 1, seed=1)) + 1
     metric = KID(Rows(), subset_size=40, num_subsets=7, seed=3, split="test")
     score = metric([real[:50], real[50:]], fake)
@@ -174,6 +174,6 @@ def test_kid_is_the_distance_of_features_and_says_how_it_was_made():
         ({"seed": -1}, "`seed` must be an integer >= 0. Received: -1"),
     ],
 )
-def test_kid_checks_its_arguments_at_once(options, message):
+def test_kid_checks_arguments_in_the_constructor(options, message):
     with pytest.raises(ValueError, match=message):
         KID(Rows(), **options)

@@ -89,7 +89,7 @@ class Runs:
 
     def __init__(self):
         self.server = subprocess.Popen(
-            [sys.executable, TESTS / "killed_run.py"],
+            [sys.executable, TESTS / "helpers" / "killed_run.py"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -134,7 +134,7 @@ ON_OTHERS = [("mixed_float16", 3)]
     KILLS if keras.backend.backend() == "tensorflow" else ON_OTHERS,
     ids=lambda setting: f"{setting[0]}, k = {setting[1]}",
 )
-def test_a_run_that_is_killed_again_and_again_ends_as_an_undisturbed_one(setting, runs, tmp_path):
+def test_repeatedly_killed_run_matches_an_uninterrupted_one(setting, runs, tmp_path):
     seconds, status = runs.run(tmp_path / "undisturbed", setting)
     assert status == 0
     dice, rows = random.Random(str(setting)), []
@@ -159,7 +159,7 @@ def start_example(folder):
 
 
 @pytest.mark.tensorflow
-def test_the_example_on_real_digits_goes_on_too(tmp_path):
+def test_killed_example_resumes(tmp_path):
     assert start_example(tmp_path / "undisturbed").wait() == 0
     folder, delay = tmp_path / "killed", random.Random(0).uniform(0, 0.5)
     example = start_example(folder)

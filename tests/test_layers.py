@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import BACKEND, float64, gradients, number, weight_gradients
+from helpers.games import BACKEND, float64, gradients, number, weight_gradients
 
 from keras_gan.initializers import Sparse
 from keras_gan.layers import Maxout, MaxoutConv2D, UntiedBias
@@ -102,7 +102,7 @@ def test_the_constraint_holds_after_a_training_step():
     assert norms.max() > 1.93
 
 
-def test_the_kernel_is_regularised():
+def test_kernel_regularizer():
     layer = built(Maxout(2, 3, kernel_regularizer=keras.regularizers.L2(0.1)), (None, 5))
     expected = 0.1 * (array(layer.kernel).astype("float64") ** 2).sum()
     np.testing.assert_allclose(number(layer.losses[0]), expected, rtol=1e-6)
@@ -194,7 +194,7 @@ def test_untied_bias_adds_one_number_to_each_position():
     assert layer.compute_output_shape((None, 3, 2, 2)) == (None, 3, 2, 2)
 
 
-def test_sparse_weights_have_so_many_normal_entries_a_unit():
+def test_sparse_weights_have_a_fixed_number_of_normal_entries():
     kernel = array(Sparse(100, stddev=2.0, seed=0)((800, 300)))
     assert kernel.dtype == "float32"
     np.testing.assert_array_equal((kernel != 0).sum(axis=0), 100)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import gradients, number
+from helpers.games import gradients, number
 from keras import ops
 
 import keras_gan as kg
@@ -97,7 +97,7 @@ def test_logits_of_ten_thousand_stay_finite(name, player, signs):
     assert np.isfinite(slopes(loss, logits)).all()
 
 
-def test_saturation_where_the_discriminator_rejects_the_samples():
+def test_saturation_when_the_discriminator_rejects_samples():
     """Goodfellow et al., 2014, section 3, and 2016, figure 16: slopes at D(G(z)) = .001."""
     logit = np.log(1e-3 / (1 - 1e-3))
     found = {
@@ -136,7 +136,7 @@ def test_least_squares_smoothing(logits):
     assert value == pytest.approx(0.5 * ((r - 0.9) ** 2).mean() + 0.5 * (f**2).mean(), rel=1e-6)
 
 
-def test_smoothing_the_fakes_is_refused_with_the_reason():
+def test_smoothing_fake_labels_raises():
     with pytest.raises(TypeError, match="rewards samples like those the generator makes already"):
         kg.losses.NonSaturating(label_smoothing=(0.1, 0.1))
 
@@ -153,8 +153,8 @@ def test_unknown_loss_names_the_nearest():
 
 
 @pytest.mark.parametrize("wrong", [3, None, keras.losses.MeanSquaredError()])
-def test_what_is_no_loss_is_refused(wrong):
-    with pytest.raises(TypeError, match="A loss is a name"):
+def test_invalid_loss_raises(wrong):
+    with pytest.raises(TypeError, match="The loss must be a name"):
         kg.losses.get(wrong)
 
 

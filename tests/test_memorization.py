@@ -18,7 +18,7 @@ def test_duplicates_equal_the_definition():
     assert 0 < found.mean() < 1
 
 
-def test_copies_are_duplicates_and_the_threshold_itself_is_not():
+def test_copies_are_duplicates_and_distances_at_the_threshold_are_not():
     samples = images(30, 0)
     assert not duplicates(samples, 1e-6).any()
     np.testing.assert_array_equal(
@@ -80,13 +80,13 @@ def test_copies_are_flagged():
     assert memorization_scores(some, training, images(1000, 3))["memorization_z"] < -3
 
 
-def test_held_out_images_as_samples_show_nothing():
+def test_held_out_images_are_not_flagged():
     training, held_out = images(200, 0), images(100, 1)
     scores = memorization_scores(held_out, training, held_out)
     assert scores == {"memorization": 0.5, "memorization_ratio": 1.0, "memorization_z": 0.0}
 
 
-def test_other_real_images_show_nothing_on_average():
+def test_other_real_images_are_not_flagged_on_average():
     """Where samples and held-out images come from one distribution, z has mean 0 and variance 1."""
     z = [
         memorization_scores(*np.split(images(200, seed, (3,)), [60, 140]))["memorization_z"]
@@ -102,7 +102,7 @@ def test_samples_far_from_the_data():
     assert scores["memorization_z"] > 8
 
 
-def test_copies_in_another_range_get_no_all_clear():
+def test_copies_in_a_different_value_range_raise():
     training, held_out = 255 * images(100, 0), 255 * images(60, 1)
     metric = Memorization(training)
     copies = training[:40] / 255
@@ -119,7 +119,7 @@ def test_copies_in_another_range_get_no_all_clear():
         metric(held_out, samples)
 
 
-def test_images_of_two_shapes_are_refused_though_their_sizes_agree():
+def test_images_of_different_shapes_but_equal_size_raise():
     training, held_out = images(30, 0, (3, 4, 4)), images(20, 1, (3, 4, 4))
     turned = np.moveaxis(training, 1, 3)
     metric = Memorization(training)
@@ -207,13 +207,13 @@ GOOD = images(6, 0)
         ),
     ],
 )
-def test_refusals(call, message):
+def test_invalid_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
 
 @pytest.mark.parametrize("value", [True, "1", None])
-def test_thresholds_and_quantiles_are_numbers(value):
+def test_thresholds_and_quantiles_must_be_numbers(value):
     with pytest.raises(
         TypeError, match=f"`threshold` must be a finite number > 0.* Received: {value!r}"
     ):

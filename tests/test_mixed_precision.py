@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import long_game, mlp
+from helpers.games import long_game, mlp
 from scipy import linalg
 
 import keras_gan as kg

@@ -67,7 +67,7 @@ def test_coverage_as_a_metric():
 
 
 @pytest.mark.parametrize("side", ["real", "fake"])
-def test_points_are_an_array(side):
+def test_points_must_be_an_array(side):
     ring = GaussianMixture.ring()
     points, _ = ring.sample(20, seed=0)
     batches = (points[start : start + 5] for start in (0, 5, 10, 15))
@@ -98,19 +98,19 @@ BOTH_ENDS = np.stack([np.cos(np.linspace(0, 2 * np.pi, 8)), np.sin(np.linspace(0
         (([[0.0, 0.0]], np.zeros((3, 2, 1)), 0.1), r"`centers` must be an array of 2 axes.*\(3, 2, 1\)"),
     ],
 )
-def test_refusals_of_coverage(arguments, message):
+def test_invalid_arguments_of_coverage(arguments, message):
     with pytest.raises(ValueError, match=message):
         mode_coverage(*arguments)
 
 
 @pytest.mark.parametrize("std", [True, "1", None])
-def test_the_standard_deviation_is_a_number(std):
+def test_standard_deviation_must_be_a_number(std):
     for call in (ModeCoverage, lambda centers, std: mode_coverage(centers, centers, std)):
         with pytest.raises(TypeError, match=f"`std` must be a finite number > 0. Received: {std!r}"):
             call([[0.0, 1.0]], std)
 
 
-def test_refusals_of_the_ceiling():
+def test_invalid_arguments_of_the_ceiling():
     with pytest.raises(ValueError, match="`dimensions` must be an integer >= 1.* Received: 0"):
         ceiling(0)
     with pytest.raises(TypeError, match="`dimensions` must be an integer.* Received: 2.5"):
@@ -153,7 +153,7 @@ def test_floor_of_a_perfect_sampler(n, floor):
     assert np.mean(divergences) == pytest.approx(exact, abs=4 * np.std(divergences) / np.sqrt(30))
 
 
-def test_a_class_that_real_images_lack():
+def test_class_missing_from_real_images():
     assert stacked_digit_modes([1, 2], [1, 1, 3]) == (2, np.inf)
 
 
@@ -236,19 +236,19 @@ class Wrong(Reader):
         ),
     ],
 )
-def test_refusals_of_stacked_digits(call, message):
+def test_invalid_stacked_digits(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
 
-def test_classes_are_integers():
+def test_classes_must_be_integers():
     with pytest.raises(
         TypeError, match="`classes` must hold integers from 0 to 999. Received: dtype fl"
     ):
         stacked_digit_modes([0.5])
 
 
-def test_an_extractor_that_does_not_classify():
+def test_extractor_without_classes():
     class Blind:
         name, weights, resizer, size = "blind", None, None, 1
 

@@ -22,7 +22,7 @@ def read(folder):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_the_page_s_program_writes_what_the_page_says(tmp_path, monkeypatch):
+def test_monitoring_page_program_writes_the_described_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(PROGRAM.replace("batch_size=100", "batch_size=500"), names)

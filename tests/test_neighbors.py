@@ -73,7 +73,7 @@ def test_distances_are_exact_far_from_the_origin(dtype, offset):
     assert nearest_distances(moved, outlier)[:, 0].tolist() == [0.5] * 6
 
 
-def test_bytes_do_not_wrap():
+def test_uint8_distances_do_not_overflow():
     assert nearest_distances(np.uint8([[0, 3]]), np.uint8([[255, 3]])).tolist() == [[255]]
 
 
@@ -101,7 +101,7 @@ def test_block_memory_is_bounded():
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize("size", [2, 64])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_equal_the_definition(k, size, dtype):
+def test_precision_recall_density_coverage_equal_the_definition(k, size, dtype):
     real = normal(300, size).astype(dtype)
     fake = (0.8 * normal(200, size, seed=1) + 0.1).astype(dtype)
     expected = definition(np.float64(real), np.float64(fake), k)
@@ -119,7 +119,7 @@ PRDC = {
 
 
 @pytest.mark.parametrize("k", PRDC)
-def test_equal_the_package_prdc(k):
+def test_precision_recall_density_coverage_equal_prdc(k):
     real, fake = normal(500, 64), 0.9 * normal(400, 64, seed=1) + 0.05
     found = precision_recall(real, fake, k=k) + density_coverage(real, fake, k=k)
     assert found == pytest.approx(PRDC[k], abs=1e-12)
@@ -152,7 +152,7 @@ def test_points_on_a_line_by_hand():
 
 
 @pytest.mark.parametrize("k", [1, 5])
-def test_copies_of_real_rows_meet_no_rounding(k):
+def test_copies_of_real_rows_are_not_affected_by_rounding(k):
     # Each ball holds its center and its k neighbors, the last of them on its surface.
     real = np.float32(normal(300, 100)) + 100
     fake = real[np.random.default_rng(1).permutation(300)]
@@ -176,7 +176,7 @@ TIES = {
 
 @pytest.mark.parametrize("name", TIES)
 @pytest.mark.parametrize("k", [1, 5])
-def test_ties_follow_the_equations_of_the_papers(name, k):
+def test_ties_follow_the_papers(name, k):
     """The package prdc 0.2, which leaves the surface out, gives 0 for one-hot rows and k = 5."""
     real, fake = TIES[name]
     for block_size in (7, 1000):
@@ -199,7 +199,7 @@ def test_equal_distributions_have_the_known_coverage_and_density():
     assert errors[1] < 0.003
 
 
-def test_quality_and_variety_are_told_apart():
+def test_quality_and_variety_are_distinguished():
     real = normal(500, 2)
     narrow, wide = 0.2 * normal(500, 2, seed=1), 5 * normal(500, 2, seed=1)
     precision, recall = precision_recall(real, narrow)
@@ -228,7 +228,7 @@ SHARED = [
     ],
 )
 @pytest.mark.parametrize(("arguments", "message"), SHARED)
-def test_refusals(function, names, arguments, message):
+def test_invalid_arguments(function, names, arguments, message):
     with pytest.raises(ValueError, match=message.format(*names)):
         function(*arguments)
     with pytest.raises(TypeError, match="`block_size` must be an integer >= 1.* Received: 0.5"):
@@ -253,7 +253,7 @@ def test_extra_arguments_of_nearest_distances():
         nearest_distances(GOOD, GOOD, exclude_self=1)
 
 
-def test_refusals_of_few_rows():
+def test_too_few_rows():
     with pytest.raises(
         ValueError, match="must have at least 10 rows, for 10 neighbors of each query.*: 9"
     ):
@@ -288,7 +288,7 @@ class Rows:
         (DensityCoverage, density_coverage, ("density", "coverage"), 5),
     ],
 )
-def test_scores_of_images_say_how_they_were_made(family, function, names, k):
+def test_scores_record_their_settings(family, function, names, k):
     real, fake = np.float32(normal(100, 2, 2, 1)), np.float32(normal(90, 2, 2, 1, seed=1))
     for options in ({}, {"k": 2}):
         metric = family(Rows(), split="test", **options)

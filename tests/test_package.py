@@ -28,7 +28,7 @@ print(*(set(sys.modules) - before))
 """
 
 
-def test_import_brings_no_extra():
+def test_import_does_not_load_optional_packages():
     run = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     roots = {module.partition(".")[0] for module in run.stdout.split()}
     extras = {"tensorflow_probability", "tensorflow_datasets", "keras_tuner", "tensorboard", "mlxtend"}
@@ -43,7 +43,7 @@ def python(code, **environment):
 
 
 @pytest.mark.tensorflow
-def test_another_backend_is_refused_with_the_way_out():
+def test_unsupported_backend_raises_with_advice():
     """Keras itself need not be able to load it: 'openvino', say."""
     run = python("import keras; keras.backend.backend = lambda: 'openvino'; import keras_gan")
     assert run.returncode == 1
@@ -53,14 +53,14 @@ def test_another_backend_is_refused_with_the_way_out():
 
 @pytest.mark.jax
 @pytest.mark.torch
-def test_other_backends_do_without_tensorflow():
+def test_other_backends_do_not_require_tensorflow():
     backend = keras.backend.backend()
     code = "import sys, keras, keras_gan; print(keras.backend.backend(), 'tensorflow' in sys.modules)"
     run = python(code, KERAS_BACKEND=backend)
     assert run.stdout.split() == [backend, "False"], run.stderr
 
 
-def test_version_is_one():
+def test_version_is_defined_once():
     assert importlib.metadata.version("keras-gan") == kg.__version__
 
 
@@ -72,7 +72,7 @@ def test_requirements_are_loose_for_users_and_exact_for_developers():
     assert set(extras) == {"cli", "tfp", "datasets", "tuner", "plot", "demo", "serving", "jax", "torch"}
 
 
-def test_what_errors_tell_to_install_is_in_the_extras():
+def test_packages_named_in_errors_are_in_the_extras():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     names = {extra: [re.split("[<>=]", line)[0] for line in lines] for extra, lines in extras.items()}
     told = {name for line in PACKAGES.values() for name in shlex.split(line)}
@@ -107,7 +107,7 @@ def _is_for_type_checkers(node):
     return isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING"
 
 
-def test_imports_point_down():
+def test_imports_follow_the_layers():
     """The levels of the layout: nothing imports what stands above it."""
 
     levels = [

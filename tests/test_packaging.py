@@ -48,7 +48,7 @@ def test_the_wheel_is_the_package_alone(built):
     assert "keras-gan = keras_gan_cli:main" in scripts
 
 
-def test_the_source_archive_holds_what_tests_look_at(built):
+def test_source_archive_contains_all_tracked_files(built):
     (source,) = built.glob("*.tar.gz")
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -60,13 +60,13 @@ def test_the_source_archive_holds_what_tests_look_at(built):
     assert {"tests/conftest.py", "docs/design.md", "Makefile", "saved_models/digits.keras"} <= names
 
 
-def test_the_version_stands_in_one_place():
+def test_version_is_defined_in_one_place():
     assert importlib.metadata.version("keras-gan") == kg.__version__
     assert re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.M)[1] == kg.__version__
     assert not re.search(r"^version", (ROOT / "pyproject.toml").read_text(), re.M)
 
 
-def test_the_metadata_pass_the_checks_of_pypi(built):
+def test_metadata_pass_the_checks_of_pypi(built):
     command = [sys.executable, "-m", "twine", "check", "--strict", *map(str, built.iterdir())]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout

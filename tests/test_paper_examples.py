@@ -79,11 +79,11 @@ def tiny_gan(shape, activation="sigmoid", latents=5):
         ),
     ],
 )
-def test_networks_of_another_width(make, weights):
+def test_networks_of_a_different_width(make, weights):
     assert make(units=200).count_params() == weights
 
 
-def test_a_second_stage_of_another_width():
+def test_second_stage_of_a_different_width():
     first = kg.architectures.tfd_generator(units=100)
     stack = kg.architectures.tfd_stacked_generator(first, units=30)
     assert stack.count_params() == 101 * 30 + 31 * 100 + first.count_params()
@@ -93,7 +93,7 @@ def test_a_second_stage_of_another_width():
     ("units", "message"),
     [(0, ">= 100. Received: 0"), (-100, ">= 100. Received: -100"), (8050, "a multiple of 100.*: 8050")],
 )
-def test_units_that_do_not_fill_the_maps_are_refused(units, message):
+def test_units_that_do_not_fill_the_maps_raise(units, message):
     with pytest.raises(ValueError, match=message):
         kg.architectures.cifar10_conv_generator(units=units)
 
@@ -110,7 +110,7 @@ def olivetti(tmp_path):
     return tmp_path / "olivettifaces.mat", faces
 
 
-def test_olivetti_faces_take_the_layout_of_the_database(example, olivetti, tmp_path):
+def test_olivetti_faces_are_converted_to_the_tfd_layout(example, olivetti, tmp_path):
     path, faces = olivetti
     target = tmp_path / "new" / "faces.mat"
     example("gan_tfd").convert_olivetti(path, target)
@@ -123,7 +123,7 @@ def test_olivetti_faces_take_the_layout_of_the_database(example, olivetti, tmp_p
     assert np.abs(images[7].astype(int) - np.asarray(expected)).max() <= 1
 
 
-def test_people_of_the_test_are_never_trained_on(example, olivetti, tmp_path):
+def test_test_people_are_excluded_from_training(example, olivetti, tmp_path):
     path, _ = olivetti
     example("gan_tfd").convert_olivetti(path, tmp_path / "faces.mat")
     people = np.arange(400) // 10
@@ -139,7 +139,7 @@ def test_people_of_the_test_are_never_trained_on(example, olivetti, tmp_path):
 
 
 @pytest.mark.parametrize("content", [{"other": [1]}, {"faces": np.zeros((400, 4096))}])
-def test_a_file_of_other_faces_is_refused(example, tmp_path, content):
+def test_wrong_file_of_faces_raises(example, tmp_path, content):
     scipy.io.savemat(tmp_path / "other.mat", content)
     message = r"not the file of the Olivetti faces: expected `faces` of shape \(4096, 400\).*--data"
     with pytest.raises(ValueError, match=message):
@@ -155,7 +155,7 @@ def write_database(path, per_role=6):
 
 
 @pytest.mark.slow
-def test_gan_tfd_plays_two_stages(example, tmp_path, capsys):
+def test_gan_tfd_trains_two_stages(example, tmp_path, capsys):
     write_database(tmp_path / "TFD_48x48.mat")
     out = tmp_path / "out"
     cut = ["--epochs", "1", "--stacked-epochs", "1", "--units", "100", "--samples", "50"]
@@ -193,7 +193,7 @@ def test_the_likelihood_is_the_mean_over_folds_that_differ(example, olivetti, tm
     assert error == pytest.approx((sum((fold - mean) ** 2 for fold in folds) / 5 / 5) ** 0.5)
 
 
-def test_gan_tfd_names_the_set_of_its_number(example, olivetti, tmp_path, capsys, monkeypatch):
+def test_gan_tfd_reports_the_dataset(example, olivetti, tmp_path, capsys, monkeypatch):
     path, _ = olivetti
     module = example("gan_tfd")
     monkeypatch.setattr(module, "play", lambda *args: tiny_gan((48, 48, 1)))
@@ -203,7 +203,7 @@ def test_gan_tfd_names_the_set_of_its_number(example, olivetti, tmp_path, capsys
     assert "nats over five folds (Olivetti faces, not the Toronto database)" in capsys.readouterr().out
 
 
-def test_gan_tfd_needs_faces(example, capsys):
+def test_gan_tfd_without_faces_raises(example, capsys):
     with pytest.raises(SystemExit):
         example("gan_tfd").main([])
     assert "one of the arguments --data --olivetti is required" in capsys.readouterr().err
@@ -239,7 +239,7 @@ def cifar10(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
 
 
-def test_images_of_norm_55(example):
+def test_contrast_normalization_gives_norm_55(example):
     images = random_images(5, 32, 32, 3).astype("float32") / 255
     found = example("gan_cifar10").contrast_normalised(images)
     rows = images.reshape(5, -1).astype("float64")
@@ -252,7 +252,7 @@ def test_images_of_norm_55(example):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["dense", "conv"])
-def test_gan_cifar10_leaves_samples_curves_history_and_a_model(
+def test_gan_cifar10_writes_samples_curves_history_and_model(
     example, cifar10, tmp_path, capsys, network
 ):
     out = tmp_path / "out"
@@ -282,7 +282,7 @@ def test_gan_cifar10_takes_the_first_40000_of_50000(example):
 # Figure 2.
 
 
-def test_figure_2_frames_the_nearest_training_images(example, tmp_path, capsys):
+def test_figure_2_frames_nearest_training_images(example, tmp_path, capsys):
     gan = tiny_gan((28, 28, 1))
     gan.save(tmp_path / "gan.keras")
     out = tmp_path / "out"
@@ -319,7 +319,7 @@ def test_figure_2_finds_each_row_the_image_nearest_to_its_last_sample(example, r
         np.testing.assert_array_equal(shown[row][3][..., 0], np.rint(255 * images[nearest, ..., 0]))
 
 
-def test_figure_2_shows_contrast_normalised_images_about_grey(example, cifar10, tmp_path):
+def test_figure_2_centers_contrast_normalized_images_at_gray(example, cifar10, tmp_path):
     tiny_gan((32, 32, 3), "linear").save(tmp_path / "gan.keras")
     model = ["--model", str(tmp_path / "gan.keras"), "--dataset", "cifar10"]
     example("figure_2").main([*model, "--rows", "1", "--columns", "1", "--output", str(tmp_path)])
@@ -337,7 +337,7 @@ def test_figure_2_finds_faces(example, tmp_path):
     assert images.shape == (6, 48, 48, 1)
 
 
-def test_figures_2_and_3_train_what_is_not_there_and_load_what_is(example, tmp_path, monkeypatch):
+def test_figures_2_and_3_train_missing_models_and_load_others(example, tmp_path, monkeypatch):
     asked = []
 
     def train(argv):
@@ -358,7 +358,7 @@ def test_figures_2_and_3_train_what_is_not_there_and_load_what_is(example, tmp_p
 
 
 @pytest.mark.parametrize("path", ["linear", "spherical"])
-def test_figure_3_leads_from_one_latent_to_another(example, tmp_path, capsys, path):
+def test_figure_3_interpolates_between_latents(example, tmp_path, capsys, path):
     gan = tiny_gan((28, 28, 1))
     gan.save(tmp_path / "gan.keras")
     model = ["--model", str(tmp_path / "gan.keras"), "--path", path, "--output", str(tmp_path / "out")]
@@ -382,7 +382,7 @@ def test_figure_3_leads_from_one_latent_to_another(example, tmp_path, capsys, pa
     assert f"on a {path} path" in capsys.readouterr().out
 
 
-def test_parzen_anchors_rank_a_codebook_above_digits_and_those_above_noise(example, capsys):
+def test_parzen_anchors_rank_codebook_digits_and_noise(example, capsys):
     example("parzen_anchors").main(["--samples", "400"])
     printed = capsys.readouterr().out
     found = {
@@ -393,7 +393,7 @@ def test_parzen_anchors_rank_a_codebook_above_digits_and_those_above_noise(examp
     assert found["training digits"] > found["normal distribution"] + 20
 
 
-def test_a_lloyd_step_is_that_of_scikit_learn(example):
+def test_lloyd_step_equals_scikit_learn(example):
     rng = np.random.default_rng(0)
     images = rng.random((300, 5)).astype("float32")
     kmeans = KMeans(20, init=images[:20], n_init=1, max_iter=1, algorithm="lloyd")

@@ -98,7 +98,7 @@ def test_images_are_flattened():
     np.testing.assert_allclose(result, expected, rtol=1e-11)
 
 
-def test_inputs_are_left_as_they_were():
+def test_inputs_are_not_modified():
     samples, queries = np.float32(uniform(30, 4)), np.float32(uniform(10, 4, seed=1))
     copies = samples.copy(), queries.copy()
     parzen_log_likelihood(samples, queries, 0.3)
@@ -113,13 +113,13 @@ def test_bandwidth_of_one_point_is_the_distance():
     assert select_bandwidth([[0.5]], [[0.05], [0.95]], list(grid)) == pytest.approx(0.45)
 
 
-def test_the_default_grid_is_that_of_2014():
+def test_default_grid_is_that_of_goodfellow_2014():
     # parzen_ll.py: ten bandwidths from 10^-1 to 10^0 in equal ratios.
     expected = [10 ** (-1 + i / 9) for i in range(10)]
     np.testing.assert_allclose(parzen.BANDWIDTHS, expected, rtol=1e-12)
 
 
-def test_protocol_of_2014():
+def test_protocol_of_goodfellow_2014():
     samples, validation, test = (digits_like(n, 12, seed=n) for n in (80, 30, 50))
     result = ParzenWindow(validation, grid=[0.05, 0.1, 0.2, 0.4])(real=test, fake=samples)
     means = {s: brute_force(samples, validation, s).mean() for s in (0.05, 0.1, 0.2, 0.4)}
@@ -147,7 +147,7 @@ def test_one_protocol_measures_many_models():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_memory_is_two_arrays_of_the_square_of_a_block(dtype, monkeypatch):
+def test_memory_is_bounded_by_the_block_size(dtype, monkeypatch):
     """On one core; a matrix of all distances would take eight times as much."""
     monkeypatch.setattr(parzen, "_num_cores", lambda: 1)
     samples, queries = (np.asarray(uniform(4000, 2, seed=seed), dtype) for seed in (0, 1))
@@ -164,7 +164,7 @@ def test_memory_is_two_arrays_of_the_square_of_a_block(dtype, monkeypatch):
         assert peak < 1.5 * 2 * 1000**2 * np.dtype(dtype).itemsize
 
 
-def test_threads_are_as_many_as_the_cores_of_the_process(monkeypatch):
+def test_number_of_threads_is_the_number_of_available_cores(monkeypatch):
     monkeypatch.setattr(parzen.os, "cpu_count", lambda: 64)
     monkeypatch.setattr(parzen.os, "sched_getaffinity", lambda process: {0, 3, 5}, raising=False)
     monkeypatch.delattr(parzen.os, "process_cpu_count", raising=False)
@@ -183,7 +183,7 @@ def test_result_reads_as_a_sentence():
     )
 
 
-def test_result_says_how_it_was_made():
+def test_result_records_its_settings():
     samples, validation, test = (digits_like(n, 12, seed=n) for n in (80, 30, 50))
     result = ParzenWindow(validation, dtype="float64", split="digits")(test, samples)
     assert (result.num_validation, result.dtype, result.split) == (30, "float64", "digits")
@@ -219,7 +219,7 @@ IMAGES = np.full((2, 3, 4, 4), 0.5)
         ((IMAGES, np.moveaxis(IMAGES, 1, 3), 0.2), r"have shape \(3, 4, 4\) and those of .*\(4, 4, 3\)"),
     ],
 )
-def test_refusals(arguments, message):
+def test_invalid_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         parzen_log_likelihood(*arguments)
 
@@ -239,7 +239,7 @@ def test_refusals(arguments, message):
         ({"value_range": 1}, TypeError, "`value_range` must be two finite numbers"),
     ],
 )
-def test_refusals_of_options(options, error, message):
+def test_invalid_options(options, error, message):
     calls = [
         lambda: parzen_log_likelihood(GOOD, GOOD, 0.2, **options),
         lambda: select_bandwidth(GOOD, GOOD, **options),
@@ -250,14 +250,14 @@ def test_refusals_of_options(options, error, message):
             call()
 
 
-def test_bandwidths_are_numbers():
+def test_bandwidths_must_be_numbers():
     for call in (select_bandwidth, parzen_log_likelihood):
         with pytest.raises(TypeError, match="must hold real numbers. Received: 'wide'"):
             call(GOOD, GOOD, "wide")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_tables_may_lie_in_any_range(dtype):
+def test_tables_of_any_value_range(dtype):
     """Series and rows of a table in their own units, against the definition."""
     rng = np.random.default_rng(0)
     samples, validation, test = (100 + 30 * rng.normal(size=(n, 5, 2)) for n in (80, 30, 50))
@@ -284,7 +284,7 @@ def test_far_samples_underflow_without_a_warning():
     assert found == pytest.approx(-np.log(2) - np.log(1e-15 * np.sqrt(2 * np.pi)))
 
 
-def test_tensors_are_arrays_also_those_with_gradients():
+def test_tensors_with_and_without_gradients():
     tensor = 1.0 * keras.Variable(GOOD)
     np.testing.assert_array_equal(
         parzen_log_likelihood(tensor, tensor, 0.2), parzen_log_likelihood(GOOD, GOOD, 0.2)
@@ -292,17 +292,17 @@ def test_tensors_are_arrays_also_those_with_gradients():
 
 
 @pytest.mark.parametrize("data", [(row for row in GOOD), 0.5, {0.5}])
-def test_what_is_no_array_is_refused(data):
+def test_non_arrays_raise(data):
     with pytest.raises(TypeError, match=r"`queries` must be an array .*Received: \w+\. Concatenate"):
         parzen_log_likelihood(GOOD, data, 0.2)
 
 
-def test_words_are_refused():
+def test_strings_raise():
     with pytest.raises(TypeError, match="`samples` must hold real numbers. Received: dtype <U1"):
         parzen_log_likelihood([["a"]], GOOD, 0.2)
 
 
-def test_refusals_of_the_protocol():
+def test_invalid_arguments_of_the_protocol():
     with pytest.raises(ValueError, match=r"of `real` have shape \(4, 4, 3\) and those of `validation`"):
         ParzenWindow(IMAGES)(np.moveaxis(IMAGES, 1, 3), IMAGES)
     flat = IMAGES.reshape(2, -1)

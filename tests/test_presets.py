@@ -14,7 +14,7 @@ import threading
 import keras
 import numpy as np
 import pytest
-from games import mlp
+from helpers.games import mlp
 
 import keras_gan as kg
 from keras_gan.utils.presets import presets
@@ -27,7 +27,7 @@ def small():
     return kg.GAN(mlp(4, 2), mlp(2, 1), prior="normal", seed=0)
 
 
-def test_the_digits_come_along():
+def test_digits_are_included():
     """The file has the training of its card behind it: digits of ten classes, as a classifier says."""
     gan = kg.GAN.from_preset("digits")
     expected = keras.models.load_model(MODELS / "digits.keras")
@@ -38,7 +38,7 @@ def test_the_digits_come_along():
 
 
 @pytest.mark.parametrize("where", ["file", "folder of Keras", "folder with one file"])
-def test_models_of_ones_own(where, tmp_path):
+def test_custom_models(where, tmp_path):
     gan = small()
     path = tmp_path / ("gan.keras" if where == "file" else "models")
     if where == "folder of Keras":
@@ -54,7 +54,7 @@ class Other(kg.GAN):
     """A class of one's own."""
 
 
-def test_a_class_is_the_one_of_the_file(tmp_path):
+def test_class_must_match_the_file(tmp_path):
     Other(mlp(4, 2), mlp(2, 1), seed=0).save(tmp_path / "other.keras")
     assert type(kg.GAN.from_preset(tmp_path / "other.keras")) is Other
     with pytest.raises(ValueError, match="'digits' must be a `Other`. Received a `GAN`"):
@@ -71,12 +71,13 @@ def test_a_class_is_the_one_of_the_file(tmp_path):
         ("", ValueError, "Unknown preset ''"),
         (7, TypeError, "`preset` must be a name, a path, or an address .* Received: 7 of type int"),
         ("models/none.keras", FileNotFoundError, "There is no model at 'models/none.keras'"),
+        (__file__, ValueError, "`preset` must be the path of a `.keras` file.*test_presets.py'"),
         ("none.keras", FileNotFoundError, "There is no model at 'none.keras'"),
         ("empty", ValueError, "'empty' must hold one `.keras` file.* Received `.keras` files: none"),
         ("two", ValueError, "Received `.keras` files: a.keras, b.keras"),
     ],
 )
-def test_presets_that_do_not_exist(preset, error, message, tmp_path, monkeypatch):
+def test_unknown_presets(preset, error, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "two").mkdir()

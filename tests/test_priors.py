@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp, sgd, with_xla
+from helpers.games import mlp, sgd, with_xla
 from keras import ops
 from scipy import stats
 
@@ -15,7 +15,7 @@ def draw(prior, n, seed=0):
     return ops.convert_to_numpy(prior.sample(n, seed))
 
 
-def test_default_uniform_is_the_papers():
+def test_default_uniform_range_matches_the_paper():
     z = draw(kg.priors.Uniform(shape=100), 2000)
     assert z.dtype == np.float32
     assert abs(z).max() < np.sqrt(3)
@@ -25,7 +25,7 @@ def test_default_uniform_is_the_papers():
     assert test.pvalue > 0.01
 
 
-def test_uniform_keeps_to_its_range():
+def test_uniform_stays_in_its_range():
     z = draw(kg.priors.Uniform(0.0, 1.0, shape=10), 5000)
     assert 0 < z.min() < 1e-3
     assert 1 - 1e-3 < z.max() < 1
@@ -130,7 +130,7 @@ def test_configuration_round_trip(prior):
 
 
 @pytest.mark.tensorflow
-def test_any_distribution_of_tensorflow_probability():
+def test_distribution_of_tensorflow_probability():
     import tensorflow_probability as tfp
 
     tfd = tfp.distributions
@@ -161,7 +161,7 @@ class Exponential:
 
 
 @pytest.mark.jax
-def test_any_distribution_that_draws_with_jax(rng):
+def test_distribution_that_samples_with_jax(rng):
     prior = kg.priors.get(Exponential()).with_shape((3, 4))
     z = draw(prior, 500)
     assert z.shape == (500, 3, 4)
@@ -174,7 +174,7 @@ def test_any_distribution_that_draws_with_jax(rng):
 
 
 @pytest.mark.jax
-def test_a_distribution_of_tensorflow_is_refused_on_jax():
+def test_tensorflow_distribution_raises_on_jax():
     from tensorflow_probability import distributions
 
     with pytest.raises(ValueError, match=r"tensorflow_probability.substrates.jax.*Received: <tfp"):
@@ -182,7 +182,7 @@ def test_a_distribution_of_tensorflow_is_refused_on_jax():
 
 
 @pytest.mark.torch
-def test_a_distribution_is_refused_on_torch():
+def test_distribution_raises_on_torch():
     with pytest.raises(ValueError, match="no distributions for the backend 'torch'. Use a subclass"):
         kg.priors.get(Exponential())
 
@@ -202,13 +202,13 @@ def test_a_distribution_is_refused_on_torch():
         (lambda: kg.priors.get("sperical"), "Did you mean 'spherical'"),
     ],
 )
-def test_bad_arguments(make, message):
+def test_invalid_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_what_is_no_prior():
-    with pytest.raises(TypeError, match="A prior is a name"):
+def test_invalid_prior():
+    with pytest.raises(TypeError, match="The prior must be a name"):
         kg.priors.get(100)
 
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp
+from helpers.games import mlp
 from keras import layers
 
 import keras_gan as kg
@@ -27,7 +27,7 @@ def network(*after, columns=3):
         ([], None),
     ],
 )
-def test_the_range_is_that_of_the_last_activation(after, expected):
+def test_range_is_inferred_from_the_last_activation(after, expected):
     model = network(*after)
     assert output_range(model) == expected
     if expected:
@@ -63,7 +63,7 @@ RANGES = r"reach from .* to .*only produce values in \[{}\], the range of its la
 
 @pytest.mark.parametrize(("activation", "bounds"), [("tanh", "-1, 1"), ("sigmoid", "0, 1")])
 @pytest.mark.parametrize("x", [BYTES, INCOMES.astype("float32")], ids=["bytes", "incomes"])
-def test_data_far_outside_are_refused_with_both_ranges(x, activation, bounds):
+def test_data_far_outside_the_range_raise(x, activation, bounds):
     gan = small_gan(layers.Activation(activation))
     for data in (x, keras.ops.convert_to_tensor(x), kg.datasets.load(x), Batches(x)):
         with pytest.raises(ValueError, match=RANGES.format(bounds)):
@@ -100,13 +100,13 @@ def test_images_of_a_keras_dataset_are_floats_of_bytes(tmp_path, rng):
     ],
     ids=["standardized", "a little outside", "linear", "rescaled", "an outlier"],
 )
-def test_other_data_are_trained_on(after, x):
+def test_data_of_other_ranges_are_accepted(after, x):
     data = kg.datasets.load(x.astype("float32"), batch_size=32)
     small_gan(*after).fit(data, verbose=0)
     assert int(data.epoch) == 1
 
 
-def test_looking_at_data_leaves_their_order():
+def test_range_check_does_not_change_the_data_order():
     x = np.linspace(0, 1, 192).reshape(64, 3).astype("float32")
     data = kg.datasets.load(x, batch_size=32)
     expected = np.concatenate([batch.numpy() for batch in data])
@@ -120,7 +120,7 @@ def test_looking_at_data_leaves_their_order():
     assert losses[0] == pytest.approx(losses[1])
 
 
-def test_a_last_batch_without_a_row_for_each_step_is_refused_before_the_first(rng):
+def test_last_batch_that_is_too_small_raises_before_training(rng):
     x = rng.uniform(0, 1, (62, 3)).astype("float32")
     gan = small_gan(layers.Activation("sigmoid"), discriminator_steps=5)
     with pytest.raises(ValueError, match="needs at least 5 rows.*leaves 2 for the last batch"):
@@ -131,7 +131,7 @@ def test_a_last_batch_without_a_row_for_each_step_is_refused_before_the_first(rn
     assert int(gan.optimizer.iterations) == 5
 
 
-def test_a_grid_of_a_rescaled_generator_is_not_white(tmp_path, rng):
+def test_sample_grid_of_a_rescaled_generator_is_not_white(tmp_path, rng):
     from PIL import Image
 
     after = layers.Activation("tanh"), layers.Reshape((4, 4, 3)), layers.Rescaling(127.5, 127.5)
@@ -146,7 +146,7 @@ def test_a_grid_of_a_rescaled_generator_is_not_white(tmp_path, rng):
 
 
 @pytest.mark.usefixtures("channels_first")
-def test_a_grid_of_images_with_their_channels_first(tmp_path, rng):
+def test_sample_grid_of_channels_first_images(tmp_path, rng):
     from PIL import Image
 
     gan = kg.GAN(

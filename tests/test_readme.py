@@ -48,13 +48,13 @@ def learned(names):
 LEFT = [trained, drawn, learned]
 
 
-def test_the_readme_has_programs_and_fits_in_150_lines():
+def test_readme_has_programs_and_at_most_150_lines():
     assert len(PROGRAMS) == len(LEFT)
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_to_files_lead_somewhere(page):
+def test_links_to_files_exist(page):
     text = (ROOT / page).read_text()
     targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", text)
     missing = [target for target in targets if not ((ROOT / page).parent / target).exists()]

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp, number, sigmoid, weight_gradients
+from helpers.games import mlp, number, sigmoid, weight_gradients
 
 import keras_gan as kg
 import keras_gan.recipes as recipes
@@ -27,7 +27,7 @@ def descend(gradients, learning_rate, momentum, weight=1.0):
     return path
 
 
-def test_the_learning_rate_of_2014():
+def test_learning_rate_of_goodfellow_2014():
     rate = GeometricDecay(0.1, 1.000004, minimum=1e-6)
     steps = np.array([0, 1, 1000, 125_000, 250_000, 2_000_000])
     expected = [0.1 / 1.000004 ** float(step) for step in steps]
@@ -45,7 +45,7 @@ def test_the_learning_rate_stops_at_its_minimum():
     assert float(GeometricDecay(0.1, 2.0)(4)) == np.float32(0.00625)
 
 
-def test_the_momentum_of_2014():
+def test_momentum_of_goodfellow_2014():
     momentum = EpochRamp(0.5, 0.7, first_epoch=1, last_epoch=250, steps_per_epoch=500)
     values = {step: float(momentum(step)) for step in (0, 499, 500, 999, 249 * 500, 10**6)}
     np.testing.assert_allclose(
@@ -103,7 +103,7 @@ def model_2014():
     return model
 
 
-def test_training_goes_on_after_saving(tmp_path):
+def test_training_continues_after_saving(tmp_path):
     rng = np.random.default_rng(0)
     batches = [(rng.normal(size=(8, 4)), rng.normal(size=(8, 1))) for _ in range(8)]
     straight, first_half = model_2014(), model_2014()
@@ -121,7 +121,7 @@ def test_training_goes_on_after_saving(tmp_path):
 @pytest.mark.parametrize(
     "momentum", [0.25, EpochRamp(0.5, 0.7, first_epoch=1, last_epoch=250, steps_per_epoch=500)]
 )
-def test_momentum_sgd_survives_its_configuration(momentum):
+def test_momentum_sgd_config_round_trip(momentum):
     optimizer = MomentumSGD(
         GeometricDecay(0.1, 1.5, minimum=1e-3), momentum, name="descent", clipnorm=2.0
     )
@@ -147,7 +147,7 @@ def test_momentum_sgd_under_loss_scaling():
     np.testing.assert_allclose(number(weight), expected[-1], rtol=1e-6)
 
 
-def test_the_recipe_takes_the_steps_of_the_2014_code():
+def test_recipe_takes_the_steps_of_the_2014_code():
     """One weight a player, with the 2014 code's own losses, rates and momentum in float64.
 
     The discriminator's logit is `w · x` and its loss there ½ (softplus(−w r) + softplus(w f)).
@@ -185,7 +185,7 @@ def test_the_recipe_takes_the_steps_of_the_2014_code():
     np.testing.assert_allclose(path, np.transpose(expected), rtol=2e-6)
 
 
-def test_the_recipe_is_what_compile_takes():
+def test_recipe_is_accepted_by_compile():
     recipe = recipes.goodfellow2014(steps_per_epoch=500, learning_rate=0.004)
     optimizers = recipe.pop("d_optimizer"), recipe.pop("g_optimizer")
     assert recipe == {
@@ -211,7 +211,7 @@ def test_the_recipe_is_what_compile_takes():
         (lambda: MomentumSGD(momentum=1.0), "Received: 1.0 of type float. A schedule .* may replace"),
     ],
 )
-def test_bad_arguments(make, message):
+def test_invalid_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -224,7 +224,7 @@ def test_each_players_momentum_grows_with_its_own_steps():
     assert float(ramps[0](248 * 30)) == float(ramps[1](248 * 10)) == pytest.approx(0.7 - 0.2 / 249)
 
 
-def test_the_averaged_recipe_is_adam_with_a_lazy_r1_and_an_average():
+def test_adam_r1_ema_is_adam_with_lazy_r1_and_ema():
     recipe = recipes.adam_r1_ema(learning_rate=1e-3, r1=0.5, ema_decay=0.99)
     for name in ("d_optimizer", "g_optimizer"):
         optimizer = recipe[name]

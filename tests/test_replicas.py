@@ -102,7 +102,7 @@ def close(one, other, tolerance):
 
 @on_engines
 @pytest.mark.parametrize(("engine", "name"), PAIRS)
-def test_the_update_of_two_is_that_of_one(engine, name, played):
+def test_update_of_two_replicas_equals_that_of_one(engine, name, played):
     # Sums over two halves round otherwise than those over the whole: most in 16 bits.
     tolerance = 2e-3 if name == "float16" else 1e-6
     close(played["alone"] / f"{name}.npz", played[engine] / f"{name}.npz", tolerance)
@@ -110,7 +110,7 @@ def test_the_update_of_two_is_that_of_one(engine, name, played):
 
 @on_engines
 @pytest.mark.parametrize("engine", PLAYED)
-def test_a_run_of_several_goes_on_alone(engine, played):
+def test_distributed_run_resumes_on_one_device(engine, played):
     """The file holds all of the state, to the bit, and one device goes on as two would have."""
     folder = played[engine]
     gan = keras.models.load_model(folder / "half-0.keras")
@@ -137,7 +137,7 @@ def test_replicas_draw_different_noise_and_dropout(played):
 
 
 @pytest.mark.tensorflow
-def test_statistics_that_replicas_do_not_share_are_refused(played):
+def test_unsynchronized_statistics_raise(played):
     message = (played["mirrored"] / "refused.txt").read_text()
     assert "On 2 replicas" in message
     assert "synchronized=True" in message
@@ -146,7 +146,7 @@ def test_statistics_that_replicas_do_not_share_are_refused(played):
 
 @on_engines
 @pytest.mark.parametrize("engine", PROCESSES)
-def test_a_process_that_dies_ends_the_run_and_the_next_goes_on(engine, played, tmp_path):
+def test_killed_process_ends_the_run_and_the_next_run_resumes(engine, played, tmp_path):
     codes = ends(start(engine, tmp_path, "resumed", dies=1))
     assert codes[1] == -9
     assert codes[0] != 0
@@ -169,7 +169,7 @@ JOINING = {"multi_worker": by_tf_config, "jax_processes": by_arguments}
 
 @on_engines
 @pytest.mark.parametrize("engine", PROCESSES)
-def test_the_example_trains_two_machines_and_goes_on(engine, tmp_path):
+def test_example_trains_on_two_machines_and_resumes(engine, tmp_path):
     example = GAME.parents[2] / "examples" / "several_devices.py"
     command = [sys.executable, str(example), "--split", "train[:200]", "--batch-size", "100"]
     for epochs in ("1", "2"):

@@ -10,7 +10,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from games import mlp
+from helpers.games import assert_same_state, mlp
 
 import keras_gan as kg
 from keras_gan import backend
@@ -89,16 +89,10 @@ def train(folder, epochs=5, extra=(), gan=None, watch=None, every=1, **fit_argum
     return gan
 
 
-def everything(gan):
-    variables = [*gan.variables, *gan.optimizer.variables]
-    return [keras.ops.convert_to_numpy(variable) for variable in variables]
-
-
 def assert_same_run(a, b):
     assert a.history.history == b.history.history
     assert a.history.epoch == b.history.epoch
-    for left, right in zip(everything(a), everything(b), strict=True):
-        np.testing.assert_array_equal(left, right)
+    assert_same_state(a, b)
 
 
 def contents(folder):
@@ -130,7 +124,7 @@ def undisturbed(tmp_path_factory):
         ("on_train_end", None, 5),
     ],
 )
-def test_a_killed_run_ends_as_an_undisturbed_one(moment, number, state, undisturbed, tmp_path):
+def test_killed_run_matches_an_uninterrupted_one(moment, number, state, undisturbed, tmp_path):
     with pytest.raises(Kill):
         train(tmp_path, watch=watchers(tmp_path), extra=[KillAt(moment, number)])
     assert states(tmp_path) == ([f"epoch-{state:04d}"] if state else [])
@@ -143,7 +137,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(moment, number, state, undistur
     assert len(contents(folder)) == 7  # four pictures of samples and a film of them, curves twice
 
 
-def test_a_run_killed_again_and_again(undisturbed, tmp_path):
+def test_repeatedly_killed_run(undisturbed, tmp_path):
     for moment, number in (("on_epoch_end", 1), ("on_epoch_begin", 4)):
         with pytest.raises(Kill):
             train(tmp_path, extra=[KillAt(moment, number)], every=2)
@@ -169,8 +163,8 @@ def test_a_finished_run_is_not_trained_again(undisturbed, tmp_path, capsys):
 
 
 def test_more_epochs_are_trained(undisturbed, tmp_path, capsys):
-    gan = train(tmp_path, epochs=3)
-    longer = train(tmp_path, epochs=5)
+    gan = train(tmp_path, epochs=3, watch=[])
+    longer = train(tmp_path, epochs=5, watch=[])
     assert longer.history.history["d_loss"] == undisturbed[0].history.history["d_loss"]
     assert longer.history.epoch == [0, 1, 2, 3, 4]
     # The same GAN goes on too, and a state wins over `initial_epoch`.
@@ -179,21 +173,20 @@ def test_more_epochs_are_trained(undisturbed, tmp_path, capsys):
     assert gan.history.epoch == [0, 1, 2]
 
 
-def test_a_run_that_a_callback_stopped_is_over(tmp_path, capsys):
+def test_run_stopped_by_a_callback_is_finished(tmp_path, capsys):
     def stopping():
         return watchers(tmp_path, "d_loss", "max", patience=1)[2:3]
 
     early = train(tmp_path, epochs=9, watch=stopping())
-    assert len(early.history.epoch) < 9
-    again = train(
-        tmp_path, epochs=9, watch=[*stopping(), KillAt("on_epoch_begin", len(early.history.epoch))]
-    )
+    number = len(early.history.epoch)
+    assert number < 9
+    again = train(tmp_path, epochs=9, watch=[*stopping(), KillAt("on_epoch_begin", number)])
     assert_same_run(again, early)
     longer = train(tmp_path, epochs=10, watch=[])
     assert longer.history.epoch == list(range(10))
 
 
-def test_states_are_written_every_few_epochs_and_at_the_end(tmp_path):
+def test_states_are_written_every_n_epochs_and_at_the_end(tmp_path):
     class Look(keras.callbacks.Callback):
         seen = ()
 
@@ -206,7 +199,7 @@ def test_states_are_written_every_few_epochs_and_at_the_end(tmp_path):
     assert states(tmp_path) == ["epoch-0005"]
 
 
-def test_a_state_of_other_settings_is_refused(undisturbed, tmp_path):
+def test_state_of_different_settings_raises(undisturbed, tmp_path):
     shutil.copytree(undisturbed[1], tmp_path, dirs_exist_ok=True)
     same = {"ema_decay": 0.9, "discriminator_steps": 2}
     for gan, message in [
@@ -233,7 +226,7 @@ def test_a_state_of_other_settings_is_refused(undisturbed, tmp_path):
     train(tmp_path, gan=make_gan(run_eagerly=False, **same), watch=[])
 
 
-def test_networks_with_branches_go_on_in_the_process_that_made_them(tmp_path, capsys):
+def test_networks_with_branches_resume_in_the_same_process(tmp_path, capsys):
     """Keras counts the names of layers on, and such networks name the layers that theirs come from."""
     images = np.zeros((8, 8, 8, 1), "float32")
     for epochs in (1, 2):
@@ -270,7 +263,7 @@ def test_an_older_state_is_used_if_the_newest_is_damaged(undisturbed, tmp_path):
     assert states(tmp_path) == ["epoch-0005"]
 
 
-def test_a_full_disk_leaves_the_state_before(undisturbed, tmp_path):
+def test_full_disk_keeps_the_previous_state(undisturbed, tmp_path):
     class FillDisk(keras.callbacks.Callback):
         """Lets no file grow beyond 4 KiB from an epoch on."""
 
@@ -292,7 +285,7 @@ def test_a_full_disk_leaves_the_state_before(undisturbed, tmp_path):
     assert_same_run(train(tmp_path), undisturbed[0])
 
 
-def test_what_a_killed_write_has_left_is_removed(tmp_path):
+def test_partial_files_of_a_killed_write_are_removed(tmp_path):
     left_over = tmp_path / "resume" / ".epoch-0007.1f0c7a3d.tmp"
     left_over.mkdir(parents=True)
     (left_over / "progress.json").write_text("{")
@@ -300,7 +293,7 @@ def test_what_a_killed_write_has_left_is_removed(tmp_path):
     assert states(tmp_path) == ["epoch-0001"]
 
 
-def test_bad_arguments(tmp_path):
+def test_invalid_arguments(tmp_path):
     for every, error in ((0, ValueError), (2.5, TypeError), (True, TypeError)):
         with pytest.raises(error, match="`every` must be an integer >= 1"):
             Resume(tmp_path, every=every)
@@ -317,7 +310,7 @@ def test_bad_arguments(tmp_path):
         model.fit(np.zeros((4, 2)), np.zeros(4), verbose=0, callbacks=[Resume(tmp_path / "other")])
 
 
-def test_the_numbers_of_an_earlier_run_stand_until_the_next_measurement():
+def test_metrics_of_the_earlier_run_are_kept_until_the_next_measurement():
     calls = []
 
     def gap(real, fake):
@@ -333,7 +326,7 @@ def test_the_numbers_of_an_earlier_run_stand_until_the_next_measurement():
     assert gan.history.history["val_gap"] == [1.0, 2.0, 2.0, 3.0, 4.0]
 
 
-def test_it_can_be_copied(tmp_path):
+def test_deep_copy(tmp_path):
     assert copy.deepcopy(Resume(tmp_path, every=3)).every == 3
 
 
@@ -349,7 +342,7 @@ VALUES = {
 }
 
 
-def test_plain_state_is_kept_with_its_types(tmp_path):
+def test_plain_attributes_keep_their_types(tmp_path):
     arrays = {}
 
     def keep(array):
@@ -363,7 +356,7 @@ def test_plain_state_is_kept_with_its_types(tmp_path):
     assert again["bfloat16"].dtype == VALUES["bfloat16"].dtype
 
 
-def test_only_plain_attributes_that_have_changed_are_kept():
+def test_only_changed_plain_attributes_are_saved():
     class Thing(keras.callbacks.Callback):
         def __init__(self):
             super().__init__()
@@ -384,7 +377,7 @@ def test_only_plain_attributes_that_have_changed_are_kept():
 
 
 @pytest.mark.tensorflow
-def test_a_prior_of_tensorflow_probability_is_no_obstacle(tmp_path):
+def test_prior_of_tensorflow_probability_resumes(tmp_path):
     """Its GAN cannot be written to a file that makes it again, but its state can."""
     import tensorflow_probability as tfp
 
@@ -440,7 +433,7 @@ def test_random_generators_resume(tmp_path):
     assert len({number for numbers in whole.drawn for number in numbers}) == 20
 
 
-def test_several_processes_keep_no_position_of_the_data(tmp_path, monkeypatch):
+def test_data_position_is_not_saved_with_several_processes(tmp_path, monkeypatch):
     """Each has its own, and one of them writes the state."""
     monkeypatch.setattr(backend, "number_of_processes", lambda gan: 2)
     train(tmp_path, epochs=1, watch=[])
@@ -448,7 +441,7 @@ def test_several_processes_keep_no_position_of_the_data(tmp_path, monkeypatch):
         train(tmp_path / "steps", epochs=1, watch=[], steps_per_epoch=1)
 
 
-def test_several_replicas_keep_no_position_of_a_pydataset(tmp_path, monkeypatch):
+def test_pydataset_with_several_replicas_raises(tmp_path, monkeypatch):
     class Rows(keras.utils.PyDataset):
         num_batches = 2
 

@@ -49,7 +49,7 @@ def cells(picture, rows, columns, size, factor):
     )
 
 
-def test_a_picture_an_epoch_from_the_same_latents(tmp_path):
+def test_grid_of_each_epoch_uses_the_same_latents(tmp_path):
     model = FakeGAN()
     model.run(SampleGrid(tmp_path / "new" / "samples", rows=2, columns=3, seed=7))
     folder = tmp_path / "new" / "samples"
@@ -68,7 +68,7 @@ def test_first_and_last_epoch_are_always_drawn(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [f"epoch-{number:04d}.png" for number in numbers]
 
 
-def test_last_epoch_of_a_run_that_is_stopped_early(tmp_path):
+def test_last_epoch_of_an_early_stopped_run_is_drawn(tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             self.model.stop_training = epoch == 4
@@ -77,7 +77,7 @@ def test_last_epoch_of_a_run_that_is_stopped_early(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [f"epoch-{number:04d}.png" for number in (1, 3, 5)]
 
 
-def test_numbering_goes_on_after_a_resume(tmp_path):
+def test_numbering_continues_after_resume(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     FakeGAN().run(SampleGrid(whole, every=2, rows=1, columns=2, gif=True), epochs=5)
     model = FakeGAN()
@@ -91,7 +91,7 @@ def test_numbering_goes_on_after_a_resume(tmp_path):
 
 # Keras 3.15 hands variables to NumPy 2.4 through an old form of `__array__` when it saves them.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_numbering_goes_on_after_backup_and_restore(tmp_path):
+def test_numbering_continues_after_backup_and_restore(tmp_path):
     class Kill(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 2:
@@ -114,7 +114,7 @@ def test_numbering_goes_on_after_backup_and_restore(tmp_path):
 
 
 @pytest.mark.parametrize("broken", ["encoder", "disk"])
-def test_a_crash_while_writing_leaves_no_half_file(tmp_path, monkeypatch, broken):
+def test_crash_while_writing_leaves_no_partial_file(tmp_path, monkeypatch, broken):
     def crash(*arguments, **options):
         raise OSError("No space left on device")
 
@@ -150,7 +150,7 @@ def test_any_number_of_channels(tmp_path, channels):
 
 
 @pytest.mark.parametrize("close", [True, False])
-def test_the_nearest_training_image_ends_each_row(tmp_path, close):
+def test_nearest_training_image_is_last_in_each_row(tmp_path, close):
     rng = np.random.default_rng(3)
     training = rng.random((300, 10, 10, 1))
     samples = (np.random.default_rng(5).random((12, 10, 10, 1), "float32") + 0.05) % 1
@@ -193,7 +193,7 @@ def test_conditions_reach_the_generator(tmp_path):
         np.testing.assert_array_equal(condition, digits)
 
 
-def test_samples_that_are_not_finite_are_drawn(tmp_path):
+def test_non_finite_samples_are_drawn(tmp_path):
     model = FakeGAN((28, 28, 1))
     model.generate = lambda n, **options: np.full((n, 28, 28, 1), np.nan)
     nearest = np.ones((3, 28, 28, 1))
@@ -212,7 +212,7 @@ def paint(folder, gray, *epochs, size=64):
         visualization.save_png(folder / f"epoch-{epoch:04d}.png", np.full((size, size), gray, "uint8"))
 
 
-def test_a_film_shows_the_pictures_of_its_run_alone(tmp_path):
+def test_gif_contains_only_grids_of_this_run(tmp_path):
     paint(tmp_path, 77, 1, 2, 3, 4, 5, 6, 10_000)
     FakeGAN().run(SampleGrid(tmp_path, every=3, rows=1, columns=1, gif=True), epochs=4)
     shown = film(tmp_path / "samples.gif")
@@ -223,7 +223,7 @@ def test_a_film_shows_the_pictures_of_its_run_alone(tmp_path):
         np.testing.assert_array_equal(frame, picture)
 
 
-def test_a_film_of_a_resumed_run_begins_with_the_earlier_epochs(tmp_path):
+def test_gif_of_a_resumed_run_starts_with_earlier_epochs(tmp_path):
     paint(tmp_path, 66, 9_998)
     paint(tmp_path, 77, 9_999, 10_003, 10_006)
     paint(tmp_path, 88, 9_997, size=32)
@@ -243,7 +243,7 @@ def test_a_run_without_epochs_makes_no_gif(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_tensorboard_gets_the_pictures(tmp_path, channels):
+def test_tensorboard_receives_images(tmp_path, channels):
     import tensorflow as tf
 
     FakeGAN((8, 8, channels)).run(
@@ -281,7 +281,7 @@ def test_deep_copies_before_and_after_training(tmp_path):
             (tmp_path / "b" / name).unlink()
 
 
-def test_a_deep_copy_during_training_leaves_model_and_writer_behind(tmp_path):
+def test_deep_copy_during_training_drops_model_and_writer(tmp_path):
     twins = []
 
     class Copy(keras.callbacks.Callback):
@@ -298,8 +298,8 @@ def test_a_deep_copy_during_training_leaves_model_and_writer_behind(tmp_path):
     ("arguments", "message"),
     [
         ({"every": 0}, "`every` must be an integer >= 1. Received: 0"),
-        ({"rows": -1}, "`rows` must be an integer >= 1. Received: -1"),
-        ({"columns": 2.5}, "`columns` must be an integer >= 1. Received: 2.5"),
+        ({"rows": -1}, "`rows` must be an integer >= 1 .*Received: -1"),
+        ({"columns": 2.5}, "`columns` must be an integer >= 1 .*Received: 2.5"),
         ({"seed": None}, "`seed` must be an integer >= 0. Received: None"),
         ({"value_range": (1, -1)}, r"two finite numbers .* Received: \(1, -1\)"),
         (
@@ -307,12 +307,24 @@ def test_a_deep_copy_during_training_leaves_model_and_writer_behind(tmp_path):
             r"each of the 2 × 3 = 6 samples. Received shape: \(5, 10\)",
         ),
         ({"nearest": np.zeros((9, 784))}, r"\(n, height, width, .* shape: \(9, 784\)"),
-        ({"nearest": np.zeros((0, 8, 8, 1))}, r"Received shape: \(0, 8, 8, 1\)"),
+        ({"nearest": np.zeros((0, 8, 8, 1))}, "`nearest` must be an array of one or more numbers"),
+        ({"nearest": np.full((2, 8, 8, 1), np.nan)}, "`nearest` must be an array of finite numbers"),
+        ({"nearest": "mnist"}, "`nearest` must be an array of numbers. Received: 'mnist'"),
+        ({"condition": [[0], [1, 2]]}, "`condition`: Expected an array whose rows all have the same"),
+        ({"rows": 10**12}, "`rows` must be an integer .* <= 2147483647"),
     ],
 )
 def test_invalid_arguments(tmp_path, arguments, message):
     with pytest.raises((TypeError, ValueError), match=message):
         SampleGrid(tmp_path, **arguments)
+
+
+@pytest.mark.parametrize("argument", ["directory", "tensorboard"])
+def test_a_file_where_a_folder_is_needed(tmp_path, argument):
+    (tmp_path / "file").write_text("kept")
+    folders = {"directory": tmp_path, argument: tmp_path / "file" / "below"}
+    with pytest.raises(NotADirectoryError, match=f"`{argument}` needs the folder .*file' is a file"):
+        SampleGrid(**folders)
 
 
 @pytest.mark.parametrize(
@@ -332,7 +344,7 @@ def test_samples_that_cannot_be_drawn_are_reported_before_training(shape, neares
     assert not os.path.exists("never made")
 
 
-def test_a_model_that_does_not_generate():
+def test_model_without_generate_raises():
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(loss="mse")
     with pytest.raises(TypeError, match="Received: Sequential"):

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import PIL.Image
 import pytest
-from stand_in import StandIn
+from helpers.stand_in import StandIn
 
 import keras_gan as kg
 from keras_gan.utils.optional import tensorflow
@@ -130,7 +130,7 @@ def expected(folder):
     return drawn
 
 
-def test_pictures_over_rest(server, folder, expected):
+def test_images_over_rest(server, folder, expected):
     four, one, rows = [pasted(command, folder, server) for command in CURLS]
     for run in (four, one, rows):
         assert run.returncode == 0, run.stderr
@@ -157,7 +157,7 @@ def test_samples_over_grpc(server, folder, expected):
     np.testing.assert_allclose(names["images"], expected, atol=1e-5)
 
 
-def test_programs_and_commands_without_a_server(folder, expected, monkeypatch):
+def test_programs_and_commands_of_the_page(folder, expected, monkeypatch):
     monkeypatch.chdir(folder)
     load, formats, ema, quantization = [text for text in PYTHON[1:] if text != GRPC_CLIENT]
     names = {}
@@ -182,7 +182,7 @@ def test_programs_and_commands_without_a_server(folder, expected, monkeypatch):
     np.testing.assert_allclose(np.load("samples/samples.npy"), expected, atol=1e-5)
 
 
-def test_the_compose_file_mounts_what_the_config_names():
+def test_compose_file_mounts_the_configured_models():
     compose = next(text for language, text in BLOCKS if language == "yaml")
     assert "./models:/models:ro" in compose
     assert "--model_config_file=/models/models.config" in compose

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import mlp, number, sgd
+from helpers.games import mlp, number, sgd
 from keras import layers, ops
 
 import keras_gan as kg
@@ -63,7 +63,7 @@ def moved(before, after):
     return max(np.abs(a - b).max() for a, b in zip(before, after, strict=True)) > 1e-6
 
 
-def test_networks_of_a_list_come_back_with_the_file(tmp_path):
+def test_list_of_networks_is_saved_and_loaded(tmp_path):
     gan = game(Recovery([mlp(2, 3), mlp(2, 3, batch_norm=True)]))
     gan.fit(ROWS, batch_size=8, verbose=0)
     gan.save(tmp_path / "gan.keras")
@@ -86,7 +86,7 @@ def test_a_network_that_is_made_in_build_is_trained():
 
 @pytest.mark.parametrize("interval", [1, 2])
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
-def test_regularization_of_a_terms_network_joins_its_loss(player, interval):
+def test_regularization_of_the_network_of_a_term_is_added_to_its_loss(player, interval):
     """The layers add ½·Σh²/rows of this minibatch, whatever was evaluated before."""
     network = regularized()
     gan = game(
@@ -100,7 +100,7 @@ def test_regularization_of_a_terms_network_joins_its_loss(player, interval):
     assert moved(before, values(network))
 
 
-def test_regularization_is_what_the_layers_add():
+def test_regularization_matches_the_layers():
     plain, added = (Recovery([net]) for net in (regularized(0.0), regularized(0.5)))
     added.networks[0].set_weights(plain.networks[0].get_weights())
     play = kg.models.Play("generator", real=None, fake=ops.convert_to_tensor(ROWS))
@@ -110,7 +110,7 @@ def test_regularization_is_what_the_layers_add():
     assert difference == pytest.approx(0.5 * np.square(hidden).sum() / len(ROWS), rel=1e-4)
 
 
-def test_networks_that_share_layers_are_refused():
+def test_networks_that_share_layers_raise():
     """A file would keep the shared layers twice, and put them together wrong."""
     x = keras.Input((2,))
     trunk = layers.Dense(8)(x)
@@ -121,7 +121,7 @@ def test_networks_that_share_layers_are_refused():
         gan.compile(**sgd(0.1), terms=[Recovery([head], players=["discriminator"])])
 
 
-def test_a_network_that_is_listed_twice_is_refused():
+def test_network_listed_twice_raises():
     """What its layers add to a loss would count twice."""
     gan = game()
     with pytest.raises(ValueError, match="'d' belongs to the GAN or to another term"):
@@ -143,7 +143,7 @@ class Named(kg.GAN):
         super().__init__(generator, discriminator, prior=prior, seed=seed, name=name, ema=ema)
 
 
-def test_arguments_of_variants_that_would_be_lost():
+def test_invalid_networks_and_arguments_of_subclasses():
     with pytest.raises(ValueError, match="No player moves the network 'encoder'.*`teams`"):
         WithOthers(mlp(4, 2), mlp(2, 1), mlp(2, 4))
     frozen = mlp(2, 4)

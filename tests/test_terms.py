@@ -5,7 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from games import (
+from helpers.games import (
     AT_ONCE,
     BACKEND,
     Once,
@@ -97,7 +97,7 @@ def test_mixing_weight_is_uniform_one_per_sample(shape, monkeypatch, rng):
     assert abs(other.reshape(4000, -1) - points).max() > 0.1
 
 
-def test_r1_looks_at_real_and_r2_at_fake_examples(rng):
+def test_r1_penalizes_real_and_r2_fake_examples(rng):
     terms = [kg.terms.R1(), kg.terms.R2()]
     gan = gan_with(quadratic_critic((3,)), *terms)
     real, fake = rng.normal(size=(2, 6, 3)).astype("float32")
@@ -139,7 +139,7 @@ def test_penalties_are_float32_where_float16_would_overflow():
     assert value(gan, gan.terms[0], x, x) == pytest.approx(0.5 * 25 * 32 * 32 * 3, rel=1e-3)  # > 65,504
 
 
-def test_a_penalty_that_training_minimises_reaches_its_target(rng):
+def test_training_brings_a_penalty_to_its_target(rng):
     gan = gan_with(linear_critic((2,), np.array([3.0, 4.0], "float32")), kg.terms.GradientPenalty())
     gan.compile(
         keras.optimizers.SGD(0.05),
@@ -182,7 +182,7 @@ SLOPES = {
 
 
 @pytest.mark.parametrize("activation", SLOPES)
-def test_the_step_of_a_penalty_on_a_critic_that_is_linear_in_pieces(activation, rng):
+def test_step_of_a_penalty_on_a_piecewise_linear_critic(activation, rng):
     """D(x) = v·φ(Wx): R1 is ½‖g‖² with g = Wᵀ(φ′∘v), and moves W by (φ′∘v)gᵀ, v by φ′∘Wg."""
     hidden = layers.Dense(6, activation, use_bias=False)
     critic = keras.Sequential([keras.Input((4,)), hidden, layers.Dense(1, use_bias=False)])
@@ -226,7 +226,7 @@ def test_missing_second_order_gradient_is_reported_and_named(layer, term):
 
 
 @pytest.mark.torch
-def test_an_operation_that_torch_refuses_to_differentiate_twice_is_named():
+def test_operation_that_torch_cannot_differentiate_twice_is_named():
     class Distances(layers.Layer):
         def call(self, x):
             import torch
@@ -238,7 +238,7 @@ def test_an_operation_that_torch_refuses_to_differentiate_twice_is_named():
         gan_with(critic, kg.terms.R1())
 
 
-def test_missing_second_order_gradient_beside_a_path_that_has_one():
+def test_missing_second_order_gradient_on_one_of_two_paths():
     """A residual path hides the missing share from a check for None."""
     x = keras.Input((4,))
     h = layers.Dense(3)(x)
@@ -284,7 +284,7 @@ def test_layers_whose_second_derivative_is_wrong_are_named(layer):
     ],
     ids=lambda layer: type(layer).__name__,
 )
-def test_the_backends_second_derivative_of_normalization(layer, rng):
+def test_second_derivative_of_normalization(layer, rng):
     """Wrong on TensorFlow alone. If this fails there, it has been mended, and the warning can go."""
     x, u, w = (ops.convert_to_tensor(rng.normal(size=(5, 6)), "float32") for _ in range(3))
     layer.build(x.shape)
@@ -301,7 +301,7 @@ def test_the_backends_second_derivative_of_normalization(layer, rng):
     assert error > 0.1 if BACKEND == "tensorflow" else error < 0.01
 
 
-def test_lazy_term_acts_in_every_nth_step_with_n_times_the_weight(rng):
+def test_lazy_term_is_applied_every_nth_step_with_n_times_the_weight(rng):
     """Dirac-GAN with D's own gradient off: only the lazy R1 moves ψ, by −h·w·n·ψ in its steps."""
 
     class Nothing(kg.losses.Loss):
@@ -347,7 +347,7 @@ def test_feature_matching_is_the_distance_of_mean_features(rng):
     assert value(gan, gan.terms[0], real, fake) == pytest.approx(expected, rel=1e-5)
 
 
-def test_feature_matching_moves_the_generator_alone(rng):
+def test_feature_matching_updates_the_generator_only(rng):
     """D(x) = x: the feature is the sample, so that G's bias goes to the data's mean."""
     generator = keras.Sequential([keras.Input((2,)), layers.Dense(2)])
     discriminator = keras.Sequential(
@@ -416,7 +416,7 @@ class ToyGame(kg.losses.Loss):
 
 @long_game
 @pytest.mark.parametrize("coefficient", [0.0, 0.1, 1.0])
-def test_historical_averaging_ends_the_orbit_of_its_papers_toy(coefficient):
+def test_historical_averaging_converges_on_the_toy_game_of_the_paper(coefficient):
     gan = one_weight_each(theta=2.0, psi=2.0, **sgd(0.01))
     players = [gan.discriminator.trainable_variables[0], gan.generator.trainable_variables[0]]
     both = ("discriminator", "generator") if coefficient else ()
@@ -429,7 +429,7 @@ def test_historical_averaging_ends_the_orbit_of_its_papers_toy(coefficient):
     assert found == pytest.approx(list(expected), abs=2e-3)
 
 
-def test_the_papers_toy_in_float64_has_the_published_radii():
+def test_toy_game_of_the_paper_in_float64_has_the_published_radii():
     """Largest distance from (1, 1) in the last 1,000 of 20,000 steps."""
     radii = {c: max(historical_averaging_in_float64(c, 20_000)[1][-1000:]) for c in (0.0, 0.1, 1.0)}
     assert radii[0.0] == pytest.approx(11.25, rel=1e-3)
@@ -443,15 +443,15 @@ def test_the_papers_toy_in_float64_has_the_published_radii():
         (lambda: kg.terms.get("gradient_penality"), "Did you mean 'gradient_penalty'"),
     ],
 )
-def test_bad_arguments(make, message):
+def test_invalid_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_what_members_must_define():
+def test_incomplete_subclasses_raise():
     with pytest.raises(NotImplementedError, match="must define `call`"):
         kg.terms.Term().call(None)
-    with pytest.raises(TypeError, match="A term is a name"):
+    with pytest.raises(TypeError, match="The term must be a name"):
         kg.terms.get(1)
 
 
@@ -473,12 +473,12 @@ def test_configuration_round_trip(term):
     assert again.get_config() == term.get_config()
 
 
-def test_two_terms_of_one_name_are_refused():
+def test_duplicate_term_names_raise():
     with pytest.raises(ValueError, match=r"distinct names.*'r1', 'r1'"):
         gan_with(mlp(2, 1), kg.terms.R1(), kg.terms.R1())
 
 
-def test_terms_leave_the_discriminators_statistics_alone():
+def test_terms_do_not_change_discriminator_statistics():
     """D's moving mean after one step is that of its own two batches, 5 then 0, with any term."""
     for term in (kg.terms.R1(), kg.terms.GradientPenalty(), kg.terms.FeatureMatching("norm")):
         norm = layers.BatchNormalization(momentum=0.9, name="norm")
@@ -493,7 +493,7 @@ def test_terms_leave_the_discriminators_statistics_alone():
         assert mean == pytest.approx(np.full(2, 0.45), rel=1e-4)
 
 
-def test_a_term_serves_two_gans():
+def test_term_is_shared_by_two_gans():
     """Each GAN matches the features of its own discriminator."""
     term = kg.terms.FeatureMatching("hidden")
     gans = []

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import keras
 import numpy as np
 import pytest
-from games import long_game
+from helpers.games import long_game
 from keras import layers, ops
 
 import keras_gan as kg
@@ -98,7 +98,7 @@ def test_a_discriminator_alone_learns_the_ratio_of_densities(figure_1, row):
 
 @pytest.mark.slow
 @long_game
-def test_both_players_reach_the_data_and_one_half(figure_1):
+def test_training_converges_to_the_data_and_one_half(figure_1):
     """Theorem 1 again: at the optimum p_g = p_data and D = ½."""
     data = NormalDist(4.0, 0.5)
     gan = kg.GAN(figure_1.make_generator(), figure_1.make_discriminator(data), prior="normal", seed=0)

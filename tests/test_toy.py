@@ -6,7 +6,7 @@ import pytest
 from keras_gan.datasets import GaussianMixture, stack_digits
 
 
-def test_a_ring_has_as_many_modes_as_it_says():
+def test_ring_has_the_requested_number_of_modes():
     """The roots of unity: equally spaced, and the first is not there twice."""
     ring = GaussianMixture.ring(modes=8, radius=2.0, std=0.02)
     roots = 2.0 * np.exp(2j * np.pi * np.arange(8) / 8)
@@ -17,7 +17,7 @@ def test_a_ring_has_as_many_modes_as_it_says():
     assert len(GaussianMixture.ring(modes=1).centers) == 1
 
 
-def test_a_grid():
+def test_grid_of_modes():
     grid = GaussianMixture.grid(side=5, spacing=2.0)
     expected = {(x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)}
     assert len(grid.centers) == 25
@@ -99,7 +99,7 @@ IMAGES, LABELS = flat_digits()
         ),
     ],
 )
-def test_refusals(call, message):
+def test_invalid_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -114,6 +114,6 @@ def test_refusals(call, message):
         (lambda: stack_digits(IMAGES, 2, seed=0, labels=LABELS / 2), "`labels` must hold integers"),
     ],
 )
-def test_refusals_of_types(call, message):
+def test_arguments_of_the_wrong_type(call, message):
     with pytest.raises(TypeError, match=message):
         call()

@@ -38,19 +38,18 @@ def train(*callbacks, gan=None, epochs=3, **options):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The pictures that are drawn: for each, the curves of each panel."""
+    """The curves of each panel of each plot, whose pixels, which take half a second, are left out."""
     found = []
-    savefig = matplotlib.figure.Figure.savefig
 
     def curves(axes):
         lines = [line for line in axes.lines if line.get_label() != "½"]
         return {ln.get_label(): (list(ln.get_xdata()), list(ln.get_ydata())) for ln in lines}
 
-    def spy(figure, *arguments, **options):
+    def record(figure, file, format):
         found.append({axes.get_title(): curves(axes) for axes in figure.axes})
-        return savefig(figure, *arguments, **options)
+        file.write(b"an image")
 
-    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", spy)
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", record)
     return found
 
 
@@ -64,7 +63,7 @@ class Score(keras.callbacks.Callback):
 # The picture.
 
 
-def test_every_other_number_has_a_panel_of_its_own(tmp_path, drawn):
+def test_other_logs_have_their_own_panels(tmp_path, drawn):
     further = {"r1": [3, 4], "val_r1": [5, 6], "val_fid": [70, 60], "val_d_loss": [1, 1]}
     visualization.training_curves(HISTORY | further, tmp_path / "curves.png")
     (panels,) = drawn
@@ -73,17 +72,15 @@ def test_every_other_number_has_a_panel_of_its_own(tmp_path, drawn):
     assert panels["r1"] == {"r1": ([1, 2], [3, 4]), "val_r1": ([1, 2], [5, 6])}
     assert panels["fid"] == {"val_fid": ([1, 2], [70, 60])}
     assert set(panels[losses]) == {"d_loss", "g_loss", "val_d_loss"}
-    with Image.open(tmp_path / "curves.png") as image:
-        assert image.size == (1200, 864)
 
 
-def test_missing_numbers_are_passed_over(tmp_path, drawn):
+def test_missing_values_are_skipped(tmp_path, drawn):
     history = {name: [*values, 1] for name, values in HISTORY.items()}
     visualization.training_curves(history | {"val_fid": [None, 60, None]}, tmp_path / "curves.png")
     assert drawn[0]["fid"] == {"val_fid": ([2], [60])}
 
 
-def test_names_that_begin_with_an_underscore_stand_in_the_legend(tmp_path, monkeypatch):
+def test_names_with_leading_underscore_are_in_the_legend(tmp_path, monkeypatch):
     legends = []
     savefig = matplotlib.figure.Figure.savefig
 
@@ -94,9 +91,11 @@ def test_names_that_begin_with_an_underscore_stand_in_the_legend(tmp_path, monke
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", spy)
     visualization.training_curves(HISTORY | {"_speed": [3, 4], "val__speed": [5, 6]}, tmp_path / "a.png")
     assert [text.strip() for text in legends] == ["_speed", "val__speed"]
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (1200, 864)
 
 
-def test_scores_of_a_critic_are_not_cut_off(tmp_path, monkeypatch):
+def test_critic_scores_are_inside_the_axis_limits(tmp_path, monkeypatch):
     limits = []
     savefig = matplotlib.figure.Figure.savefig
 
@@ -116,7 +115,7 @@ def test_scores_of_a_critic_are_not_cut_off(tmp_path, monkeypatch):
 # The callback.
 
 
-def test_curves_are_those_of_the_history(tmp_path, drawn):
+def test_curves_match_the_history(tmp_path, drawn):
     history = train(Score(), TrainingCurves(tmp_path / "new" / "curves.png"))
     assert sorted(os.listdir(tmp_path / "new")) == ["curves.json", "curves.png"]
     assert len(drawn) == 3
@@ -133,7 +132,7 @@ def test_first_nth_and_last_epoch_are_drawn(tmp_path, drawn):
     assert [len(panels["Losses"]["d_loss"][0]) for panels in drawn] == [1, 3, 6, 7]
 
 
-def test_last_epoch_of_a_run_that_is_stopped_early(tmp_path, drawn):
+def test_last_epoch_of_an_early_stopped_run_is_drawn(tmp_path, drawn):
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             self.model.stop_training = epoch == 1
@@ -142,7 +141,7 @@ def test_last_epoch_of_a_run_that_is_stopped_early(tmp_path, drawn):
     assert [len(panels["Losses"]["d_loss"][0]) for panels in drawn] == [1, 2]
 
 
-def test_a_resumed_run_draws_on(tmp_path, drawn):
+def test_resumed_run_continues_the_curves(tmp_path, drawn):
     path, gan = tmp_path / "curves.png", tiny_gan()
     first = train(Score(), TrainingCurves(path, every=10), gan=gan, epochs=3)
     second = train(Score(), TrainingCurves(path, every=10), gan=gan, epochs=5, initial_epoch=2)
@@ -152,7 +151,7 @@ def test_a_resumed_run_draws_on(tmp_path, drawn):
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_backup_and_restore_draws_on(tmp_path, drawn):
+def test_backup_and_restore_continues_the_curves(tmp_path, drawn):
     class Kill(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 3:
@@ -169,7 +168,7 @@ def test_backup_and_restore_draws_on(tmp_path, drawn):
     assert drawn[-1]["Losses"]["d_loss"] == ([1, 2, 3, 4, 5], whole["d_loss"])
 
 
-def test_a_run_from_the_first_epoch_begins_anew(tmp_path, drawn):
+def test_run_from_the_first_epoch_starts_new_curves(tmp_path, drawn):
     curves = TrainingCurves(tmp_path / "curves.png", every=10)
     train(curves, epochs=4)
     train(curves, epochs=2)
@@ -178,19 +177,19 @@ def test_a_run_from_the_first_epoch_begins_anew(tmp_path, drawn):
     assert (first["epoch"], second["epoch"]) == (1, 2)
 
 
-def test_a_resumed_run_without_earlier_curves(tmp_path, drawn):
+def test_resumed_run_without_earlier_curves(tmp_path, drawn):
     train(TrainingCurves(tmp_path / "curves.png"), epochs=4, initial_epoch=2)
     assert drawn[-1]["Losses"]["d_loss"][0] == [3, 4]
 
 
-def test_numbers_that_are_not_there_in_each_epoch(tmp_path, drawn):
+def test_logs_that_are_missing_in_some_epochs(tmp_path, drawn):
     gan = tiny_gan()
     options = {"validation_data": (POINTS,), "validation_freq": 2}
     history = train(TrainingCurves(tmp_path / "curves.png", every=10), gan=gan, epochs=5, **options)
     assert drawn[-1]["Losses"]["val_d_loss"] == ([2, 4], history["val_d_loss"])
 
 
-def test_a_run_that_diverged(tmp_path, drawn):
+def test_diverged_run(tmp_path, drawn):
     class Diverge(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             if epoch > 0:
@@ -205,7 +204,7 @@ def test_a_run_that_diverged(tmp_path, drawn):
     assert math.isfinite(third)
 
 
-def test_numbers_that_are_not_finite_are_null_and_read_back(tmp_path, drawn):
+def test_non_finite_values_are_saved_as_null(tmp_path, drawn):
     class Diverge(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             logs.update(d_loss=(math.nan, math.inf, -math.inf)[epoch])
@@ -225,7 +224,7 @@ def test_numbers_that_are_not_finite_are_null_and_read_back(tmp_path, drawn):
 
 
 @pytest.mark.parametrize("broken", ["encoder", "disk"])
-def test_a_crash_while_writing_leaves_whole_files(tmp_path, monkeypatch, broken):
+def test_crash_while_writing_leaves_complete_files(tmp_path, monkeypatch, broken):
     def crash(*arguments, **options):
         raise OSError("No space left on device")
 
@@ -244,7 +243,7 @@ def test_a_crash_while_writing_leaves_whole_files(tmp_path, monkeypatch, broken)
         image.load()
 
 
-def test_a_deep_copy_goes_its_own_way(tmp_path):
+def test_deep_copy_is_independent(tmp_path, drawn):
     curves = TrainingCurves(tmp_path / "curves.png", every=9)
     train(curves, epochs=2)
     twin = copy.deepcopy(curves)
@@ -270,14 +269,14 @@ def test_invalid_arguments(arguments, message):
 
 
 @pytest.mark.parametrize("content", ["not JSON", '{"a": 1}', "[1, 2]", '[{"d_loss": 1}]'])
-def test_another_file_in_the_place_of_earlier_curves(tmp_path, content):
+def test_invalid_file_of_earlier_curves_raises(tmp_path, content):
     (tmp_path / "curves.json").write_text(content)
     with pytest.raises(ValueError, match="curves.json must hold the curves of the epochs before 3"):
         train(TrainingCurves(tmp_path / "curves.png"), epochs=4, initial_epoch=2)
     assert (tmp_path / "curves.json").read_text() == content
 
 
-def test_a_model_that_is_no_gan(tmp_path):
+def test_model_that_is_not_a_gan(tmp_path):
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(loss="mse")
     with pytest.raises(TypeError, match="with `generate`, .* Received: Sequential"):

@@ -13,8 +13,8 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
-import tuned_run
-from tuned_run import POINTS, narrowed, networks, scores, search, tuner
+from helpers import tuned_run
+from helpers.tuned_run import POINTS, narrowed, networks, scores, search, tuner
 
 import keras_gan as kg
 
@@ -43,7 +43,7 @@ def test_defaults():
     assert gan.ema.decay == 0.9
 
 
-def test_what_is_found_is_what_is_built():
+def test_fixed_hyperparameters_are_used_by_build():
     hp = keras_tuner.HyperParameters()
     hp.Fixed("loss", "least_squares")
     hp.Fixed("label_smoothing", 0.25)
@@ -61,7 +61,7 @@ def test_what_is_found_is_what_is_built():
 
 
 @pytest.mark.parametrize("loss", kg.tuner.LOSSES)
-def test_every_loss_can_be_had(loss):
+def test_every_loss_can_be_searched(loss):
     hp = keras_tuner.HyperParameters()
     hp.Fixed("loss", loss)
     gan = kg.tuner.GANHyperModel(networks).build(hp)
@@ -81,7 +81,7 @@ FIXED = {**{name: high for name, (_, high) in RANGES.items()}, "loss": "hinge", 
 # What is of KerasTuner and not of training knows nothing of backends: here, and below.
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("kind", [keras_tuner.RandomSearch, keras_tuner.BayesianOptimization])
-def test_values_are_fixed_and_narrowed_by_kerastuners_own_means(kind, tmp_path):
+def test_kerastuner_can_fix_and_narrow_values(kind, tmp_path):
     space, fixed = narrowed(), keras_tuner.HyperParameters()
     for name, limits in RANGES.items():
         space.Float(name, *limits)
@@ -112,7 +112,7 @@ def test_values_are_fixed_and_narrowed_by_kerastuners_own_means(kind, tmp_path):
         ("d_learning_rate", -1.0, "`d_learning_rate` must be a finite number > 0"),
     ],
 )
-def test_what_cannot_be_fixed(name, value, message):
+def test_unsupported_fixed_values_raise(name, value, message):
     hp = keras_tuner.HyperParameters()
     hp.Fixed(name, value)
     with pytest.raises(keras_tuner.errors.FatalValueError, match=message):
@@ -168,7 +168,7 @@ def test_the_best_model_loads_and_scores_the_same(kind, arguments, tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_a_trial_is_what_it_is_in_whatever_order(tmp_path):
+def test_trials_do_not_depend_on_their_order(tmp_path):
     running = tuner(tmp_path, trials=3)
     search(running)
     trial = running.oracle.trials["2"]
@@ -187,7 +187,7 @@ class Killed(keras.callbacks.Callback):
 
 
 @pytest.mark.tensorflow
-def test_a_search_that_was_interrupted_goes_on(tmp_path):
+def test_interrupted_search_resumes(tmp_path):
     whole = tuner(tmp_path / "whole", trials=3)
     search(whole)
     killed = Killed()
@@ -272,7 +272,7 @@ def around(factor, shift=0.0, width=4):
         (lambda: around(np.nan), "normal", "its samples are not finite"),
     ],
 )
-def test_samples_that_fail_a_trial(gan, data, error, rng):
+def test_invalid_samples_fail_the_trial(gan, data, error, rng):
     gan = gan()
     real = rng.normal(size=(500, *gan.sample_shape)).astype("float32")
     real[:, 0] += 1e4 * (data == "shifted")
@@ -286,7 +286,7 @@ def test_samples_that_fail_a_trial(gan, data, error, rng):
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("shape", ["arrays", "dataset"])
-def test_a_generator_that_lives_of_its_condition_has_not_collapsed(shape, tmp_path):
+def test_conditional_generator_without_noise_is_not_collapsed(shape, tmp_path):
     """Pictures from pictures, with the noise ignored, and nothing made of a condition of zeros."""
 
     def translators(latent_size, width):
@@ -322,7 +322,16 @@ class Batches(keras.utils.PyDataset):
         return tuple(part[40 * i : 40 * i + 40].copy() for part in self.pair)
 
 
-def test_the_table_puts_what_has_no_score_last():
+def test_invalid_tuner_and_hyperparameters():
+    with pytest.raises(
+        TypeError, match="`tuner` must be a tuner of KerasTuner. Received: 3 of type int"
+    ):
+        kg.tuner.trials_table(3)
+    with pytest.raises(TypeError, match="`hp` must be a `keras_tuner.HyperParameters`. Received: None"):
+        kg.tuner.GANHyperModel(lambda latent_size, width: None).build(None)
+
+
+def test_trials_without_a_score_are_last_in_the_table():
     """Trials as KerasTuner leaves them: a failed one may have a score that is no number."""
     trials = {
         str(i): types.SimpleNamespace(
@@ -352,7 +361,7 @@ def test_a_trial_that_a_monitor_stops_has_failed(tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_an_objective_that_nobody_writes(tmp_path):
+def test_missing_objective_raises(tmp_path):
     running = keras_tuner.RandomSearch(
         kg.tuner.GANHyperModel(networks, ema_decay=0.9), kg.tuner.FID, max_trials=2,
         directory=str(tmp_path), hyperparameters=narrowed(),
@@ -381,7 +390,7 @@ def test_an_objective_that_nobody_writes(tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_an_objective_of_ones_own(tmp_path):
+def test_custom_objective(tmp_path):
     running = keras_tuner.RandomSearch(
         kg.tuner.GANHyperModel(networks, ema_decay=0.9), keras_tuner.Objective("val_g_loss", "min"),
         max_trials=1, directory=str(tmp_path), hyperparameters=narrowed(),
@@ -390,7 +399,7 @@ def test_an_objective_of_ones_own(tmp_path):
     assert np.isfinite(running.oracle.get_best_trials()[0].score)
 
 
-def test_networks_are_a_function():
+def test_networks_must_be_a_function():
     with pytest.raises(TypeError, match=r"a function `\(latent_size, width\)`"):
         kg.tuner.GANHyperModel(networks(3, 4))
     with pytest.raises(TypeError, match="positional arguments"):
@@ -401,12 +410,18 @@ def test_networks_are_a_function():
         kg.tuner.GANHyperModel(networks, foo=1)
     with pytest.raises(ValueError, match="normal"):
         kg.tuner.GANHyperModel(networks, prior="nrmal")
+    with pytest.raises(ValueError, match="`terms`: Unknown term 'r3'. Did you mean 'r"):
+        kg.tuner.GANHyperModel(networks, terms=["r1", "r3"])
+    with pytest.raises(TypeError, match="`hp` must be a `keras_tuner.HyperParameters`. Received: {} of"):
+        kg.tuner.GANHyperModel(networks).build({})
+    with pytest.raises(TypeError, match="`tuner` must be a tuner of KerasTuner. Received: None"):
+        kg.tuner.trials_table(None)
     space = kg.tuner.GANHyperModel(lambda latent_size, width: None)
     with pytest.raises(keras_tuner.errors.FatalTypeError, match="a generator and a discriminator"):
         space.build(keras_tuner.HyperParameters())
 
 
-def test_what_is_searched_is_not_given_twice():
+def test_searched_arguments_cannot_be_passed():
     with pytest.raises(ValueError, match=r"`loss` is searched, as 'loss'.*hp.Fixed\(name, value\)"):
         kg.tuner.GANHyperModel(networks, loss="hinge")
     with pytest.raises(
@@ -415,7 +430,7 @@ def test_what_is_searched_is_not_given_twice():
         kg.tuner.GANHyperModel(networks, d_optimizer="sgd")
 
 
-def test_terms_are_those_of_compile():
+def test_terms_are_passed_to_compile():
     for terms, names in [
         ("r1", ["r1"]),
         (kg.terms.R2(0.5), ["r2"]),
@@ -428,12 +443,12 @@ def test_terms_are_those_of_compile():
         assert [name for name in hp.values if name.endswith("_weight")] == [f"{n}_weight" for n in names]
 
 
-def test_objectives_say_which_way_is_better():
+def test_objective_directions():
     objectives = (kg.tuner.PARZEN, kg.tuner.FID, kg.tuner.KID)
     assert [objective.direction for objective in objectives] == ["max", "min", "min"]
 
 
-def test_without_kerastuner_the_way_to_it_is_given(monkeypatch):
+def test_missing_kerastuner_prints_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_tuner", None)
     monkeypatch.delitem(sys.modules, "keras_gan.tuner")
     monkeypatch.delattr(kg, "tuner")
@@ -461,7 +476,7 @@ def free_port():
 
 
 @pytest.mark.slow
-def test_a_chief_and_two_workers_find_what_one_process_finds(tmp_path):
+def test_chief_and_two_workers_match_one_process(tmp_path):
     trials, port = 6, str(free_port())
     processes = {}
     for name in ("chief", "tuner0", "tuner1"):

@@ -48,7 +48,7 @@ def test_public_functions_have_types(module):
 
 # Those of `backend` are each of one backend.
 @pytest.mark.parametrize("module", [module for module in MODULES if not module.startswith("backend/")])
-def test_types_can_be_read(module):
+def test_types_resolve(module):
     """By the reference of the API, and whoever else asks at run time."""
     name = f"keras_gan/{module}".replace("/", ".").removesuffix(".py").removesuffix(".__init__")
     values = vars(importlib.import_module(name)).values()
@@ -59,12 +59,12 @@ def test_types_can_be_read(module):
         typing.get_type_hints(annotated)
 
 
-def test_a_name_that_is_not_there_is_no_type():
+def test_unknown_names_do_not_resolve():
     """A `__getattr__` that type checkers see lets them find any name."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
     assert "__getattr__" not in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
-def test_the_package_says_that_it_has_types():
+def test_package_is_marked_as_typed():
     assert (PACKAGE / "py.typed").exists()
     assert len(MODULES) > 50

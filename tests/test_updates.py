@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from games import AT_ONCE, Adam64, Once, long_game, one_weight_each, sgd, sigmoid, weights
+from helpers.games import AT_ONCE, Adam64, Once, long_game, one_weight_each, sgd, sigmoid, weights
 from keras import layers, ops
 
 import keras_gan as kg
@@ -56,7 +56,7 @@ BILINEAR = {
 
 
 @pytest.mark.parametrize("rule", BILINEAR)
-def test_normal_maps_of_the_bilinear_game_scale_the_radius_by_their_eigenvalue(rule):
+def test_bilinear_game_scales_the_radius_by_the_eigenvalue(rule):
     update = kg.updates.Consensus(gamma=0.5) if rule == "consensus" else rule
     gan = one_weight_each(loss="wasserstein", update=update, **sgd(ETA))
     expected = np.sqrt(2) * BILINEAR[rule](ETA) ** (100 / 2)
@@ -181,14 +181,14 @@ def optimistic_adam(steps, rate):
 @pytest.mark.parametrize(
     ("rule", "reference"), [("extragradient", extra_adam), ("optimistic", optimistic_adam)]
 )
-def test_adam_variants_are_those_of_their_papers(rule, reference):
+def test_adam_variants_match_their_papers(rule, reference):
     optimizers = {name: keras.optimizers.Adam(0.01) for name in ("d_optimizer", "g_optimizer")}
     gan = one_weight_each(loss="wasserstein", update=rule, **optimizers)
     play(gan, 100)
     assert weights(gan) == pytest.approx(reference(100, 0.01), rel=2e-4, abs=1e-6)
 
 
-def test_iterations_count_each_optimizers_own_steps():
+def test_iterations_count_the_steps_of_each_optimizer():
     counts = {}
     for rule, k in [("alternating", 3), ("simultaneous", 3), ("extragradient", 1)]:
         gan = one_weight_each(update=rule, discriminator_steps=k, **sgd(0.1))
@@ -213,7 +213,7 @@ def test_a_rule_must_define_step():
 
 
 @pytest.mark.parametrize("k", [1, 3])
-def test_the_first_optimistic_step_is_a_plain_one(k):
+def test_first_optimistic_step_is_plain(k):
     """v(w₋₁) = v(w₀), whatever the discriminator did before."""
     ends = []
     for rule in ("optimistic", "simultaneous"):
@@ -223,7 +223,7 @@ def test_the_first_optimistic_step_is_a_plain_one(k):
     assert ends[0] == pytest.approx(ends[1], rel=1e-6)
 
 
-def test_an_optimistic_step_that_a_loss_scale_skips_moves_nothing():
+def test_optimistic_step_skipped_by_the_loss_scale_changes_nothing():
     scaled = {
         name: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=1.0)
         for name in ("d_optimizer", "g_optimizer")
@@ -266,7 +266,7 @@ def test_consensus_takes_embeddings_as_dense_layers():
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_consensus_refuses_a_generator_without_second_derivatives():
+def test_consensus_rejects_a_generator_without_second_derivatives():
     layers = keras.layers
     generator = keras.Sequential([keras.Input((4,)), layers.Dense(3), Once(name="once")])
     critic = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
@@ -305,7 +305,7 @@ def test_dirac_trajectories_of_the_other_rules_agree_with_float64(rule):
     assert (psi, theta) == pytest.approx(tuple(w), rel=1e-5, abs=1e-8)
 
 
-def test_adam_of_an_embedding_whose_labels_stand_in_a_batch_twice():
+def test_adam_of_an_embedding_with_repeated_labels():
     """The gradient of a row is the sum over its labels, and Adam squares the sum."""
     embedding = layers.Embedding(3, 1, embeddings_initializer="zeros")
     network = keras.Sequential([keras.Input((), dtype="int32"), embedding])

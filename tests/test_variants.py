@@ -8,25 +8,15 @@ import sys
 import keras
 import numpy as np
 import pytest
-import variants
-from games import BACKEND
+from helpers import variants
+from helpers.games import BACKEND, EAGERLY, assert_same_state, state
 from keras import ops
 
 import keras_gan as kg
 from keras_gan.utils import structures
 
 NAMES = list(variants.GAMES)
-PROGRAM = pathlib.Path(__file__).parent / "play_variants.py"
-
-
-def state(gan):
-    variables = [*gan.variables, *gan.optimizer.variables]
-    return [ops.convert_to_numpy(variable) for variable in variables]
-
-
-def assert_same(gan, other):
-    for a, b in zip(state(gan), state(other), strict=True):
-        np.testing.assert_array_equal(a, b)
+PROGRAM = pathlib.Path(__file__).parent / "helpers" / "play_variants.py"
 
 
 def train(gan, name, **options):
@@ -50,7 +40,7 @@ def trained(request):
     return name, gan, before, history
 
 
-def test_all_networks_move(trained):
+def test_all_networks_are_trained(trained):
     _, gan, before, history = trained
     for values in history.values():
         assert np.isfinite(values).all()
@@ -65,15 +55,17 @@ def test_all_networks_move(trained):
     assert {"val_d_loss", "val_g_loss"} <= history.keys()
 
 
-def test_file_with_nothing_passed(trained, tmp_path):
+def test_saved_file_loads_without_custom_objects(trained, tmp_path):
     name, gan, _, _ = trained
     gan.save(tmp_path / "gan.keras")
     loaded = keras.models.load_model(tmp_path / "gan.keras")
     assert type(loaded) is type(gan)
-    assert_same(gan, loaded)
+    assert_same_state(gan, loaded)
     again = keras.models.load_model(tmp_path / "gan.keras")
+    for each in (loaded, again):
+        each.run_eagerly = EAGERLY
     assert train(loaded, name) == train(again, name)
-    assert_same(loaded, again)
+    assert_same_state(loaded, again)
 
 
 def test_generate_and_sample_grid(trained, tmp_path):
@@ -126,8 +118,16 @@ SHOWN = {
 LOGITS = {"four": ["logits_a", "logits_b"], "scales": ["logits_coarse", "logits_fine"]}
 
 
+# Several inputs of the networks, no latents, and several outputs of the discriminator.
+EXPORTED = [
+    name if name in ("two_conditions", "four", "scales") else pytest.param(name, marks=pytest.mark.slow)
+    for name in NAMES
+]
+
+
 @pytest.mark.tensorflow
-def test_export(trained, tmp_path):
+@pytest.mark.parametrize("trained", EXPORTED, indirect=True)
+def test_savedmodel(trained, tmp_path):
     import tensorflow as tf
 
     name, gan, _, _ = trained
@@ -175,7 +175,7 @@ SEARCHED = [
 
 
 @pytest.mark.parametrize("name", SEARCHED)
-def test_tuner(name, tmp_path):
+def test_tuner_rebuilds_networks(name, tmp_path):
     """A search makes each trial's networks anew, those of terms too, and gives back the best."""
     import keras_tuner
 
@@ -266,7 +266,7 @@ def on_two_devices(tmp_path_factory):
 @pytest.mark.tensorflow
 @pytest.mark.jax
 @pytest.mark.parametrize("name", NAMES)
-def test_two_devices_play_as_one(name, on_two_devices, tmp_path):
+def test_two_devices_match_one(name, on_two_devices, tmp_path):
     gan = variants.noiseless(name, discriminator_steps=1)
     history = train(gan, name)
     np.savez(tmp_path / "one.npz", *variants.everything(gan), **history)
@@ -282,9 +282,9 @@ def killed(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_a_killed_run_ends_as_an_undisturbed_one(name, killed):
+def test_killed_run_matches_an_uninterrupted_one(name, killed):
     folders = [killed / name / kind for kind in ("killed", "undisturbed")]
-    assert_same(*[keras.models.load_model(folder / "gan.keras") for folder in folders])
+    assert_same_state(*[keras.models.load_model(folder / "gan.keras") for folder in folders])
     with np.load(folders[0] / "history.npz") as a, np.load(folders[1] / "history.npz") as b:
         assert "d_loss" in b.files
         for key in b.files:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from keras_gan import visualization
+from keras_gan.utils.files import write_bytes
 
 HISTORY = {"d_loss": [1.2, 1.3], "g_loss": [2, 1], "d_real": [0.8, 0.6], "d_fake": [0.1, 0.4]}
 
@@ -21,7 +22,7 @@ def read(path):
         return np.asarray(image)
 
 
-def test_levels():
+def test_to_uint8():
     images = [0, 1, 0.5, 100 / 255, -1e-7, 1 + 1e-7, -3, 7]
     expected = [0, 255, 128, 100, 0, 255, 0, 255]
     assert visualization.to_uint8(images, (0, 1)).tolist() == expected
@@ -32,14 +33,14 @@ def test_levels():
     assert visualization.to_uint8(tensor, (0, 1)).tolist() == expected
 
 
-def test_what_is_not_finite_is_mid_grey():
+def test_non_finite_values_are_mid_gray():
     levels = visualization.to_uint8(np.float32([[np.nan, np.inf], [-np.inf, 0]]), (0, 1))
     assert levels.tolist() == [[128, 128], [128, 0]]
     assert levels.dtype == np.uint8
 
 
 @pytest.mark.parametrize("value_range", [(1, 0), (0, 0), (0, np.inf), (0, 1, 2), 1])
-def test_value_range_that_cannot_be(value_range):
+def test_invalid_value_range(value_range):
     with pytest.raises(
         (TypeError, ValueError), match="`value_range` must be two finite numbers .* Received: "
     ):
@@ -47,7 +48,7 @@ def test_value_range_that_cannot_be(value_range):
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_every_image_is_in_its_place(channels):
+def test_images_are_at_their_places_in_the_grid(channels):
     images = random_levels(6, 70, 60, channels)
     picture = visualization.image_grid(images, rows=2, columns=3)
     if channels == 1:
@@ -62,7 +63,7 @@ def test_every_image_is_in_its_place(channels):
 
 
 @pytest.mark.parametrize("channels", [2, 5])
-def test_other_channels_lie_side_by_side(channels):
+def test_other_numbers_of_channels_are_shown_side_by_side(channels):
     images = random_levels(2, 60, 64, channels)
     picture = visualization.image_grid(images, rows=2, columns=1)
     assert picture.shape == (2 * 62 + 2, 64 * channels + 4)
@@ -74,7 +75,7 @@ def test_other_channels_lie_side_by_side(channels):
 @pytest.mark.parametrize(
     ("height", "width", "factor"), [(28, 28, 2), (8, 8, 7), (32, 32, 2), (55, 9, 2), (56, 56, 1)]
 )
-def test_small_images_are_enlarged_by_a_whole_factor(height, width, factor):
+def test_small_images_are_enlarged_by_an_integer_factor(height, width, factor):
     images = random_levels(1, height, width, 1)
     picture = visualization.image_grid(images, rows=1, columns=1)
     assert picture.shape == (height * factor + 4, width * factor + 4)
@@ -83,27 +84,35 @@ def test_small_images_are_enlarged_by_a_whole_factor(height, width, factor):
         np.testing.assert_array_equal(shown, images[0, ..., 0])
 
 
-@pytest.mark.parametrize("shape", [(5, 28, 28, 1), (6, 784), (6, 28, 28), (6, 28, 28, 0)])
-def test_tile_refuses_other_shapes(shape):
-    message = r"2 rows and 3 columns .* shape \(6, height, width, channels\)\. Received shape: \("
+@pytest.mark.parametrize("shape", [(5, 28, 28, 1), (6, 784), (6, 28, 28)])
+def test_image_grid_rejects_other_shapes(shape):
+    expected = r"shape \(6, height, width, channels\)\. Received shape: \("
+    message = f"`images` for a grid of `rows=2` and `columns=3` .* {expected}"
     with pytest.raises(ValueError, match=message):
         visualization.image_grid(np.zeros(shape, "uint8"), rows=2, columns=3)
 
 
-def test_tile_refuses_other_dtypes():
-    with pytest.raises(ValueError, match=r"dtype uint8\. Received: float32\. .*to_uint8"):
+def test_image_grid_rejects_images_without_pixels():
+    with pytest.raises(ValueError, match="`images` must be an array of one or more numbers"):
+        visualization.image_grid(np.zeros((6, 28, 28, 0), "uint8"), rows=2, columns=3)
+
+
+def test_image_grid_rejects_other_dtypes():
+    with pytest.raises(
+        TypeError, match=r"`images` must have the dtype uint8\. Received: float32\. .*to_uint8"
+    ):
         visualization.image_grid(np.zeros((6, 28, 28, 1), "float32"), rows=2, columns=3)
 
 
 @pytest.mark.parametrize("shape", [(30, 20), (30, 20, 3), (30, 20, 4)])
-def test_png_holds_the_very_pixels(tmp_path, shape):
+def test_png_round_trip(tmp_path, shape):
     picture = random_levels(*shape)
     visualization.save_png(tmp_path / "new" / "folder" / "a.png", picture)
     np.testing.assert_array_equal(read(tmp_path / "new" / "folder" / "a.png"), picture)
 
 
 @pytest.mark.parametrize("broken", ["replace", "fsync"])
-def test_a_crash_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, broken):
+def test_crash_keeps_the_old_file(tmp_path, monkeypatch, broken):
     path = tmp_path / "a.png"
     old = random_levels(30, 20)
     visualization.save_png(path, old)
@@ -118,7 +127,7 @@ def test_a_crash_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, broken)
     np.testing.assert_array_equal(read(path), old)
 
 
-def test_an_encoder_that_fails_writes_nothing(tmp_path, monkeypatch):
+def test_failing_encoder_writes_nothing(tmp_path, monkeypatch):
     def crash(image, file, **options):
         file.write(b"half a picture")
         raise OSError("encoder error")
@@ -158,9 +167,66 @@ def test_gif_shows_the_frames_in_order(tmp_path, channels):
 
 
 @pytest.mark.parametrize("frames", [[], [np.zeros((8, 8), "uint8"), np.zeros((8, 9), "uint8")]])
-def test_gif_refuses_frames_of_several_shapes(tmp_path, frames):
+def test_gif_rejects_frames_of_different_shapes(tmp_path, frames):
     with pytest.raises(ValueError, match=f"one shape. Received {len(frames)} images of shapes"):
         visualization.save_gif(tmp_path / "a.gif", frames)
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "message"),
+    [
+        (np.zeros((8, 8)), TypeError, "must have the dtype uint8. Received: float64. .*to_uint8"),
+        ("image", TypeError, "must be an array of numbers. Received: 'image'"),
+        ([[1, 2], [3]], TypeError, "must be an array of numbers"),
+        (np.zeros((0, 8), "uint8"), ValueError, "must be an array of one or more numbers"),
+        (np.zeros((8, 8, 2), "uint8"), ValueError, r"must be of shape .*Received shape: \(8, 8, 2\)"),
+        (np.zeros(8, "uint8"), ValueError, r"must be of shape .*Received shape: \(8,\)"),
+    ],
+)
+def test_images_that_cannot_be_written(tmp_path, image, error, message):
+    with pytest.raises(error, match=f"`image` {message}"):
+        visualization.save_png(tmp_path / "a.png", image)
+    with pytest.raises(error, match=f"`frames` {message}"):
+        visualization.save_gif(tmp_path / "a.gif", [image])
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("frames", [None, "frames", {1: 2}, 3, (frame for frame in ())])
+def test_frames_that_are_no_sequence(tmp_path, frames):
+    with pytest.raises((TypeError, ValueError), match="`frames` must"):
+        visualization.save_gif(tmp_path / "a.gif", frames)
+
+
+def test_a_gif_of_an_array(tmp_path):
+    visualization.save_gif(tmp_path / "a.gif", np.zeros((3, 8, 8), "uint8"))
+    with Image.open(tmp_path / "a.gif") as movie:
+        assert movie.size == (8, 8)
+
+
+@pytest.mark.parametrize("images", [None, "images", [1j], [[1.0, 2.0], [3.0]], [], True, {1.0}])
+def test_numbers_that_are_no_images(images):
+    with pytest.raises((TypeError, ValueError), match="`images` must be an array of "):
+        visualization.to_uint8(images, (0, 1))
+
+
+@pytest.mark.parametrize("content", [None, "text", 3, [1, 2], np.zeros(3)])
+def test_only_bytes_are_written(tmp_path, content):
+    with pytest.raises(TypeError, match="`content` must be bytes. Received: "):
+        write_bytes(tmp_path / "a.txt", content)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["file/a.png", "file/below/a.png"])
+def test_a_file_where_a_folder_is_needed(tmp_path, name):
+    (tmp_path / "file").write_text("kept")
+    for write in (
+        lambda path: visualization.save_png(path, np.zeros((8, 8), "uint8")),
+        lambda path: visualization.training_curves(HISTORY, path),
+        visualization.check_png,
+    ):
+        with pytest.raises(NotADirectoryError, match="`path` needs the folder .*file' is a file"):
+            write(tmp_path / name)
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 def drawn(monkeypatch, history, path):
@@ -221,7 +287,7 @@ def test_training_curves_of_a_run_that_diverged(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["curves", "curves.pdf", "curves.png.jpg"])
-def test_training_curves_of_another_format(tmp_path, name):
+def test_training_curves_in_another_format_raise(tmp_path, name):
     history = {curve: [1.0] for _, names in visualization.PANELS for curve in names}
     with pytest.raises(ValueError, match=f"name of a PNG file, .* Received: .*{name}"):
         visualization.training_curves(history, tmp_path / name)
@@ -230,9 +296,12 @@ def test_training_curves_of_another_format(tmp_path, name):
     assert read(tmp_path / "curves.PNG").ndim == 3
 
 
-def test_training_curves_of_something_else(tmp_path):
+def test_training_curves_without_a_gan_history_raise(tmp_path):
     message = "Missing: d_loss, d_real. Received: g_loss, d_fake, loss."
     with pytest.raises(ValueError, match=message):
         visualization.training_curves({"g_loss": [1], "d_fake": [1], "loss": [1]}, tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"Received: nothing\. Pass what `gan\.fit"):
         visualization.training_curves({}, tmp_path / "a.png")
+    for history in (None, 3, "history", [0.5], {"d_loss"}):
+        with pytest.raises(TypeError, match=r"`history` must be what `gan\.fit\(\.\.\.\)` returned"):
+            visualization.training_curves(history, tmp_path / "a.png")

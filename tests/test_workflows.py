@@ -83,7 +83,7 @@ def test_a_release_needs_the_tag_of_the_version_and_an_address():
     assert "OWNER" in check
 
 
-def test_hooks_take_their_tools_from_the_environment_of_the_project():
+def test_hooks_use_the_tools_of_the_environment():
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     assert repository["repo"] == "local"
     hooks = {hook["id"]: hook for hook in repository["hooks"]}
@@ -112,7 +112,7 @@ def test_hooks_take_their_tools_from_the_environment_of_the_project():
         ("The same command resumes the run.", False),
     ],
 )
-def test_the_guard_of_the_voice_finds_what_it_is_for(sentence, found):
+def test_voice_hook_finds_unidiomatic_phrases(sentence, found):
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     (pattern,) = [hook["entry"] for hook in repository["hooks"] if hook["id"] == "voice"]
     assert bool(re.search(pattern, sentence)) == found

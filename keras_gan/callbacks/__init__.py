@@ -1,4 +1,4 @@
-"""Callbacks: what happens between the epochs of `fit`."""
+"""Callbacks that draw and evaluate samples, plot training curves, and resume a run."""
 
 from keras_gan.callbacks.collapse_monitor import CollapseMonitor
 from keras_gan.callbacks.evaluate_samples import EvaluateSamples

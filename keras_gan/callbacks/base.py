@@ -12,11 +12,15 @@ from keras_gan import backend
 from keras_gan.models.objectives import Objectives
 from keras_gan.models.ranges import sample_range
 from keras_gan.utils import structures
+from keras_gan.utils.files import check_folder
 from keras_gan.utils.images import channels_first
 from keras_gan.utils.optional import require, tensorflow
 from keras_gan.utils.typing import Data, Logs, PathLike, ValueRange
-from keras_gan.utils.validation import check_flag, check_integer, check_path, check_range
+from keras_gan.utils.validation import check_array, check_flag, check_integer, check_range, naming
 from keras_gan.visualization import encode_png, save_gif, save_png
+
+# Numbers of samples that `GAN.generate` takes.
+MAX_SAMPLES = 2**31 - 1
 
 
 class EpochCallback(keras.callbacks.Callback):
@@ -117,15 +121,15 @@ class ImageCallback(DrawingCallback):
         if value_range is not None:
             value_range = check_range("value_range", value_range)
         # Absolute, so that a run that changes its working directory writes to one folder.
-        self.directory = check_path("directory", directory).absolute()
+        self.directory = check_folder("directory", directory).absolute()
         self.value_range = self._shown_range = value_range
         self.gif = check_flag("gif", gif)
-        self.tensorboard = tensorboard if tensorboard is None else check_path("tensorboard", tensorboard)
+        self.tensorboard = None if tensorboard is None else check_folder("tensorboard", tensorboard)
         self.use_ema = check_flag("use_ema", use_ema)
 
     @property
     def writes_to(self) -> tuple[str, Path]:
-        """What no other callback of a run may write to: its images in its folder."""
+        """Kind and folder of the files of this callback, which no other callback of a run may share."""
         return self._tag, self.directory
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -228,12 +232,13 @@ def check_condition(condition: Any, rows: int, what: str) -> Any:
     Args:
         condition: array, list or structure of arrays, or one label for all samples.
         rows: number of samples.
-        what: the samples in words, for the message.
+        what: description of the samples, for the message.
 
     Raises:
-        ValueError: the conditions do not have `rows` rows.
+        ValueError: the conditions are not arrays, or do not have `rows` rows.
     """
-    condition = structures.arrays(condition)
+    with naming("condition"):
+        condition = structures.arrays(condition)
     if isinstance(condition, np.ndarray) and not condition.ndim:
         condition = np.repeat(condition, rows)  # one label for all samples
     for leaf in structures.leaves(condition):
@@ -242,13 +247,6 @@ def check_condition(condition: Any, rows: int, what: str) -> Any:
                 f"`condition` must have one row for each of the {what}. Received shape: {leaf.shape}"
             )
     return condition
-
-
-def _from_lists(name, images):
-    try:
-        return np.asarray(images, "float32")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"`{name}` must be an array of real images, of numbers. {error}") from error
 
 
 def load_images(data: Data, max_images: int | None = None, name: str = "real") -> np.ndarray:
@@ -263,21 +261,20 @@ def load_images(data: Data, max_images: int | None = None, name: str = "real") -
         name: name of the argument, for the message.
 
     Raises:
-        ValueError: there are no images, or the dataset is infinite.
-        TypeError: batches are dicts.
+        ValueError: there are no images, they are not finite, or the dataset is infinite.
+        TypeError: the images do not consist of numbers, or batches are dicts.
     """
-    images: Any = _read_batches(data, max_images) if hasattr(data, "element_spec") else data
-    if isinstance(images, (list, tuple)):
-        images = _from_lists(name, images)
-    if len(getattr(images, "shape", ())) < 2 or 0 in images.shape:
+    batches = _read_batches(data, max_images) if hasattr(data, "element_spec") else data
+    hint = "Pass an array of real images of shape (n, ...), or a `tf.data.Dataset` of batches of them."
+    images = check_array(name, batches, hint=hint)
+    if images.ndim < 2:
         raise ValueError(
             f"`{name}` must be an array of real images of shape (n, ...), or a `tf.data.Dataset` of "
-            "batches of them, with at least one image. Received: "
-            f"{getattr(images, 'shape', type(images).__name__)}"
+            f"batches of them. Received: {images.shape}"
         )
     if max_images is not None and max_images < len(images):
-        images = np.asarray(images)[np.linspace(0, len(images) - 1, max_images).astype(int)]
-    return np.asarray(images)
+        images = images[np.linspace(0, len(images) - 1, max_images).astype(int)]
+    return images
 
 
 def _read_batches(dataset, max_images):

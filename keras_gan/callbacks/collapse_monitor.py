@@ -219,7 +219,7 @@ _HELP = {
     "collapse": (
         "`terms=[kg.terms.R1(weight=1.0)]`, or `loss='wasserstein'` with "
         "`terms=[kg.terms.GradientPenalty()]`; a lower learning rate of the generator, or "
-        "`discriminator_steps=2`; larger batches; an older checkpoint, since a collapse seldom heals"
+        "`discriminator_steps=2`; larger batches; an older checkpoint, since runs rarely recover"
     ),
     "win": (
         "`terms=[kg.terms.R1(weight=1.0)]`, or more of its weight; a lower learning rate of the "

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_gan.callbacks.base import EpochCallback, load_images
+from keras_gan.callbacks.base import MAX_SAMPLES, EpochCallback, load_images
 from keras_gan.metrics import Metric
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Array, Data, Logs
@@ -22,34 +22,33 @@ _RENAME = "Pass the metrics as a dict to rename them."
 class EvaluateSamples(EpochCallback):
     """Evaluates samples every few epochs, and logs the numbers as `val_<name>`.
 
-    The losses of a GAN do not tell how good its samples are. The numbers that this callback logs appear
-    in the progress bar, in `History` and in TensorBoard, and can be monitored by
-    `EarlyStopping`, `ModelCheckpoint` or a KerasTuner objective. Place it **before**
-    such callbacks in the list: each sees the logs of those before it.
+    The losses of a GAN do not show how good its samples are. The numbers that this callback logs appear
+    in the progress bar, in `History` and in TensorBoard, and can be monitored by `EarlyStopping`,
+    `ModelCheckpoint` or a KerasTuner objective. `GAN.fit` calls callbacks that monitor a number after
+    the others. Place callbacks that plot or write the logs after this one.
 
     The samples are `gan.generate(num_samples, seed=seed)`, from the same latents each time. The first
-    epoch of a run, every n-th and the last are
-    evaluated. In between, the latest numbers are logged again, so that monitors find their key in
-    every epoch and `History` has one number for each. A repeated number is not an improvement:
-    choose a patience that spans several evaluations. A run that is resumed continues with the latest
-    numbers of the history, which `kg.callbacks.Resume` restores, and without them evaluates its first
-    epoch.
+    epoch of a run, every n-th and the last are evaluated. In between, the latest numbers are logged
+    again, so that monitors find their key in every epoch and `History` has one number for each. A
+    repeated number is not an improvement: choose a patience that spans several evaluations. A resumed
+    run continues with the latest numbers of the history, which `kg.callbacks.Resume` restores, and
+    evaluates its first epoch if there are none.
 
-    If a metric fails, or samples are not finite, a warning says so and NaN is logged.
-    Keras takes the first monitored number as the best so far, and no number is better than
-    NaN: if a metric may fail in the first epoch, set `stop_on_error` or the baseline of the monitor.
+    If a metric fails, or samples are not finite, a warning is issued and NaN is logged. Keras uses the
+    first monitored number as the best so far, and no number is better than NaN: if a metric may fail
+    in the first epoch, set `stop_on_error` or the baseline of the monitor.
 
     Args:
         metrics: a metric, a list of metrics, or a dict from names to metrics. A metric is a
-            `kg.metrics.Metric`, which prepares the real images once and whose
-            values keep their names; or a function `(real, fake)` that returns a number, which is
-            logged under the name of the function. A name in a dict replaces theirs, or precedes them
-            if the metric has several values.
+            `kg.metrics.Metric`, which prepares the real images once and whose values keep their names;
+            or a function `(real, fake)` that returns a number, which is logged under the name of the
+            function. A name in a dict replaces these names, or is their prefix if the metric has
+            several values.
         real: array `(n, ...)` of real images in the value range of the samples, or a `tf.data.Dataset`
             of batches, which is read once, when training begins; labels are left out.
         every: number of epochs between two evaluations. Defaults to 1.
-        num_samples: number of samples. Many metrics are biased by it: compare only numbers with the
-            same. Defaults to 1000.
+        num_samples: number of samples. Many metrics depend on it: compare only results with the same
+            number. Defaults to 1000.
         seed: integer that the latents are drawn from. Defaults to 0.
         condition: array of `num_samples` conditions, or one for all samples, for a conditional GAN.
             Defaults to None.
@@ -57,9 +56,9 @@ class EvaluateSamples(EpochCallback):
         stop_on_error: whether to end training with an error if a metric fails or samples are not
             finite. Defaults to False: a warning.
         use_ema: whether to evaluate samples of the EMA of the generator's weights, which requires
-            `gan.compile(ema_decay=...)`. Defaults to False. Save the best epoch with
-            `ModelCheckpoint` then: `EarlyStopping` with
-            `restore_best_weights=True` restores the weights, but not their EMA.
+            `gan.compile(ema_decay=...)`. Defaults to False. With it, save the best epoch with
+            `ModelCheckpoint`: `EarlyStopping(restore_best_weights=True)` restores the weights, but not
+            their EMA.
 
     Attributes:
         results: dict from names to the latest result of each metric, such as a `kg.metrics.Score`
@@ -88,6 +87,7 @@ class EvaluateSamples(EpochCallback):
     """
 
     _hint = _RENAME
+    _real_name = "real"
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class EvaluateSamples(EpochCallback):
         super().__init__(every)
         self.metrics = metrics
         self.real = real
-        self.num_samples = check_integer("num_samples", num_samples, minimum=1)
+        self.num_samples = check_integer("num_samples", num_samples, minimum=1, maximum=MAX_SAMPLES)
         self.seed = check_integer("seed", seed, minimum=0)
         self.condition = condition
         self.batch_size = check_integer("batch_size", batch_size, minimum=1)
@@ -158,14 +158,14 @@ class EvaluateSamples(EpochCallback):
         return {key: history[key][-1] for key in keys} if all(map(history.get, keys)) else {}
 
     def _read(self):
-        real = load_images(self.real, self._max_images)
+        real = load_images(self.real, self._max_images, self._real_name)
         for measure in self._measures:
             try:
                 measure.prepare(real)
             except Exception as error:
                 raise ValueError(
-                    f"The metric {measure.name!r} refuses the real images, of shape {real.shape} and "
-                    f"dtype {real.dtype}: {error}"
+                    f"The metric {measure.name!r} refuses the real images, `{self._real_name}` of shape "
+                    f"{real.shape} and dtype {real.dtype}: {error}"
                 ) from error
         self._sample_shape = real.shape[1:]
 

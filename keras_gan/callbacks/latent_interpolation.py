@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from keras_gan.callbacks.base import ImageCallback, check_condition
+from keras_gan.callbacks.base import MAX_SAMPLES, ImageCallback, check_condition
 from keras_gan.interpolation import get, interpolate
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Array, Logs, PathLike, ValueRange
@@ -87,7 +87,7 @@ class LatentInterpolation(ImageCallback):
     ) -> None:
         super().__init__(directory, every, value_range, gif, tensorboard, use_ema)
         get(path)
-        rows = check_integer("rows", rows, minimum=1)
+        rows = check_integer("rows", rows, minimum=1, maximum=MAX_SAMPLES)
         if condition is not None:
             condition = check_condition(condition, rows, f"{rows} paths")
         self.rows = rows

@@ -16,15 +16,14 @@ class ParzenLogLikelihood(EvaluateSamples):
 
     The protocol of Goodfellow et al. (2014, arXiv:1406.2661, section 5): windows are centered at the
     samples, their bandwidth is chosen on some held-out images, and the mean log-likelihood of others
-    is reported. Without `test`, it is that of every other image of
-    `validation`, which should have the same order in all runs, as an
-    array or a dataset of `kg.datasets.load` has.
+    is reported. Without `test`, every other image of `validation` is used for the latter. The images
+    should then have the same order in all runs, as in an array or a dataset of `kg.datasets.load`.
 
     It logs `val_parzen_log_likelihood` (higher is better), the `val_parzen_standard_error` of
-    that mean, and `val_parzen_bandwidth`. Place it before callbacks that monitor them; see
-    `EvaluateSamples` for everything else. Choose among runs by it, and report on images of the test
-    split, with `kg.metrics.ParzenWindow`. It is a poor measure of quality: few cluster centers
-    score higher than real images do (Theis, van den Oord and Bethge, 2016, arXiv:1511.01844).
+    that mean, and `val_parzen_bandwidth`. See `EvaluateSamples` for everything else. Use it to choose
+    among runs, and report `kg.metrics.ParzenWindow` on images of the test split. It is a poor measure
+    of quality: a few cluster centers score higher than real images do (Theis, van den Oord and Bethge,
+    2016, arXiv:1511.01844).
 
     Args:
         validation: array `(n, ...)` of held-out images, or a `tf.data.Dataset` of batches of them,
@@ -70,6 +69,8 @@ class ParzenLogLikelihood(EvaluateSamples):
         '`EvaluateSamples({"ema": kg.metrics.ParzenWindow(validation)}, test, use_ema=True)`, '
         "with images in [0, 1]."
     )
+
+    _real_name = "validation"
 
     def __init__(
         self,
@@ -125,12 +126,12 @@ class _ParzenWindow(Metric):
                 "same shape: `test`, or every other image of `validation`. Received the shapes "
                 f"{validation.shape} and {test.shape}"
             )
-        measure = metrics.ParzenWindow(self._scaled("Validation images", validation), self.grid)
-        return measure, measure.prepare(self._scaled("Test images", test))
+        measure = metrics.ParzenWindow(self._scaled("The images of `validation`", validation), self.grid)
+        return measure, measure.prepare(self._scaled("The images of `test`", test))
 
     def evaluate(self, state, fake):
         measure, test = state
-        return measure.evaluate(test, self._scaled("Samples", fake))
+        return measure.evaluate(test, self._scaled("The samples", fake))
 
     def _scaled(self, name, images):
         low, high = self.value_range

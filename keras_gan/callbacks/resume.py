@@ -52,8 +52,8 @@ class Resume(EpochCallback):
     `kg.datasets.load`, or another one of `tf.data`, with or without `steps_per_epoch`, whose shuffles
     have seeds and whose functions are deterministic; a `keras.utils.PyDataset`, whose plain attributes
     are kept as those of callbacks; a `torch.utils.data.DataLoader`, whose generators are seeded in each
-    epoch; or data of Grain. Validation data likewise. Other data, such as Python generators, are
-    refused before training. The random generators of Python, NumPy and torch are restored as well.
+    epoch; or data of Grain. The same applies to validation data. Other data, such as Python generators,
+    are refused before training. The random generators of Python, NumPy and torch are restored as well.
 
     The GAN must have a `seed`, and the machine must compute the same numbers in each process: if one
     process trains the same GAN twice, TensorFlow may add numbers in another order the second time.
@@ -252,13 +252,13 @@ class Resume(EpochCallback):
         for name, kept in self._kept.items():
             kept.set_state(self._state.kept[name])
         for position in self._positions.values():
-            position.begin(self.initial_epoch)  # the states hold the epoch before
+            position.begin(self.initial_epoch)  # the states contain the previous epoch
         if self.params.get("verbose"):
             print(self._state.describe(self._epochs(), self._is_over()))
 
     def _write(self, epoch, stopped=False):
         if not self._writes():
-            # On JAX all processes must take part in saving. These files are not needed.
+            # On JAX, all processes must take part in saving. The files of this one are not needed.
             with tempfile.TemporaryDirectory() as elsewhere:
                 self._write_files(Path(elsewhere), epoch, stopped)
             return
@@ -266,7 +266,7 @@ class Resume(EpochCallback):
         try:
             with atomic_folder(folder) as temporary:
                 self._write_files(temporary, epoch, stopped)
-                if folder.exists():  # a damaged state, since training has repeated the epoch
+                if folder.exists():  # left by a damaged state, whose epoch was trained again
                     shutil.rmtree(folder)
         except OSError as error:
             message = f"The state after epoch {epoch} was not written; the previous one is kept: {error}"

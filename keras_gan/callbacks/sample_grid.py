@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from keras_gan.callbacks.base import ImageCallback, check_condition
+from keras_gan.callbacks.base import MAX_SAMPLES, ImageCallback, check_condition
 from keras_gan.utils.typing import Array, PathLike, ValueRange
-from keras_gan.utils.validation import check_integer
+from keras_gan.utils.validation import check_array, check_integer
 from keras_gan.visualization import WHITE, image_grid, to_uint8
 
 
@@ -88,14 +88,14 @@ class SampleGrid(ImageCallback):
         use_ema: bool = False,
     ) -> None:
         super().__init__(directory, every, value_range, gif, tensorboard, use_ema)
-        rows = check_integer("rows", rows, minimum=1)
-        columns = check_integer("columns", columns, minimum=1)
+        rows = check_integer("rows", rows, minimum=1, maximum=MAX_SAMPLES)
+        columns = check_integer("columns", columns, minimum=1, maximum=MAX_SAMPLES)
         if condition is not None:
             what = f"{rows} × {columns} = {rows * columns} samples"
             condition = check_condition(condition, rows * columns, what)
         if nearest is not None:
-            nearest = np.asarray(nearest, dtype="float32")
-            if nearest.ndim != 4 or len(nearest) == 0:
+            nearest = check_array("nearest", nearest).astype("float32")
+            if nearest.ndim != 4:
                 raise ValueError(
                     "`nearest` must be training images of shape (n, height, width, channels). "
                     f"Received shape: {nearest.shape}"

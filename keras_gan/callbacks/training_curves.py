@@ -19,8 +19,8 @@ class TrainingCurves(DrawingCallback):
 
     The plot is `kg.visualization.training_curves` of all logs so far: losses, decisions, and every
     other number, such as `val_parzen_log_likelihood`, in its own panel. Place this callback **after**
-    those that write to the logs. A plot takes some tenths of a second; the last epoch is
-    always drawn, and files appear whole or not at all.
+    those that write to the logs. A plot takes a few tenths of a second. The last epoch is always
+    drawn, and files are written atomically.
 
     The numbers are written next to the plot after each epoch, to `curves.json` for `curves.png`, with
     `null` for numbers that are not finite. A run that is resumed (`initial_epoch`,
@@ -58,7 +58,7 @@ class TrainingCurves(DrawingCallback):
 
     @property
     def writes_to(self) -> tuple[Path]:
-        """What no other callback of a run may write to: its file."""
+        """File of this callback, which no other callback of a run may share."""
         return (self.path,)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

@@ -14,11 +14,11 @@ from keras_gan.utils.optional import require
 
 # Formats of measurements, which Pillow only identifies.
 _NON_IMAGE_FORMATS = ("BUFR", "GRIB", "HDF5")
-# Photographs that Pillow cannot read by itself, which users expect to be used.
+# Formats of photos that users expect to work, but that Pillow cannot read without a plugin.
 _FOREIGN = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw")
-# Files named in a warning.
+# Number of files that a warning names.
 _MAX_LISTED = 5
-# What transparent pixels are laid on.
+# Background of transparent pixels.
 _BACKGROUND = "white"
 _ORIENTATION = 0x0112
 # Methods of Pillow that turn an image upright, by the value of that EXIF tag.
@@ -130,13 +130,13 @@ def _upright(image):
     """Return an image turned as its EXIF orientation says, or as it is if that cannot be read."""
     try:
         method = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
-    except Exception:  # of any class, as of a broken file
+    except Exception:  # of any class, if the file is damaged
         return image
     return image.transpose(require("PIL.Image").Transpose[method]) if method else image
 
 
 def _opaque(image):
-    """Return an RGB image, whose transparent pixels are laid on the background."""
+    """Return an RGB image, with transparent pixels drawn on the background."""
     if not image.has_transparency_data:
         return image.convert("RGB")
     image = image.convert("RGBA")

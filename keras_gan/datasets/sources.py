@@ -1,4 +1,4 @@
-"""Where examples come from."""
+"""Sources of examples: arrays, folders of images, and named datasets."""
 
 import dataclasses
 import difflib
@@ -61,6 +61,8 @@ def _from_arrays(source, options):
             f"{sorted(rows) or 'no array'}"
         )
     labels = structures.mapped(lambda array: _labels(array, *rows), _arrays(labels))
+    if labels is not None and not structures.leaves(labels):
+        raise ValueError("Labels are one array or more. Received: no array")
     return _Arrays({"train": (features, labels)}, options)
 
 
@@ -168,7 +170,7 @@ def _mnist5k(path, options):
 
 
 def _fixed_order(rows):
-    """Return the permutation that mixes the classes of a sorted source, so that slices are fair."""
+    """Return a permutation that shuffles a source sorted by class, so that slices have all classes."""
     # RandomState, not default_rng: NumPy promises that its numbers never change.
     return np.random.RandomState(0).permutation(rows)
 
@@ -213,7 +215,7 @@ def _stray_images(names, count):
 
 
 def _tfd(path, options):
-    """The Toronto Face Database, from the MATLAB file that the user has."""
+    """The Toronto Face Database, read from the user's MATLAB file."""
     file = pathlib.Path(path or options.data_dir or ".").expanduser()
     file = file / "TFD_48x48.mat" if file.is_dir() else file
     if not file.is_file():
@@ -351,7 +353,7 @@ _SOURCES = {"mnist5k": _mnist5k, "folder": _folder, "tfd": _tfd}
 
 
 def open_source(source: Array | tuple[Array, Array], options: Options) -> _Arrays | _TensorFlowDataset:
-    """Return the source that a name, or arrays, stand for."""
+    """Return the source for a name or for arrays."""
     if not isinstance(source, str):
         return _from_arrays(source, options)
     kind, _, path = source.partition(":")

@@ -79,7 +79,7 @@ def transition(
     # NaN compares as False, so a trajectory that diverged is rejected.
     accepted = ops.log(_UNIT.draw(fits.shape, decision_key)) < gains
     rows = ops.where(accepted[:, None], new_rows, rows)
-    # Without it torch would record the chain from its beginning, for gradients that nobody needs.
+    # Otherwise torch would record the whole chain, to compute gradients that are not needed.
     fits = ops.stop_gradient(ops.where(accepted, new_fits, fits))
     decisions = ops.cast(accepted, "float32")
     rates = MEMORY * rates + (1 - MEMORY) * decisions

@@ -12,7 +12,7 @@ from keras_gan.utils.validation import check_number
 
 __all__ = ["Memorization", "duplicate_threshold", "duplicates", "memorization_scores"]
 
-# Bytes exceed numbers in [0, 1] by a factor of 255; dark samples have a lower maximum in one range too.
+# Bytes are 255 times as large as numbers in [0, 1]. The limit is lower, since samples may be dark.
 RANGE_RATIO = 50
 
 
@@ -84,13 +84,13 @@ def duplicate_threshold(real: Array, *, quantile: float = 0.01) -> float:
 def memorization_scores(samples: Array, training: Array, held_out: Array) -> dict[str, float]:
     """Compare the distances of samples and of held-out images to their nearest training images.
 
-    Samples that copy are closer than images that the model has never seen. After Meehan, Chaudhuri and
-    Dasgupta (2020, arXiv:2004.05675, "A non-parametric test to detect data-copying in generative
-    models"), whose statistic is a Mann–Whitney U of these distances; here for the whole space at
-    once, whereas they average over cells of it.
+    Copies are closer to the training images than images that the model has never seen. The statistic is
+    the Mann–Whitney U of these distances, as in Meehan, Chaudhuri and Dasgupta (2020, arXiv:2004.05675,
+    "A non-parametric test to detect data-copying in generative models"). They average it over cells of
+    the space; here the whole space is one cell.
 
-    Distances between pixels detect copies, and little else: an image shifted by a pixel is far away, and
-    blurred ones are close to everything. Features can be given instead of images.
+    Distances between pixels detect exact copies, and little else: an image shifted by a pixel is far
+    away, and blurred images are close to everything. Features can be given instead of images.
 
     Args:
         samples: array `(n, ...)` of the model's samples.

@@ -31,10 +31,10 @@ STACKED_CLASSES = 1000
 def mode_coverage(samples: Array, centers: Array, std: float) -> tuple[int, float]:
     """Return how many modes of a Gaussian mixture samples reach, and the share of good samples.
 
-    By the rule of VEEGAN (Srivastava et al., 2017, arXiv:1705.07761) and PacGAN (Lin et al., 2018,
+    As in VEEGAN (Srivastava et al., 2017, arXiv:1705.07761) and PacGAN (Lin et al., 2018,
     arXiv:1712.04086), which use 2,500 samples, a sample is of high quality if it lies within 3
     standard deviations of the nearest center, and a mode is reached if at least one such sample is
-    nearest to it. Even a perfect model has a share of only `high_quality_ceiling(d)`.
+    nearest to it. The share of a perfect model is `high_quality_ceiling(d)`, which is below 1.
 
     Args:
         samples: array `(n, d)`.
@@ -142,10 +142,11 @@ class ModeCoverage(Metric):
 def stacked_digit_modes(classes: Array, real_classes: Array | None = None) -> tuple[int, float]:
     """Return how many of the 1,000 modes of stacked digits are reached, and a KL divergence in nats.
 
-    After Metz et al. (2016, arXiv:1611.02163) and Lin et al. (2018, arXiv:1712.04086): a mode is
-    reached if at least one sample falls in its class, and the divergence is that of the samples'
-    classes from the data's, Σ p log(p/q). Both depend on the number of samples, 25,600 or 26,000 in
-    these papers: even a perfect sampler of n has a divergence of about 999/2n, 0.019 nats.
+    As in Metz et al. (2016, arXiv:1611.02163) and Lin et al. (2018, arXiv:1712.04086), a mode is
+    reached if at least one sample falls in its class, and the divergence is Σ p log(p/q), with the
+    shares p of the samples' classes and q of the data's. Both depend on the number of samples, 25,600
+    or 26,000 in these papers: n samples of a perfect model have a divergence of about 999/2n, here
+    0.019 nats.
 
     Args:
         classes: integer array `(n,)` from 0 to 999: a classifier's predictions for the samples.
@@ -264,7 +265,7 @@ def check_centers(centers: Array, std: float) -> tuple[np.ndarray, float]:
     if len(centers) > 1 and nearest_distances(centers, centers, exclude_self=True).min() < std:
         raise ValueError(
             f"`std` must not exceed the distance between any two centers. Received: {std:g}, but two of "
-            f"the {len(centers)} centers are closer, so their modes cannot be told apart. Are the "
+            f"the {len(centers)} centers are closer, so their modes cannot be distinguished. Are the "
             "angles 0 and 2π both on a ring?"
         )
     return centers, std

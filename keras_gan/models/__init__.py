@@ -1,4 +1,4 @@
-"""The GAN, and what variants of it are made of."""
+"""The GAN, and the parts that variants of it use."""
 
 from keras_gan.models.completion import CompletionGAN
 from keras_gan.models.ema import WeightEMA

@@ -102,7 +102,7 @@ def raise_os_errors(path: PathLike) -> Iterator[None]:
 
 
 def main(folder: str) -> None:
-    """Make the call that another process wrote to a folder, and write down an error of the user."""
+    """Make the call that another process wrote to a folder, and save the user's error if it fails."""
     path = Path(folder)
     settings = json.loads((path / "settings.json").read_text())
     keras.config.set_image_data_format(settings["image_data_format"])

@@ -1,4 +1,4 @@
-"""The position of the data of `fit`: what a run must keep to resume with the batches that come next."""
+"""Position of the data of `fit`: the state from which a resumed run continues with the next batch."""
 
 import copy
 import math
@@ -22,17 +22,17 @@ _ADVICE = (
 
 
 class FitData(NamedTuple):
-    """Data as `fit` receives them.
+    """The data arguments of `fit`.
 
     Attributes:
         x: arrays, a dataset or a loader.
-        y: labels, if `x` is arrays.
-        sample_weight: weights of rows, if `x` is arrays.
-        batch_size: rows of a batch of arrays, or None.
-        steps: batches in an epoch, or None for all.
-        shuffle: whether Keras would shuffle them.
-        seed: integer that the order of arrays and of a `PyDataset` is drawn from.
-        validation: whether they validate, and so begin anew in each epoch.
+        y: labels, if `x` consists of arrays.
+        sample_weight: weights of rows, if `x` consists of arrays.
+        batch_size: number of rows per batch of arrays, or None.
+        steps: number of batches per epoch, or None for a whole pass.
+        shuffle: whether Keras would shuffle the data.
+        seed: integer that determines the order of arrays and of a `PyDataset`.
+        validation: whether these are validation data, which start over in each epoch.
     """
 
     x: Any
@@ -46,7 +46,7 @@ class FitData(NamedTuple):
 
     @property
     def continues(self) -> bool:
-        """Whether an epoch may begin amid a pass."""
+        """Whether an epoch may begin in the middle of a pass over the data."""
         return self.steps is not None and not self.validation
 
     @property
@@ -55,7 +55,7 @@ class FitData(NamedTuple):
         return structures.is_arrays(self.x)
 
     def split(self, share: float) -> tuple["FitData", "FitData"]:
-        """Return arrays without their last rows, and these to validate, as Keras splits them."""
+        """Split off the last rows as validation data, as Keras does for `validation_split`."""
         rows = len(structures.leaves(self.x)[0])
         at = math.floor(rows * (1 - share))
         return self._cut(0, at), self._cut(at, rows)._replace(steps=None, validation=True)
@@ -66,16 +66,16 @@ class FitData(NamedTuple):
 
 
 class Position:
-    """Data whose batches are a function of the epoch: there is nothing to keep.
+    """Position of data whose batches depend on the epoch alone, so that there is no state to save.
 
-    A subclass replaces `data`, and keeps what its position consists of.
+    Base class of the other positions, which replace `data` and save a state.
 
     Args:
         given: `FitData`.
 
     Attributes:
-        data: `FitData` for Keras.
-        settings: dict of what must be the same in a run that is resumed.
+        data: `FitData` to pass to Keras.
+        settings: dict of settings that a resumed run must share.
     """
 
     def __init__(self, given: FitData) -> None:
@@ -84,17 +84,17 @@ class Position:
 
     @classmethod
     def accepts(cls, given: FitData) -> bool:
-        """Return whether data have a position of this kind."""
+        """Return whether this class can save the position of these data."""
         if hasattr(given.x, "element_spec"):
             return not given.continues and (hasattr(given.x, "epoch") or _is_pure(given.x))
         if _is_one_of("grain", ("MapDataset", "IterDataset", "DataLoader"), given.x):
-            return not given.continues  # iterators of Grain all begin alike
+            return not given.continues  # each iterator of Grain starts from the beginning
         if isinstance(given.x, keras.utils.PyDataset):
             return _is_fixed(given)
         return given.is_arrays and (given.validation or not (given.continues or given.shuffle))
 
     def begin(self, epoch: int) -> None:
-        """Tell data that count their epochs the epoch, on which their order depends."""
+        """Set the epoch of data that count their epochs and derive their order from it."""
         counter: Any = getattr(self.data.x, "epoch", None)
         if hasattr(counter, "assign"):
             if not self.data.continues:
@@ -103,7 +103,7 @@ class Position:
             self.data.x.epoch = epoch
 
     def get_state(self) -> dict[str, Any]:
-        """Return the position, between two epochs, as a plain value."""
+        """Return the position between two epochs, in types that `utils.attributes.encode` accepts."""
         return {}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -111,7 +111,7 @@ class Position:
 
 
 class PipelinePosition(Position):
-    """Pipeline of `tf.data`, which one iterator reads from epoch to epoch."""
+    """Position of a `tf.data` pipeline that one iterator reads across epochs."""
 
     def __init__(self, given: FitData) -> None:
         super().__init__(given)
@@ -145,7 +145,7 @@ class PipelinePosition(Position):
 
     def get_state(self) -> dict[str, Any]:
         """See base class."""
-        while True:  # the pipeline reads ahead, and may begin another pass meanwhile
+        while True:  # the pipeline reads ahead, and may start a new pass during the save
             counters = [int(counter) for counter in self._counters]
             files = _save(self._iterator)
             if counters == [int(counter) for counter in self._counters]:
@@ -164,7 +164,7 @@ class PipelinePosition(Position):
 
 
 class BatchesPosition(Position):
-    """`keras.utils.PyDataset`, whose batches have numbers, and whose attributes are kept."""
+    """Position of a `keras.utils.PyDataset`: its plain attributes, since its batches are indexed."""
 
     def __init__(self, given: FitData) -> None:
         super().__init__(given)
@@ -193,7 +193,7 @@ class BatchesPosition(Position):
 
 
 class LoaderPosition(Position):
-    """`torch.utils.data.DataLoader`, whose random generators are seeded in each epoch."""
+    """Position of a `torch.utils.data.DataLoader`, whose random generators are seeded in each epoch."""
 
     def __init__(self, given: FitData) -> None:
         super().__init__(given)
@@ -213,7 +213,7 @@ class LoaderPosition(Position):
         self._memory = attributes.AttributeState(
             loader=seeded, **{name: getattr(seeded, name) for name in ("dataset", *_SAMPLERS)}
         )
-        self.data = given._replace(x=seeded, shuffle=False)  # with True, Keras warns
+        self.data = given._replace(x=seeded, shuffle=False)  # Keras would warn about True
 
     @classmethod
     def accepts(cls, given: FitData) -> bool:
@@ -230,7 +230,7 @@ class LoaderPosition(Position):
 
 
 class GrainPosition(Position):
-    """Data of Grain with `steps_per_epoch`, whose iterator gives its state."""
+    """Position of Grain data with `steps_per_epoch`: the state of their iterator."""
 
     def __init__(self, given: FitData) -> None:
         super().__init__(given)
@@ -244,7 +244,7 @@ class GrainPosition(Position):
         return _is_one_of("grain", ("MapDataset", "IterDataset", "DataLoader"), given.x)
 
     def begin(self, epoch: int) -> None:
-        """See base class; Keras may have looked at the first batches before training."""
+        """See base class. Starts over once, since Keras may have read batches before training."""
         if not self._begun:
             self._stream.begin()
         self._begun = True
@@ -261,18 +261,18 @@ class GrainPosition(Position):
         self._stream.iterator.set_state(value.tobytes() if isinstance(value, np.ndarray) else value)
 
 
-# The first that accepts the data is taken.
+# In this order: the first class that accepts the data is used.
 _KINDS = (Position, PipelinePosition, BatchesPosition, LoaderPosition, GrainPosition)
 
 
 def position(given: FitData) -> Position:
-    """Return the position of data, with the data that Keras must be given for it to be kept.
+    """Return the position of data. Pass its `data` to Keras instead of `given`.
 
     Args:
         given: `FitData`.
 
     Raises:
-        ValueError: the position of such data cannot be kept; the message says why, and what to do.
+        ValueError: the position cannot be saved; the message says why, and what to do.
     """
     if given.is_arrays and not Position.accepts(given):
         given = _dataset_of_arrays(given)
@@ -286,7 +286,7 @@ def position(given: FitData) -> Position:
 
 
 def _is_fixed(given):
-    """Return whether a `PyDataset` is read in order, and holds nothing but arrays."""
+    """Return whether a `PyDataset` is read in order and has no state apart from arrays."""
     if given.shuffle or given.steps is not None:
         return False
     own = vars(given.x).keys() - vars(keras.utils.PyDataset()).keys()
@@ -295,7 +295,7 @@ def _is_fixed(given):
 
 
 def _is_one_of(package, names, value):
-    """Return whether a value is an instance of one of the classes of an optional package."""
+    """Return whether a value is an instance of one of these classes, without importing their package."""
     return any(
         kind.__name__ in names and kind.__module__.partition(".")[0] == package
         for kind in type(value).__mro__
@@ -303,7 +303,7 @@ def _is_one_of(package, names, value):
 
 
 def _dataset_of_arrays(given):
-    """Return arrays as batches whose order depends on the seed and the epoch."""
+    """Turn arrays into a dataset whose order depends on the seed and the epoch."""
     if given.shuffle == "batch":
         raise ValueError(
             "Resume does not keep the order of `shuffle='batch'`. Received: shuffle='batch'. Use "
@@ -322,7 +322,7 @@ def _array(leaf):
 
 
 def _nodes(dataset) -> Iterator[Any]:
-    """Yield the datasets that a pipeline is made of, down to those that count their epochs."""
+    """Yield the datasets in a pipeline, from its end to its sources or to datasets with an `epoch`."""
     yield dataset
     if not hasattr(dataset, "epoch"):
         for source in dataset._inputs():
@@ -330,7 +330,7 @@ def _nodes(dataset) -> Iterator[Any]:
 
 
 def _is_pure(dataset):
-    """Return whether all passes of a pipeline are alike."""
+    """Return whether every pass over a pipeline yields the same batches."""
     nodes = list(_nodes(dataset))
     if any(hasattr(node, "epoch") or hasattr(node, "_seed") for node in nodes):
         return False
@@ -342,7 +342,7 @@ def _is_pure(dataset):
 
 
 def _seeds(nodes):
-    """Return the seeds of a pipeline, or raise if it would draw other ones in each process."""
+    """Return the seeds of a pipeline, or raise an error if it shuffles without a seed."""
     seeds = [[int(node._seed), int(node._seed2)] for node in nodes if hasattr(node, "_seed")]
     if [0, 0] in seeds:
         raise ValueError(
@@ -354,13 +354,13 @@ def _seeds(nodes):
 
 
 def _check_state(dataset, counts):
-    """Refuse a pipeline that has a state which its iterator does not save."""
+    """Refuse a pipeline with state that a checkpoint of its iterator does not contain."""
     tf = tensorflow()
     try:
         _save(iter(_with_policy(dataset, "FAIL")))
     except tf.errors.FailedPreconditionError as error:
         if counts and "AssignAddVariableOp is stateful" in error.message:
-            return  # the counter of epochs, which is kept
+            return  # the epoch counter, which is saved separately
         raise ValueError(
             "The pipeline has a state that TensorFlow does not save: "
             f"{error.message.partition('}} ')[2] or error.message} Expected: functions without one. "
@@ -378,7 +378,7 @@ def _with_policy(dataset, policy):
 
 
 def _save(iterator):
-    """Return the files of an iterator's checkpoint as arrays of bytes."""
+    """Return the files of an iterator's checkpoint as uint8 arrays, by file name."""
     tf = tensorflow()
     with tempfile.TemporaryDirectory() as folder:
         tf.train.Checkpoint(iterator=iterator).write(f"{folder}/position")
@@ -389,7 +389,7 @@ _SAMPLERS = ("sampler", "batch_sampler")
 
 
 def _seeded(loader, seed):
-    """Return a loader of torch whose passes depend on the seed and its attribute `epoch` alone."""
+    """Return a copy of a `DataLoader` whose order depends only on the seed and on its `epoch`."""
     import torch
 
     class Seeded(type(loader)):
@@ -403,7 +403,7 @@ def _seeded(loader, seed):
 
     twin = copy.copy(loader)
     twin.__class__ = Seeded
-    for name in _SAMPLERS:  # torch refuses to set them by their names
+    for name in _SAMPLERS:  # torch forbids assigning these attributes
         vars(twin)[name] = copy.copy(getattr(loader, name))
     if getattr(twin.batch_sampler, "sampler", None) is loader.sampler:
         twin.batch_sampler.sampler = twin.sampler
@@ -419,12 +419,12 @@ def _seeded(loader, seed):
 class _Epochs(keras.utils.PyDataset):
     """Batches of a `PyDataset`, in an order that depends on the seed and the pass.
 
-    With `steps` an epoch begins where the one before has ended. What Keras reads outside of an epoch, to
-    learn the shapes, leaves no trace.
+    With `steps`, an epoch begins where the previous one ended. Batches that Keras reads before an epoch,
+    to infer shapes, do not change the state.
 
     Args:
         given: `FitData`.
-        memory: the state of the dataset, an object with `get_state` and `set_state`.
+        memory: object with `get_state` and `set_state` for the state of the dataset.
     """
 
     def __init__(self, given: FitData, memory: Any) -> None:
@@ -439,7 +439,7 @@ class _Epochs(keras.utils.PyDataset):
 
     @property
     def epoch(self) -> int:
-        """The epoch whose batches are given."""
+        """The current epoch."""
         return self._epoch
 
     @epoch.setter
@@ -453,7 +453,7 @@ class _Epochs(keras.utils.PyDataset):
         return self._steps
 
     def __getitem__(self, index: int) -> Any:
-        # Keras looks at batches in the main thread, and trains on those of another one.
+        # Keras infers shapes in the main thread, and reads training batches in another thread.
         if self._reading or threading.current_thread() is not threading.main_thread():
             return self._batch(index)
         before = [state.get_state() for state in self._states]
@@ -468,7 +468,7 @@ class _Epochs(keras.utils.PyDataset):
         return self._dataset[number if length is None else self._number(*divmod(number, length))]
 
     def _number(self, number, index):
-        """Return which batch is the one at `index` in a pass."""
+        """Return the number of the batch at position `index` of pass `number`."""
         if not self._shuffle:
             return index
         known, order = self._order
@@ -487,7 +487,7 @@ class _Epochs(keras.utils.PyDataset):
 
 
 class _Stream(keras.utils.PyDataset):
-    """Batches of an iterator that begins anew when it ends, `steps` in an epoch, one after the other."""
+    """Batches of an iterator that restarts at its end, `steps` per epoch."""
 
     def __init__(self, dataset: Any, steps: int | None) -> None:
         super().__init__()
@@ -495,7 +495,7 @@ class _Stream(keras.utils.PyDataset):
         self.begin()
 
     def begin(self) -> None:
-        """Begin anew."""
+        """Start over from the first batch."""
         self.iterator = iter(self._dataset)
 
     @property

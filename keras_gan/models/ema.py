@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -42,8 +43,7 @@ class WeightEMA:
     """
 
     def __init__(self, networks: keras.Model | Sequence[keras.Model], decay: float) -> None:
-        hint = "0.999 averages over about the last 1,000 steps."
-        self.decay = check_number("ema_decay", decay, above=0, below=1, hint=hint)
+        self.decay = check_decay("decay", decay)
         networks = [networks] if isinstance(networks, keras.Model) else networks
         if not isinstance(networks, (list, tuple)) or not networks:
             raise TypeError(
@@ -100,6 +100,12 @@ class WeightEMA:
         """Assign the EMA to the weights of the networks."""
         for weight, ema in zip(self.weights, self.variables, strict=True):
             weight.assign(ops.copy(ops.cast(ema, weight.dtype)))
+
+
+def check_decay(name: str, value: Any) -> float:
+    """Return the decay of an EMA, a number in (0, 1), or raise an error that names the argument."""
+    hint = "0.999 averages over about the last 1,000 steps."
+    return check_number(name, value, above=0, below=1, hint=hint)
 
 
 def _at_least_float32(dtype):

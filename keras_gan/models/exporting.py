@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_gan.models.conversion import call_on_tensorflow, raise_os_errors
+from keras_gan.models.files import check_file
 from keras_gan.utils import structures
 from keras_gan.utils.files import atomic_file, atomic_folder, check_local_path
 from keras_gan.utils.optional import tensorflow
@@ -90,6 +91,7 @@ class Exporting(keras.Model):
                 f"input_signature={options['input_signature']!r}"
             )
         path = check_local_path("filepath", filepath)
+        check_file(filepath)
         if format == "openvino" and path.suffix != ".xml":
             raise ValueError(
                 "OpenVINO is written to two files, `.xml` and `.bin`: `filepath` must end in `.xml`. "
@@ -204,8 +206,8 @@ def _check_not_quantized(gan):
 def _new_folder(path: Path) -> Iterator[Path]:
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise FileExistsError(
-            f"{path} exists. Expected the path of a new folder. Delete the old one first, or write "
-            "numbered versions with `kg.export_savedmodel`."
+            f"`filepath`: {path} exists. Expected the path of a new folder. Delete the old one first, "
+            "or write numbered versions with `kg.export_savedmodel`."
         )
     with atomic_folder(path) as folder:
         yield folder
@@ -214,7 +216,7 @@ def _new_folder(path: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _file(path: Path, suffix: str = "") -> Iterator[Path]:
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder. Expected the path of a file.")
+        raise IsADirectoryError(f"`filepath`: {path} is a folder. Expected the path of a file.")
     with atomic_file(path, suffix) as file:
         yield file
 

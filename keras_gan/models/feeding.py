@@ -1,7 +1,7 @@
 """The data that `fit`, `evaluate` and single steps pass to a GAN: weights and checks."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, NoReturn
 
 import keras
@@ -10,11 +10,11 @@ from keras import ops
 
 from keras_gan import backend
 from keras_gan.models.data_position import FitData
-from keras_gan.models.fitting import order_callbacks
+from keras_gan.models.fitting import flat_callbacks, order_callbacks
 from keras_gan.models.ranges import check_data
 from keras_gan.utils import batches, structures
 from keras_gan.utils.typing import Game
-from keras_gan.utils.validation import check_integer, check_number
+from keras_gan.utils.validation import check_integer, check_number, naming, shortened
 
 
 class Feeding(keras.Model):
@@ -75,7 +75,8 @@ class Feeding(keras.Model):
                 `discriminator_steps`; settings have changed since `compile`; `class_weight` is used
                 without labels as the only `y`.
         """
-        _check_counts(batch_size, epochs, kwargs)
+        _check_epochs(epochs, kwargs)
+        _check_counts(batch_size=batch_size, **{name: kwargs.get(name) for name in _COUNTS})
         labels = x if y is None else y
         if kwargs.get("class_weight") is not None and isinstance(labels, (Mapping, tuple)):
             raise ValueError(
@@ -93,7 +94,8 @@ class Feeding(keras.Model):
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks, given = order_callbacks(callbacks, **given)
         if "validation" in given:
-            kwargs["validation_data"] = self._parts(given["validation"])
+            with naming("validation_data"):
+                kwargs["validation_data"] = self._parts(given["validation"])
         data = given["data"]
         kwargs.update(sample_weight=data.sample_weight, shuffle=data.shuffle, steps_per_epoch=data.steps)
         with backend.restore_on_error(self), backend.plain_errors():
@@ -101,16 +103,16 @@ class Feeding(keras.Model):
             return super().fit(x, data.y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def _training(self, x, y, batch_size, options):
-        """Return the training data; those of `fit`'s options that are theirs are taken out."""
+        """Return the training data; removes the options of `fit` that describe them."""
         y, weight = with_labels(x, y, options.pop("sample_weight", None))
         steps = options.pop("steps_per_epoch", None)
         data = FitData(x, y, weight, batch_size, steps, seed=self.seed)
-        # All else has its own order, and Keras would warn that it cannot shuffle it.
+        # Other data have their own order, and Keras would warn that it cannot shuffle them.
         can_shuffle = data.is_arrays or isinstance(x, keras.utils.PyDataset)
         return data._replace(shuffle=options.pop("shuffle", can_shuffle))
 
     def _check_training(self, data):
-        """Refuse arrays that training cannot use, and warn of those that spoil it."""
+        """Refuse arrays that training cannot use, and warn about numbers that are not finite."""
         self.training_spec.check_arrays(data.x, data.y)
         rows = len(structures.leaves(data.x)[0])
         if data.steps is None:
@@ -122,8 +124,14 @@ class Feeding(keras.Model):
         """Return validation data, with labels where there are weights alone."""
         given = options["validation_data"]
         parts = given if isinstance(given, (tuple, list)) else (given,)
+        if not 1 <= len(parts) <= 3:
+            raise ValueError(
+                "`validation_data` must be data, `(x, y)` or `(x, y, sample_weight)`. Received: a "
+                f"{type(given).__name__} of {len(parts)} entries."
+            )
         x, y, weight = (*parts, None, None)[:3]
-        y, weight = with_labels(x, y, weight)
+        with naming("validation_data"):
+            y, weight = with_labels(x, y, weight)
         return FitData(x, y, weight, steps=options.get("validation_steps"), validation=True)
 
     def _parts(self, data):
@@ -138,11 +146,25 @@ class Feeding(keras.Model):
         weight = None if weight is None else ops.convert_to_tensor(weight, "float32")
         return checked(self, x, y), y, weight
 
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: keras.callbacks.Callback | Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """See base class; `sample_weight` does not require labels."""
-        y, kwargs["sample_weight"] = with_labels(x, y, kwargs.get("sample_weight"))
+        _check_counts(batch_size=batch_size, steps=steps)
+        y, weight = with_labels(x, y, sample_weight)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = flat_callbacks(callbacks)
         with backend.plain_errors():
-            return super().evaluate(checked(self, x, y), y, *args, **kwargs)
+            x = checked(self, x, y)
+            return super().evaluate(x, y, batch_size, verbose, weight, steps, callbacks, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """See base class; `sample_weight` does not require labels."""
@@ -153,20 +175,26 @@ class Feeding(keras.Model):
         return super().test_on_batch(*self._one_batch(x, y, sample_weight), **kwargs)
 
 
-# What the counters of Keras and TensorFlow hold.
+# Iterables whose entries are not batches.
+_NO_DATASETS = (str, bytes, Set, Mapping, list, tuple)
+_COUNTS = ("steps_per_epoch", "validation_steps", "validation_batch_size")
+# Largest values of the counters of Keras and TensorFlow.
 _MOST = 2**31 - 1
 
 
-def _check_counts(batch_size, epochs, options):
-    """Refuse invalid numbers of rows, steps and epochs, which Keras takes or fails for later."""
+def _check_epochs(epochs, options):
+    """Refuse invalid numbers of epochs, and an invalid share of rows for validation."""
     check_integer("epochs", epochs, minimum=0, maximum=_MOST)
     check_integer("initial_epoch", options.get("initial_epoch", 0), minimum=0, maximum=_MOST)
-    counts = {name: options.get(name) for name in ("steps_per_epoch", "validation_steps")}
-    for name, count in {"batch_size": batch_size, **counts}.items():
-        if count is not None:
-            check_integer(name, count, minimum=1, maximum=_MOST)
     if options.get("validation_split") is not None:
         check_number("validation_split", options["validation_split"], minimum=0, below=1)
+
+
+def _check_counts(**counts):
+    """Refuse invalid numbers of rows and steps, which Keras takes or fails for later."""
+    for name, count in counts.items():
+        if count is not None:
+            check_integer(name, count, minimum=1, maximum=_MOST)
 
 
 def with_labels(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
@@ -175,18 +203,63 @@ def with_labels(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
     Weights without labels get empty labels, since Keras would drop the weights.
 
     Raises:
-        ValueError: the weights are not one array of numbers, or one of them is negative.
+        TypeError: `x` is neither arrays nor a dataset, or `y` is not arrays.
+        ValueError: the number of rows differs, the weights are not one array of numbers, or one of them
+            is negative.
     """
-    if sample_weight is None:
-        return y, None
-    weight = _row_weights(sample_weight)
-    if y is None and structures.is_arrays(x):
-        y = np.zeros((len(structures.leaves(x)[0]), 0), "float32")
+    _check_kind(x, y, sample_weight)
+    weight = None if sample_weight is None else _row_weights(sample_weight)
+    if structures.is_arrays(x):
+        rows = _check_rows(x, y=y, sample_weight=weight)
+        if y is None and weight is not None:
+            y = np.zeros((rows, 0), "float32")
     return y, weight
 
 
+def _check_kind(x, y, sample_weight):
+    """Refuse what is neither arrays nor a dataset, and arrays in addition to a dataset."""
+    if structures.is_arrays(x):
+        good = all(hasattr(leaf, "shape") for leaf in structures.leaves(x))
+    else:
+        good = isinstance(x, (Iterable, keras.utils.PyDataset)) and not isinstance(x, _NO_DATASETS)
+    if not good:
+        raise TypeError(
+            "`x` must be an array of examples, a dict or tuple of arrays, or a dataset: a "
+            "`tf.data.Dataset`, `keras.utils.PyDataset`, `torch.utils.data.DataLoader`, a generator or "
+            f"a dataset of Grain. Received: {shortened(x)}"
+        )
+    more = {"y": y is not None, "sample_weight": sample_weight is not None}
+    if any(more.values()) and not structures.is_arrays(x):
+        given = " and ".join(f"`{name}`" for name, is_given in more.items() if is_given)
+        raise ValueError(
+            f"Leave out {given}: the batches of a dataset contain all, as `(examples, condition, "
+            f"sample_weight)`. Received: {given}, and `x` of type {type(x).__name__}."
+        )
+
+
+def _check_rows(x, **others):
+    """Return the number of rows of `x`; refuse none, and other arrays that have another number."""
+    rows = _number_of_rows(structures.leaves(x)[0])
+    if rows == 0:
+        raise ValueError(f"`x` must have at least one row. Received: {shortened(x)}")
+    for name, structure in others.items():
+        for leaf in structures.leaves(structure):
+            if _number_of_rows(leaf) != rows:
+                raise ValueError(
+                    f"`{name}` must be an array with one row for each of the {rows} rows of `x`, or a "
+                    f"structure of such arrays. Received: {shortened(leaf)}"
+                )
+    return rows
+
+
+def _number_of_rows(leaf):
+    """Return the length of an array's first axis, or None without one."""
+    shape = getattr(leaf, "shape", ())
+    return shape[0] if len(shape) else None
+
+
 def _row_weights(sample_weight):
-    """Return weights as an array, and refuse structures, of which only a part would be used."""
+    """Return weights as an array, and refuse structures: Keras would use only a part of them."""
     entries = list(sample_weight.values()) if isinstance(sample_weight, Mapping) else sample_weight
     if isinstance(sample_weight, (Mapping, list, tuple)) and any(np.ndim(entry) for entry in entries):
         _refuse_structure(sample_weight)

@@ -13,9 +13,12 @@ import h5py
 import keras
 import numpy as np
 
-from keras_gan.utils.files import atomic_file, reserve
+from keras_gan.utils.files import atomic_file, check_folder, reserve
 from keras_gan.utils.typing import PathLike, Shape
+from keras_gan.utils.validation import check_path
 
+# Endings of files that `load_weights` reads.
+FILES = (".weights.h5", ".weights.json", ".keras")
 # Prefixes of the arrays of training, which a GAN that is not compiled ignores.
 TRAINING = ("d_optimizer/", "g_optimizer/", "optimizer/", "vars/state_")
 
@@ -85,7 +88,7 @@ def replace_atomically(filepath: Any, suffix: str, wanted: bool, size: int) -> I
     write it in its own way.
 
     Raises:
-        FileExistsError: Keras would ask whether to overwrite a file, and there is nobody to answer.
+        FileExistsError: Keras would ask whether to overwrite a file, but there is no terminal.
     """
     name = str(filepath)
     if (
@@ -103,6 +106,29 @@ def replace_atomically(filepath: Any, suffix: str, wanted: bool, size: int) -> I
     with atomic_file(filepath, suffix) as temporary:
         reserve(temporary, size)
         yield temporary
+
+
+def check_file(filepath: Any, endings: tuple[str, ...] = (), hint: str = "") -> str:
+    """Return the argument `filepath` as a string, or raise.
+
+    Args:
+        filepath: what was received.
+        endings: endings of which the path must have one; by default it may have any.
+        hint: sentence about them, at the end of the message.
+
+    Raises:
+        TypeError: it is not a path.
+        ValueError: it is empty, or has another ending.
+        NotADirectoryError: a parent of it is a file.
+    """
+    check_path("filepath", filepath)
+    name = os.fspath(filepath)
+    if endings and not name.endswith(endings):
+        expected = " or ".join(f"`{ending}`" for ending in endings)
+        raise ValueError(f"`filepath` must end in {expected}. Received: {name!r}. {hint}".rstrip())
+    if "://" not in name:
+        check_folder("filepath", Path(name).parent)
+    return name
 
 
 def shapes_in(filepath: PathLike) -> dict[str, Shape] | None:
@@ -125,8 +151,8 @@ def shapes_in(filepath: PathLike) -> dict[str, Shape] | None:
         found = [shapes_in(Path(filepath).with_name(shard)) or {} for shard in sorted(shards)]
         return {name: shape for shapes in found for name, shape in shapes.items()}
     raise ValueError(
-        "the name must end in `.weights.h5`, `.weights.json` or `.keras`, as `save_weights` and `save` "
-        f"write them. Received: {name!r}"
+        "`filepath` must end in `.weights.h5`, `.weights.json` or `.keras`, as `save_weights` and "
+        f"`save` write them. Received: {name!r}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a GAN watches during its own `fit`."""
+"""The callbacks of `GAN.fit`: their checks, their order, and a guard that the GAN adds itself."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -21,23 +21,23 @@ def order_callbacks(
 ) -> tuple[list[keras.callbacks.Callback], dict[str, FitData]]:
     """Return the callbacks of `fit` in the order in which they act, and the data for Keras.
 
-    A `FitGuard` comes first. One that keeps the run (it has a method `attach`) comes before the others,
-    so that it sees an epoch's end after all of them have acted on it, when the next begins, and before
-    they continue. Those that `monitor` a number come last, after those that measure it. If a callback
-    keeps the run, the data are read in a way that shows their position.
+    1. A `FitGuard`, which is added.
+    2. `Resume`, or any callback with a method `attach`. When an epoch begins, all other callbacks have
+       processed the previous epoch, and none has begun the next.
+    3. The other callbacks, in the given order.
+    4. Callbacks with an attribute `monitor`, after those that log the monitored number.
+
+    With `Resume`, the data are wrapped so that their position can be saved.
 
     Args:
         callbacks: callbacks, nested as Keras allows, or None.
         **given: the training data as `data`, and validation data.
 
     Raises:
-        ValueError: the training data are an empty array, the position of the data cannot be kept, or a
-            callback would set the learning rate.
+        ValueError: the position of the data cannot be kept, or a callback would set the learning rate.
     """
-    if hasattr(given["data"].x, "shape") and not len(given["data"].x):
-        raise ValueError(_EMPTY)
-    callbacks = keras.tree.flatten(callbacks or [])
-    _check_callbacks(callbacks)
+    callbacks = flat_callbacks(callbacks)
+    _check_rates(callbacks)
     _check_files(callbacks)
     keepers = [callback for callback in callbacks if hasattr(callback, "attach")]
     others = [callback for callback in callbacks if not hasattr(callback, "attach")]
@@ -49,15 +49,26 @@ def order_callbacks(
     return [FitGuard(positions.values()), *keepers, *others], data
 
 
-def _check_callbacks(callbacks):
-    """Refuse callbacks of Keras that fail later, when they set the only learning rate of a model."""
-    kinds = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+def flat_callbacks(callbacks: Any) -> list[keras.callbacks.Callback]:
+    """Return callbacks, nested as Keras allows, as a list.
+
+    Raises:
+        TypeError: one of them is not a callback.
+    """
+    callbacks = keras.tree.flatten([] if callbacks is None else callbacks)
     for callback in callbacks:
         if not isinstance(callback, keras.callbacks.Callback):
             raise TypeError(
                 "`callbacks` must be a list of `keras.callbacks.Callback`. Received: "
                 f"{callback!r} of type {type(callback).__name__}."
             )
+    return callbacks
+
+
+def _check_rates(callbacks):
+    """Refuse callbacks that set the learning rate of a single optimizer: they would fail later."""
+    kinds = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+    for callback in callbacks:
         if isinstance(callback, kinds):
             raise ValueError(
                 f"`{type(callback).__name__}` sets the learning rate of the model's only optimizer. A "
@@ -68,7 +79,7 @@ def _check_callbacks(callbacks):
 
 
 def _check_files(callbacks):
-    """Refuse two callbacks that write the same files, of which one would be lost."""
+    """Refuse two callbacks that write to the same file: one would overwrite the output of the other."""
     writers = {}
     for callback in callbacks:
         key = getattr(callback, "writes_to", None)
@@ -83,13 +94,13 @@ def _check_files(callbacks):
 class FitGuard(keras.callbacks.Callback):
     """Sets the epoch of the data, reports non-finite losses to `TerminateOnNaN`, and refuses empty data.
 
-    It comes first among the callbacks, which all receive the same logs.
+    It acts first, since all callbacks share one dict of logs, to which it may add an entry.
 
     Args:
-        positions: the positions of the data.
+        positions: positions of the training and the validation data.
     """
 
-    # Keras may report the logs of a step while the next one runs.
+    # Keras may call this callback while the next step is running.
     async_safe = True
 
     def __init__(self, positions: Iterable[Position]) -> None:
@@ -98,18 +109,18 @@ class FitGuard(keras.callbacks.Callback):
         self._batches = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Set the epoch of the data, on which their order depends."""
+        """Set the epoch of the data, which determines their order."""
         for each in self._positions:
             each.begin(epoch)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Count batches, and give `keras.callbacks.TerminateOnNaN` the `loss` that it looks for."""
+        """Count batches, and log a `loss` of NaN for `TerminateOnNaN`, which reads that key."""
         self._batches += 1
         if logs and not math.isfinite(logs["d_loss"] + logs["g_loss"]):
             logs["loss"] = math.nan
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Refuse data without a single batch, and settings that another callback has changed."""
+        """Raise an error if there were no batches, or if another callback has changed a setting."""
         if not self._batches:
             raise ValueError(_EMPTY)
         self.model.check_settings()

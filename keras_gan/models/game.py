@@ -20,7 +20,7 @@ from keras_gan.models.saving import SETTINGS, Saving
 from keras_gan.terms import Term
 from keras_gan.utils import batches, networks, structures
 from keras_gan.utils.typing import Array, Structure, Tensor
-from keras_gan.utils.validation import check_flag, check_integer
+from keras_gan.utils.validation import check_flag, check_integer, check_string
 
 _NORM = "{}_gradient_norm"
 # Attributes of every GAN, whose names a subclass cannot use for its arguments.
@@ -44,14 +44,14 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
     data_spec: batches.DataSpec
 
     def __init__(self, prior: Any, seed: int | None, name: str | None = None, **own: Any) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name if name is None else check_string("name", name))
         _check_own(type(self), own)
         self._own = tuple(own)
         for attribute, value in own.items():
             setattr(self, attribute, value)
         self.prior = prior
         self.seed = networks.check_seed(seed)
-        # Names that are the same in each process, by which Orbax finds the states again.
+        # Names that are the same in each process, so that Orbax finds the states.
         self.noise = keras.random.SeedGenerator(self.derive_seed(0), name="noise")
         self.validation_noise = keras.random.SeedGenerator(self.derive_seed(1), name="validation_noise")
         self._trackers: dict[str, keras.metrics.Metric] = {}

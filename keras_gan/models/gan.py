@@ -11,12 +11,13 @@ import numpy as np
 from keras import ops
 
 from keras_gan import backend, losses, priors, updates
+from keras_gan.models.ema import check_decay
 from keras_gan.models.game import Game
 from keras_gan.models.objectives import Objectives
 from keras_gan.models.optimizers import check_optimizer
 from keras_gan.models.play import Play
 from keras_gan.terms import Term
-from keras_gan.terms import get as get_term
+from keras_gan.terms import get_all as get_terms
 from keras_gan.utils import batches, inputs, networks, structures
 from keras_gan.utils.batches import Batch
 from keras_gan.utils.typing import Logs, Structure
@@ -225,14 +226,13 @@ class GAN(Objectives, Game):
                 f"`compile` has no argument `{next(iter(unexpected))}`. A GAN has an optimizer for each "
                 f"player, `d_optimizer` and `g_optimizer`. Expected: {', '.join(known[1:])}"
             )
-        terms = [terms] if isinstance(terms, (str, Term)) else terms
         self.loss = losses.get(loss)
         # Copies, since rules and terms keep state for these networks: the user's can serve others.
         self.update = copy.copy(updates.get(update))
-        self.terms = [copy.copy(get_term(term)) for term in terms]
+        self.terms = [copy.copy(term) for term in get_terms(terms)]
         self.discriminator_steps = networks.check_steps(discriminator_steps)
         self.single_pass = check_flag("single_pass", single_pass)
-        self.ema_decay = ema_decay
+        self.ema_decay = None if ema_decay is None else check_decay("ema_decay", ema_decay)
         self.gradient_norms = check_flag("gradient_norms", gradient_norms)
         automatic = isinstance(jit_compile, str) and jit_compile == "auto"
         self.requested_jit_compile = (

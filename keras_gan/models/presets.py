@@ -1,4 +1,4 @@
-"""Trained models that come with the package, and those of other places."""
+"""Trained models: included in the package, in files, or on Hugging Face."""
 
 from typing import Self
 

@@ -65,8 +65,8 @@ def sample_range(gan: Objectives) -> ValueRange | None:
 def check_data(gan: Game, x: Any, y: Any) -> None:
     """Refuse data that training would fail on, or learn nothing from, before it begins.
 
-    Arrays, datasets of `kg.datasets.load` and the first batch of a `keras.utils.PyDataset` are looked
-    at; other data cannot be read twice.
+    Arrays, datasets of `kg.datasets.load` and the first batch of a `keras.utils.PyDataset` are checked;
+    other data cannot be read twice.
 
     Args:
         gan: `kg.GAN`.
@@ -87,7 +87,7 @@ def check_data(gan: Game, x: Any, y: Any) -> None:
 
 def _values(gan, x, y):
     """Return numbers of each leaf of the examples, or nothing of data that cannot be read twice."""
-    if hasattr(x, "file_paths"):  # `keras.utils.image_dataset_from_directory` makes floats of bytes
+    if hasattr(x, "file_paths"):  # `keras.utils.image_dataset_from_directory` converts bytes to floats
         return [np.array([0.0, 255.0])]
     batch = _first_rows(x, y)
     if batch is None:

@@ -15,8 +15,10 @@ import numpy as np
 from keras import ops
 
 from keras_gan.models.files import (
+    FILES,
     TRAINING,
     assign_tree,
+    check_file,
     damage,
     mismatch,
     replace_atomically,
@@ -26,10 +28,12 @@ from keras_gan.models.files import (
     shapes_of,
 )
 from keras_gan.utils.typing import Config, PathLike
+from keras_gan.utils.validation import check_flag
 
 # The arguments of `compile` that are plain values, and attributes of the same names.
 SETTINGS = ("discriminator_steps", "single_pass", "ema_decay", "gradient_norms")
 
+_SHARDED = (".weights.json", ".weights.h5")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -61,13 +65,15 @@ class Saving(keras.Model):
             **kwargs: as in `keras.Model.save`.
 
         Raises:
-            ValueError: the path ends in `.h5`, Keras' older format, which cannot hold a GAN.
+            TypeError: `filepath` is not a path, or `overwrite` is not a boolean.
+            ValueError: the path does not end in `.keras`.
+            OSError: the file cannot be written.
         """
-        if str(filepath).endswith((".h5", ".hdf5")):
-            raise ValueError(
-                "The path of a saved GAN must end in `.keras`, or in `.weights.h5` for "
-                f"`save_weights`. Received: {str(filepath)!r}"
-            )
+        if not hasattr(filepath, "write"):
+            is_folder = zipped is False or str(filepath).startswith("hf://")
+            hint = "`save_weights` writes `.weights.h5`."
+            check_file(filepath, () if is_folder else (".keras",), hint)
+        overwrite = check_flag("overwrite", overwrite)
         wanted = overwrite and zipped is not False
         with replace_atomically(filepath, ".keras", wanted, self._size()) as path:
             super().save(path, overwrite=overwrite, zipped=zipped, **kwargs)
@@ -83,7 +89,14 @@ class Saving(keras.Model):
             filepath: path that ends in `.weights.h5`; its folder is created if it is missing.
             overwrite: whether to replace an older file without asking.
             max_shard_size: as in `keras.Model.save_weights`.
+
+        Raises:
+            TypeError: `filepath` is not a path, or `overwrite` is not a boolean.
+            ValueError: the path does not end in `.weights.h5` (with shards, `.weights.json`).
+            OSError: a file cannot be written.
         """
+        check_file(filepath, (".weights.h5",) if max_shard_size is None else _SHARDED)
+        overwrite = check_flag("overwrite", overwrite)
         wanted = overwrite and max_shard_size is None
         with replace_atomically(filepath, ".weights.h5", wanted, self._size()) as path:
             super().save_weights(path, overwrite=overwrite, max_shard_size=max_shard_size)
@@ -100,11 +113,15 @@ class Saving(keras.Model):
             **kwargs: as in `keras.Model.load_weights`, which then decides what to skip.
 
         Raises:
+            TypeError: `filepath` is not a path, or `skip_mismatch` is not a boolean.
             FileNotFoundError: the file does not exist.
             ValueError: the file is damaged, belongs to other networks, or lacks the state of the GAN's
                 optimizers.
         """
-        lenient = skip_mismatch or bool(kwargs)
+        name = check_file(filepath)
+        lenient = check_flag("skip_mismatch", skip_mismatch) or bool(kwargs)
+        if name.endswith(FILES) and not ("://" in name or Path(name).exists()):
+            raise FileNotFoundError(f"There is no file at the path `filepath`: {name!r}")
         with contextlib.nullcontext() if lenient else self._unchanged_on_error(filepath):
             if not lenient:
                 self._check_shapes(shapes_in(filepath))

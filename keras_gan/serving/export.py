@@ -14,14 +14,14 @@ from keras_gan.models.exporting import resources
 from keras_gan.models.gan import GAN
 from keras_gan.serving.signatures import Signatures, are_images
 from keras_gan.utils import structures
-from keras_gan.utils.files import atomic_folder, check_local_path
+from keras_gan.utils.files import atomic_folder, check_folder, check_local_path
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import PathLike, ValueRange
 from keras_gan.utils.validation import check_flag, check_integer, check_range
 
 __all__ = ["export_savedmodel"]
 
-# The server allocates memory for at most so many samples.
+# Default limit of the samples that one request can make the server allocate.
 MAX_NUMBER = 1000
 # TensorFlow Serving reads versions as integers of 64 bits.
 _LAST_VERSION = 2**63 - 1
@@ -53,16 +53,16 @@ def export_savedmodel(
     | `interpolate` | latents `start`, `end` `(n, ...)`, scalar int64 `steps` | `samples`, `latents` |
     | `discriminate` | `samples` `(n, ...)` | `logits`, and their sigmoid, `probabilities` |
 
-    On TensorFlow `sample` draws what `gan.generate(number, seed)` draws; a smaller number gives the
-    first of the same samples. `interpolate` follows straight lines, both ends included, in
-    `steps` ≥ 2; its outputs have shape `(n, steps, ...)`. The probabilities are D(x), the probability
-    that a sample is real, if the loss treats the discriminator's outputs as logits, as that of the 2014
-    game does; with other losses they are scores without this meaning.
+    On TensorFlow, `sample` returns the same samples as `gan.generate(number, seed=seed)`; a smaller
+    number gives the first of them. `interpolate` follows straight lines in `steps` ≥ 2 points, including
+    both ends; its outputs have shape `(n, steps, ...)`. The probabilities are D(x), the probability that
+    a sample is real, if the loss treats the discriminator's outputs as logits, as that of the 2014 game
+    does; with other losses they do not have this meaning.
 
     If samples are images of 1, 3 or 4 channels, in `keras.config.image_data_format()`, and their
-    `value_range` is known, the first three come in two more forms: `generate_uint8`, `sample_uint8` and
-    `interpolate_uint8` return `samples` as uint8 from 0 to 255; `generate_png` and so on return
-    `png_bytes`, an encoded file for each image, which REST clients receive in base64.
+    `value_range` is known, there are two more variants of the first three: `generate_uint8`,
+    `sample_uint8` and `interpolate_uint8` return `samples` as uint8 from 0 to 255; `generate_png` and so
+    on return `png_bytes`, an encoded file for each image, which REST clients receive in base64.
 
     Args:
         gan: `kg.GAN`, compiled or not.
@@ -88,7 +88,8 @@ def export_savedmodel(
         TypeError: `gan` is not a `kg.GAN`, or another argument has the wrong type.
         ValueError: `path` is remote; another argument is out of range; `classes` or `use_ema` are given
             for a GAN without condition or EMA; the GAN cannot be compiled for TensorFlow.
-        FileExistsError: the version exists, or `path` is a file.
+        FileExistsError: the version exists.
+        NotADirectoryError: `path`, or a parent of it, is a file.
         OSError: the folder cannot be written.
 
     Example:
@@ -109,7 +110,7 @@ def export_savedmodel(
             "`gan` must be a `kg.GAN`, with its discriminator and its prior. A network alone is "
             f"exported by its own `export`. Received: {gan!r} of type {type(gan).__name__}."
         )
-    path = check_local_path("path", path)
+    path = check_folder("path", check_local_path("path", path))
     if version is not None:
         hint = "TensorFlow Serving serves the largest; None takes the next."
         version = check_integer("version", version, minimum=1, maximum=_LAST_VERSION, hint=hint)
@@ -177,8 +178,6 @@ def _check_image_range(gan, value_range):
 
 def _write_version(gan, path, version, options):
     """Write a version, and return its folder. Without `version`, take the next free number."""
-    if path.exists() and not path.is_dir():
-        raise FileExistsError(f"{path} is a file. Expected the folder of a model's versions.")
     while True:
         target = path / str(version or _next_version(path))
         if target.exists():
@@ -192,7 +191,7 @@ def _write_version(gan, path, version, options):
                 call_on_tensorflow(_write, gan, str(folder), options)
             return target
         except FileExistsError:
-            # Another process has taken the number meanwhile.
+            # Another process has taken the number in the meantime.
             if version or not target.exists():
                 raise
 

@@ -22,8 +22,8 @@ class Term:
 
     A term may have networks of its own, such as an encoder that recovers the latents. Its constructor
     then sets `networks`: the player whose loss it joins (the first of `players`) trains them, and they
-    are saved with the GAN. List a network that is not to be trained as well, with `trainable = False`,
-    so that its weights are saved. GANs that are compiled with the same term share its networks.
+    are saved with the GAN. Also list networks that should not be trained, with `trainable = False`, so
+    that their weights are saved. GANs that are compiled with the same term share its networks.
 
     Args:
         weight: factor, positive.

@@ -13,6 +13,7 @@ from keras_gan import backend
 from keras_gan.utils import inputs, structures
 from keras_gan.utils.inputs import Part, compatible
 from keras_gan.utils.typing import Array, Structure, Tensor
+from keras_gan.utils.validation import check_tensor, shortened
 
 
 class Batch(NamedTuple):
@@ -158,7 +159,7 @@ class DataSpec:
             missing = [name for name in self.condition_names if name not in y]
             if missing and not (len(wanted) == len(y) == 1):
                 raise ValueError(
-                    "The data's conditions must have the names of the networks' inputs. Expected "
+                    "The data's conditions (`y`) must have the names of the networks' inputs. Expected "
                     f"{self.condition_names}, received {sorted(y)}."
                 )
             given = list(y.values()) if missing else [y[name] for name in self.condition_names]
@@ -170,8 +171,8 @@ class DataSpec:
             isinstance(y, (list, tuple)) and _several_named(self.condition)
         ):
             raise ValueError(
-                "The data's conditions must have the structure of the networks' conditions. Expected "
-                f"{_describe(self.condition)}, received {_describe(y)}."
+                "The data's conditions (`y`) must have the structure of the networks' conditions. "
+                f"Expected {_describe(self.condition)}, received {_describe(y)}."
             )
         return structures.like(self.condition, given)
 
@@ -261,10 +262,16 @@ class DataSpec:
                 f"{wanted if one else f'a structure of arrays of shapes {shapes} for each sample'}."
             )
         several = len(structures.leaves(self.condition)) > 1
-        if several and isinstance(condition, (list, tuple)):
-            given = tuple(map(structures.arrays, condition))
-        else:
-            given = structures.arrays(condition)
+        try:
+            if several and isinstance(condition, (list, tuple)):
+                given = tuple(map(structures.arrays, condition))
+            else:
+                given = structures.arrays(condition)
+        except ValueError as error:  # such as nested lists of unequal lengths
+            raise ValueError(
+                f"`condition` must be an array, or arrays in the structure of the networks' conditions. "
+                f"Received: {shortened(condition)}"
+            ) from error
         given = structures.mapped(
             lambda c, spec: _broadcast_rows(c, n, tuple(spec.shape[1:])),
             self._match_condition(given),
@@ -327,8 +334,8 @@ def _check_examples(x, specs):
 def _check_leaf(real, shape):
     if not _is_float(real):
         raise ValueError(
-            f"Examples must be floating-point numbers in the range of the generator's output: [0, 1] "
-            "for a sigmoid, [-1, 1] for a tanh. Received dtype "
+            "Examples (`x`) must be floating-point numbers in the range of the generator's output: "
+            "[0, 1] for a sigmoid, [-1, 1] for a tanh. Received dtype "
             f"{_dtype(real)}. Scale integers first, for instance with "
             "`kg.datasets.load(images, value_range=(0, 1))`."
         )
@@ -433,7 +440,7 @@ def _check_conditions(condition, specs):
         wanted, shape = tuple(spec.shape[1:]), tuple(leaf.shape[1:])
         if not compatible(shape, wanted) and {shape, wanted} != {(), (1,)}:
             raise ValueError(
-                "The data's conditions must have the shape of the networks' conditions. Expected "
+                "The data's conditions (`y`) must have the shape of the networks' conditions. Expected "
                 f"{wanted}, received {shape} (without the batch axis)."
             )
 
@@ -496,7 +503,7 @@ def check_latents(latents: Array, spec: Any) -> Tensor:
     Raises:
         ValueError: the latents have another shape or are not finite.
     """
-    latents = np.asarray(ops.convert_to_numpy(latents), "float32")
+    latents = np.asarray(ops.convert_to_numpy(check_tensor("latents", latents)), "float32")
     shape = None if spec is None else tuple(spec.shape)
     if latents.ndim < 2 or (shape and not compatible(latents.shape, shape)):
         raise ValueError(

@@ -11,7 +11,7 @@ from typing import Any
 from keras_gan.utils.typing import PathLike
 from keras_gan.utils.validation import check_path
 
-# Every temporary name has this ending, by which `cleanup` recognizes it.
+# Ending of all temporary names, so that `cleanup` can recognize them.
 _TEMPORARY = ".tmp"
 
 
@@ -26,6 +26,9 @@ def atomic_file(path: PathLike, suffix: str = "") -> Iterator[Path]:
         path: file to write; its folder is created if it is missing.
         suffix: ending of the temporary name, for writers that look at it.
 
+    Raises:
+        NotADirectoryError: a file is where the folder would be.
+
     Example:
 
     >>> import pathlib
@@ -36,6 +39,7 @@ def atomic_file(path: PathLike, suffix: str = "") -> Iterator[Path]:
     'hello'
     """
     path = check_path("path", path)
+    check_folder("path", path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path, suffix)
     try:
@@ -54,6 +58,10 @@ def write_bytes(path: PathLike, content: bytes) -> None:
         path: file to write; its folder is created if it is missing.
         content: bytes.
 
+    Raises:
+        TypeError: `content` is not bytes.
+        NotADirectoryError: a file is where the folder would be.
+
     Example:
 
     >>> import pathlib
@@ -62,6 +70,10 @@ def write_bytes(path: PathLike, content: bytes) -> None:
     >>> pathlib.Path("notes/bytes.txt").read_bytes()
     b'hello'
     """
+    if not isinstance(content, bytes):
+        raise TypeError(
+            f"`content` must be bytes. Received: {content!r} of type {type(content).__name__}."
+        )
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
 
@@ -70,7 +82,7 @@ def write_bytes(path: PathLike, content: bytes) -> None:
 def atomic_folder(path: PathLike) -> Iterator[Path]:
     """Yield a temporary folder, which is renamed to `path` if the code inside raises nothing.
 
-    All files and folders in it reach the disk before.
+    All files and folders in it are synced to the disk before the rename.
 
     Args:
         path: folder to create. Its parent is created if it is missing, and removed again on failure.
@@ -115,6 +127,34 @@ def _rename(temporary, path):
         raise
 
 
+def check_folder(name: str, path: PathLike) -> Path:
+    """Return the path of a folder that exists or can be created, or raise.
+
+    Args:
+        name: name of the argument, for the message.
+        path: what was received.
+
+    Raises:
+        TypeError: it is not a path.
+        ValueError: it is empty, or contains a null character.
+        NotADirectoryError: it, or a parent of it, is a file.
+
+    Example:
+
+    >>> from keras_gan.utils.files import check_folder
+    >>> check_folder("directory", "samples/run-1").name
+    'run-1'
+    """
+    folder = check_path(name, path)
+    existing = next(part for part in (folder, *folder.absolute().parents) if part.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(
+            f"`{name}` needs the folder {str(folder)!r}, but {str(existing)!r} is a file. Choose "
+            "another path, or move the file."
+        )
+    return folder
+
+
 def check_local_path(name: str, path: Any) -> Path:
     """Return a local path, or raise.
 
@@ -132,17 +172,13 @@ def check_local_path(name: str, path: Any) -> Path:
     >>> check_local_path("filepath", "models/digits.onnx").name
     'digits.onnx'
     """
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(
-            f"`{name}` must be a local path. Received: {path!r} of type {type(path).__name__}."
-        )
-    text = os.fspath(path)
-    if not isinstance(text, str) or not text or "://" in text:
+    local = check_path(name, path)
+    if "://" in os.fspath(path):
         raise ValueError(
             f"`{name}` must be a local path, since remote stores cannot rename what is complete. Write "
-            f"it locally, and copy it. Received: {text!r}"
+            f"it locally, and copy it. Received: {os.fspath(path)!r}"
         )
-    return Path(text)
+    return local
 
 
 def sync(path: PathLike) -> None:

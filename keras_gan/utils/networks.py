@@ -327,7 +327,8 @@ def check_inputs(
             "both networks take a condition. Expected inputs of shapes "
             f"{_shapes([samples, condition])}, as for the generator {generator.name!r}. Received a "
             f"discriminator {discriminator.name!r} with inputs {_shapes(takes)}. To give a generator "
-            "several latents, let it take one tensor and split it."
+            "several latents, let it take one tensor and split it. With `prior=None` it takes none: "
+            "all its inputs are conditions."
         )
     packed = structures.leaves(inputs.pack(discriminator, samples, condition))
     conditions = {id(leaf) for leaf in structures.leaves(condition)}

@@ -1,4 +1,4 @@
-"""Imports of optional packages, and of TensorFlow where it only reads data."""
+"""Imports of optional packages, and of TensorFlow on backends that use it only to read data."""
 
 import contextlib
 import importlib
@@ -6,7 +6,7 @@ from types import ModuleType
 
 import keras
 
-# What to install for each module. By the packages' own names: that works in a clone and out of it.
+# Packages to install for each module. Not the extras of keras_gan: these names work outside a clone too.
 PACKAGES = {
     "click": "click",
     "keras_tuner": "keras-tuner tensorboard",
@@ -20,7 +20,7 @@ PACKAGES = {
 
 
 def require(module: str) -> ModuleType:
-    """Import an optional package, or say how to install it.
+    """Import an optional package, or raise an error that says how to install it.
 
     Args:
         module: name of the module, such as `"matplotlib.pyplot"`.
@@ -29,7 +29,7 @@ def require(module: str) -> ModuleType:
         The imported module.
 
     Raises:
-        ImportError: the package is not installed; the message holds the `pip install` line.
+        ImportError: the package is not installed; the message contains the `pip install` command.
 
     Example:
 
@@ -50,8 +50,8 @@ def require(module: str) -> ModuleType:
 def tensorflow() -> ModuleType:
     """Import TensorFlow, which reads data and writes logs on every backend.
 
-    On another backend than its own it is kept from the GPUs, all of whose memory it would take, unless
-    the program has begun to use them by it before.
+    On JAX and torch, GPUs are hidden from TensorFlow, which would otherwise allocate all of their
+    memory, unless the program has already used them with TensorFlow.
 
     Returns:
         The imported module.
@@ -65,6 +65,6 @@ def tensorflow() -> ModuleType:
     import tensorflow as tf
 
     if keras.backend.backend() != "tensorflow":
-        with contextlib.suppress(RuntimeError):  # of devices that are in use
+        with contextlib.suppress(RuntimeError):  # raised if the devices are already in use
             tf.config.set_visible_devices([], "GPU")
     return tf

@@ -56,13 +56,23 @@ def resolve(preset: PathLike) -> str:
     if path.is_dir():
         return str(_model_in(path))
     if path.exists():
-        return name
+        return _model_file(name)
     if len(path.parts) > 1 or path.suffix:
         raise FileNotFoundError(
-            f"There is no model at {name!r}. Expected a `.keras` file, a folder that holds one, an "
-            f"address such as 'hf://user/repository', or one of: {', '.join(map(repr, presets()))}."
+            f"`preset`: There is no model at {name!r}. Expected a `.keras` file, a folder that holds "
+            "one, an address such as 'hf://user/repository', or one of: "
+            f"{', '.join(map(repr, presets()))}."
         )
     raise ValueError(unknown("preset", name, presets()))
+
+
+def _model_file(name):
+    """Return the path of a file that `save` may have written."""
+    if not name.endswith(".keras"):
+        raise ValueError(
+            f"`preset` must be the path of a `.keras` file, as `save` writes it. Received: {name!r}"
+        )
+    return name
 
 
 def _model_in(folder):
@@ -73,8 +83,8 @@ def _model_in(folder):
     if len(files) != 1:
         found = ", ".join(file.name for file in files) or "none"
         raise ValueError(
-            f"The folder {str(folder)!r} must hold one `.keras` file, or the `config.json` that "
-            f"`save(folder, zipped=False)` writes. Received `.keras` files: {found}. Expected the path "
-            "of one of them."
+            f"`preset`: The folder {str(folder)!r} must hold one `.keras` file, or the `config.json` "
+            f"that `save(folder, zipped=False)` writes. Received `.keras` files: {found}. Expected the "
+            "path of one of them."
         )
     return files[0]

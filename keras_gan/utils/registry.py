@@ -7,20 +7,25 @@ from typing import TypeVar
 import keras
 
 from keras_gan.utils.typing import Config
+from keras_gan.utils.validation import shortened
 
 Member = TypeVar("Member")
 
 
 def get(
-    identifier: str | Config | Member, family: type[Member], members: Mapping[str, Callable[[], Member]]
+    identifier: str | Config | Member,
+    family: type[Member],
+    members: Mapping[str, Callable[[], Member]],
+    kind: str,
 ) -> Member:
     """Return the member of a family for an identifier.
 
     Args:
         identifier: a name, a configuration (from `keras.saving.serialize_keras_object`), or an instance
             of the family.
-        family: the base class, whose name is used in messages.
+        family: the base class.
         members: dict from names to classes that need no arguments.
+        kind: what messages call a member.
 
     Returns:
         An instance of `family`.
@@ -29,7 +34,6 @@ def get(
         ValueError: the name is unknown (the nearest one is suggested).
         TypeError: `identifier` has another type.
     """
-    kind = family.__name__.lower()
     if isinstance(identifier, family):
         return identifier
     if isinstance(identifier, dict):
@@ -42,8 +46,8 @@ def get(
             return members[key]()
         raise ValueError(unknown(kind, identifier, members))
     raise TypeError(
-        f"A {kind} is a name ({', '.join(map(repr, members))}), a configuration or an instance of "
-        f"`{family.__module__}.{family.__name__}`. Received: {identifier!r}"
+        f"The {kind} must be a name ({', '.join(map(repr, members))}), a configuration or an instance "
+        f"of `{family.__module__}.{family.__name__}`. Received: {shortened(identifier)}."
     )
 
 

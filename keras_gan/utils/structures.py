@@ -66,12 +66,19 @@ def check_tensors(name: str, structure: Structure) -> Structure:
 
 
 def arrays(value: Any) -> Structure:
-    """Return a structure of NumPy arrays for a dict or a tuple of arrays, or else one array."""
+    """Return a structure of NumPy arrays for a dict or a tuple of arrays, or else one array.
+
+    Raises:
+        ValueError: nested lists are not an array.
+    """
     if isinstance(value, Mapping):
         return {key: arrays(part) for key, part in value.items()}
     if isinstance(value, tuple) and any(np.ndim(part) for part in value):
         return tuple(arrays(part) for part in value)
-    return np.asarray(ops.convert_to_numpy(value))
+    try:
+        return np.asarray(ops.convert_to_numpy(value))
+    except ValueError as error:
+        raise ValueError(f"Expected an array whose rows all have the same shape. {error}") from error
 
 
 def shapes(specs: Structure) -> Structure:

@@ -1,4 +1,4 @@
-"""Names of the types that recur in annotations."""
+"""Type aliases and protocols for annotations."""
 
 import numbers
 import os
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-# For `isinstance`: numbers of Python and of NumPy. To type checkers `int` is no `numbers.Integral`.
+# For `isinstance`: numbers of Python and NumPy. Type checkers do not accept `int` as `numbers.Integral`.
 INTEGER = (int, numbers.Integral)
 REAL = (float, numbers.Real)
 
@@ -18,51 +18,51 @@ Tensor: TypeAlias = Any
 # A tensor, or a tuple, list or dict of tensors.
 Structure: TypeAlias = Any
 
-# What `np.asarray` takes: arrays, nested lists of numbers, tensors of any backend.
+# Anything that `np.asarray` accepts: arrays, nested lists of numbers, tensors of any backend.
 Array: TypeAlias = npt.ArrayLike
 
-# Samples, as an array or in batches.
+# Samples, as one array or as an iterable of batches.
 Samples: TypeAlias = npt.ArrayLike | Iterable[Any]
 
 
 class Dataset(Protocol):
-    """What is asked of a `tf.data.Dataset`, for which TensorFlow need not be imported."""
+    """The part of the interface of `tf.data.Dataset` that is used here, without importing TensorFlow."""
 
     @property
     def element_spec(self) -> Any:
-        """What an element looks like."""
+        """Specification of an element."""
 
     def cardinality(self) -> Tensor:
-        """Return the number of elements, negative if it is infinite or unknown."""
+        """Return the number of elements; a negative number if it is infinite or unknown."""
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over the elements."""
 
 
-# Images, as an array or in batches that TensorFlow reads.
+# Images, as one array or as a `tf.data.Dataset` of batches.
 Data: TypeAlias = npt.ArrayLike | Dataset
 
-# None where a size is not known, as that of a batch.
+# None where a size is unknown, such as that of the batch.
 Shape: TypeAlias = tuple[int | None, ...]
 
-# The numbers that are black and white.
+# The pixel values of black and white.
 ValueRange: TypeAlias = tuple[float, float]
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
-# What `get_config` returns.
+# Return value of `get_config`.
 Config: TypeAlias = dict[str, Any]
 
-# Numbers by their names: scalar tensors in a step, floats in callbacks.
+# Logged values by name: scalar tensors inside a step, floats in callbacks.
 Logs: TypeAlias = dict[str, Any]
 
-# Initializers, regularizers and constraints of Keras, by name, by configuration, or as they are.
+# Initializers, regularizers and constraints of Keras: a name, a configuration or an instance.
 Identifier: TypeAlias = str | dict[str, Any] | Callable[..., Any]
 
-# From samples to logits; with `network=`, to what another network makes of the samples.
+# Function from samples to logits; with `network=`, to the output of another network.
 Critic: TypeAlias = Callable[..., Any]
 
-# Returns one loss a player, and logs.
+# Function that returns a list of one loss per player, and logs.
 Objective: TypeAlias = Callable[[], tuple[list[Any], Logs]]
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ else:  # importing them here would be circular
 
 
 class Extractor(Protocol):
-    """What makes features of images, such as a `kg.metrics.FeatureExtractor`."""
+    """Maps images to features, such as a `kg.metrics.FeatureExtractor`."""
 
     @property
     def name(self) -> str | None:
-        """What results call it."""
+        """Name of the extractor in results."""
 
     @property
     def weights(self) -> str | None:
@@ -87,18 +87,18 @@ class Extractor(Protocol):
 
     @property
     def resizer(self) -> str | None:
-        """How images are brought to its size, or None."""
+        """Method that resizes images to the input size, or None."""
 
     @property
     def size(self) -> int | None:
-        """How many features an image has."""
+        """Number of features per image."""
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return the features of images, of shape `(n, size)`."""
 
 
 class Classifier(Extractor, Protocol):
-    """An extractor that also says which classes images are of, such as a `kg.metrics.InceptionV3`."""
+    """An extractor that also predicts classes, such as `kg.metrics.InceptionV3`."""
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the class probabilities of images, of shape `(n, num_classes)`."""

@@ -1,11 +1,12 @@
 """Checks of arguments, with one wording: what is expected, and what was received."""
 
+import contextlib
 import math
 import numbers
 import operator
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -233,7 +234,7 @@ def check_tensor(name: str, value: Any, *, rank: int | None = None, hint: str = 
 
     Args:
         name: name of the argument, for the message.
-        value: what was received. Float tensors are returned as they are, and all else as float32.
+        value: what was received. Float tensors are returned unchanged, and other values as float32.
         rank: number of axes; None allows any but 0.
         hint: sentence that says how to choose the value, at the end of the message.
 
@@ -264,6 +265,40 @@ def check_tensor(name: str, value: Any, *, rank: int | None = None, hint: str = 
     if not axes or (rank is not None and axes != rank) or 0 in tuple(tensor.shape):
         _refuse(ValueError, name, f"{expected}, none of them empty", value, hint)
     return tensor
+
+
+def check_array(name: str, value: Any, *, finite: bool = True, hint: str = "") -> np.ndarray:
+    """Return an array, tensor or nested list of real numbers as an array of NumPy, or raise.
+
+    Args:
+        name: name of the argument, for the message.
+        value: what was received. One number is an array of no axes.
+        finite: whether NaN and infinities are refused.
+        hint: sentence that says how to choose the value, at the end of the message.
+
+    Raises:
+        TypeError: the value does not consist of real numbers.
+        ValueError: it is empty, or not finite.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_array
+    >>> check_array("images", [[0, 1], [2, 3]]).shape
+    (2, 2)
+    """
+    try:
+        array = ops.convert_to_numpy(value) if ops.is_tensor(value) else np.asarray(value)
+    except (TypeError, ValueError):  # ragged, or of other things than numbers
+        _refuse(TypeError, name, "an array of numbers", value, hint)
+    # NumPy does not count bfloat16 among its floats.
+    array = array.astype("float32") if array.dtype.name == "bfloat16" else array
+    if array.dtype.kind not in "iuf":
+        _refuse(TypeError, name, "an array of numbers", value, hint)
+    if not array.size:
+        _refuse(ValueError, name, "an array of one or more numbers", value, hint)
+    if finite and not np.isfinite(array).all():
+        _refuse(ValueError, name, "an array of finite numbers", value, hint)
+    return array
 
 
 def check_path(name: str, value: Any, hint: str = "") -> Path:
@@ -305,6 +340,35 @@ def check_seed(name: str, value: Any, hint: str = "") -> int | None:
     return check_integer(name, value, minimum=0, maximum=2**63 - 1, hint=hint)
 
 
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let an error of a part name the argument that the part belongs to.
+
+    Args:
+        name: name of the argument.
+
+    Raises:
+        TypeError: the code inside raised one.
+        ValueError: the code inside raised one.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_integer, naming
+    >>> with naming("layers"):
+    ...     check_integer("units", "3")
+    Traceback (most recent call last):
+        ...
+    TypeError: `layers`: `units` must be an integer. Received: '3' of type str.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if f"`{name}`" in str(error):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"`{name}`: {error}") from error
+
+
 def _scalar(value):
     """Return a scalar array of NumPy as the number that it holds."""
     return value.item() if isinstance(value, np.ndarray) and not value.ndim else value
@@ -323,8 +387,20 @@ def _bounds(*limits):
     return " and".join(f" {sign} {bound}" for sign, bound in limits if bound is not None)
 
 
-def _refuse(kind, name, expected, value, hint) -> NoReturn:
+def shortened(value: Any) -> str:
+    """Return a value in words for a message: its first characters, and its type.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import shortened
+    >>> shortened("text")
+    "'text' of type str"
+    """
     text = repr(value)
     text = text if len(text) <= 200 else f"{text[:200]}..."
+    return f"{text} of type {type(value).__name__}"
+
+
+def _refuse(kind, name, expected, value, hint) -> NoReturn:
     hint = f" {hint}" if hint else ""
-    raise kind(f"`{name}` must be {expected}. Received: {text} of type {type(value).__name__}.{hint}")
+    raise kind(f"`{name}` must be {expected}. Received: {shortened(value)}.{hint}")

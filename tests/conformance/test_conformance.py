@@ -8,6 +8,10 @@ from table import ROWS
 from test_docstrings import public_objects
 
 OBJECTS = dict(public_objects())
+# Searches and an export, which take seconds in each check.
+LONG = ("export_savedmodel", "tuner.GANHyperModel", "tuner.trials_table")
+everywhere = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.jax, pytest.mark.torch]
+CHECKED = [pytest.param(name, marks=everywhere) if name in LONG else name for name in ROWS]
 
 
 def unlisted(objects, rows):
@@ -48,30 +52,30 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if inspect.isclass(OBJECTS.get(name))])
-def test_row_is_of_its_object(name):
+def test_each_row_makes_its_object(name):
     made = ROWS[name].example()
     assert made is None or isinstance(made, OBJECTS[name]), f"The row makes a {type(made).__name__}."
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_config(name):
+@pytest.mark.parametrize("name", CHECKED)
+def test_config_round_trip(name):
     ROWS[name].check_config()
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_file(name, tmp_path):
+@pytest.mark.parametrize("name", CHECKED)
+def test_file_round_trip(name, tmp_path):
     folder = tmp_path / "file"
     folder.mkdir()
     ROWS[name].check_file(folder)
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-@pytest.mark.parametrize("name", ROWS)
-def test_precision(name, policy):
+@pytest.mark.parametrize("name", CHECKED)
+def test_works_under_each_precision_policy(name, policy):
     ROWS[name].check_precision(policy)
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_docstring(name):
+def test_docstring_is_complete(name):
     lacking = list(flaws(inspect.getdoc(OBJECTS[name]) or "", OBJECTS[name]))
     assert not lacking, f"The docstring of {name} lacks {lacking}."

@@ -3,15 +3,18 @@
 A kind says what the documentation says. `WITHOUT_KIND` lists what has none, and why.
 """
 
+import contextlib
+import io
 import pathlib
 import shutil
 import sys
+import types
 
 import keras
 import keras_tuner
 import numpy as np
 from keras import ops
-from outcomes import Call
+from outcomes import Answer, Call
 from values import (
     Array,
     Bytes,
@@ -33,9 +36,11 @@ from values import (
     Source,
     Tensor,
     Text,
+    Words,
     is_integer,
     is_sequence,
     probability_rows,
+    whole_word,
 )
 
 # The smallest members of the families, and other small objects.
@@ -45,6 +50,9 @@ sys.path[:0] = [path for path in (str(TESTS), str(TESTS / "conformance")) if pat
 import members as small
 
 import keras_gan as kg
+import keras_gan_cli
+from keras_gan.models import exporting
+from keras_gan_cli import actions, commands
 
 layers = keras.layers
 rng = np.random.default_rng(0)
@@ -104,6 +112,10 @@ def furnish():
     """Write into the working folder what good and bad paths name."""
     pathlib.Path("a file").write_text("no folder")
     GAN.save_weights("kept.weights.h5")
+    GAN.save("model.keras")
+    for number in range(8):
+        path = pathlib.Path("photos", "ab"[number % 2], f"{number}.png")
+        kg.visualization.save_png(path, np.uint8(255 * rng.random((8, 8, 3))))
 
 
 def compiled(**options):
@@ -197,8 +209,8 @@ def named(good, family, of, none=False, other=lambda value: False):
     return Choice(good, *known, none=none, other=lambda value: isinstance(value, of) or other(value))
 
 
-def prior():
-    return named("normal", kg.priors.PRIORS, kg.priors.Prior)
+def prior(none=False):
+    return named("normal", kg.priors.PRIORS, kg.priors.Prior, none=none)
 
 
 def optimizer():
@@ -271,6 +283,18 @@ def part_of_keras(value):
     return None if isinstance(value, dict) else callable(value)
 
 
+def several_terms(**how):
+    """A term, or any iterable of terms, which may be empty."""
+    kind = Sequence(named("r1", kg.terms.TERMS, kg.terms.Term), alone=True, empty=True, **how)
+    kind.allows = lambda value: None if is_empty(value) else Sequence.allows(kind, value)
+    return kind
+
+
+def is_empty(value):
+    """Whether a value is an iterable without entries; no other generator is tried."""
+    return isinstance(value, types.GeneratorType) or (isinstance(value, np.ndarray) and not value.size)
+
+
 def keras_object():
     """What Keras' own `get` understands."""
     # Keras' own default stands for None.
@@ -299,6 +323,8 @@ def losses(name):
     # Logits have any shape, and what is not finite makes the loss so.
     any_ = {"shape": ..., "missing": True}
     both = {"real_logits": Array(LOGITS, **any_), "fake_logits": Array(LOGITS2, **any_)}
+    # Where the generator's loss does not read them, they may be left out.
+    of_generator = both | {"real_logits": Array(LOGITS, none=not loss.needs_real, **any_)}
     weights = {
         "weights": Instance(
             lambda: kg.losses.Weights(WEIGHTS, WEIGHTS), kg.losses.Weights, other=_maybe_weights
@@ -310,7 +336,7 @@ def losses(name):
         player = {"player": Choice("discriminator", "generator")}
         yield Call(f"losses.{name}.__call__", player | structures | weights, loss)
     yield Call(f"losses.{name}.discriminator", both | weights, loss.discriminator)
-    yield Call(f"losses.{name}.generator", both | weights, loss.generator)
+    yield Call(f"losses.{name}.generator", of_generator | weights, loss.generator)
 
 
 LOSS_NAMES = (
@@ -390,7 +416,12 @@ def extractors():
     yield Call("metrics.Pixels.__call__", see, small.pixels())
     yield Call("metrics.Identity", {"shape": Shape((4, 4, 1))}, then=look)
     yield Call("metrics.Identity.__call__", {"samples": Array(ROWS)}, kg.metrics.Identity(3))
-    yield Call("metrics.FeatureExtractor", {"value_range": value_range}, small.Brightness, then=look)
+    yield Call(
+        "metrics.FeatureExtractor",
+        {"value_range": Range((0.0, 1.0), none=True)},
+        small.Brightness,
+        then=look,
+    )
     model = small.convolution()
     made = {
         "model": network(lambda: model),
@@ -592,7 +623,7 @@ def callbacks():
 
     eight = {"condition": condition(8)}
     monitor = {
-        "real": source(low=0, high=1, rows=2),
+        "real": source(rows=2),
         "diversity": Number(0.3, minimum=0),
         "duplicates": Number(0.5, minimum=0, maximum=1),
         "margin": Number(0.9, minimum=0),
@@ -633,8 +664,8 @@ def data():
     """The calls of loaders."""
     shared = {
         "split": Choice(
-            "train[:8]",
             "train",
+            "train[:8]",
             "train[50%:]",
             other=lambda v: (
                 isinstance(v, (tuple, list)) and set(map(str, v)) <= {"train"} and len(v) > 0
@@ -651,7 +682,8 @@ def data():
     }
     shared["channels"].near_misses = lambda: {"two": 2, "four": 4, "text": "RGB"}
     pictures = Features(IMAGES, shape=..., low=0.0, high=1.0, lists=False)
-    rows = Array(LABELS, shape=..., low=0, lists=False)
+    # Labels may be negative, as those of unlabeled faces.
+    rows = Array(LABELS, shape=..., lists=False)
     rows.allows = lambda value: Array.allows(rows, value) and (np.shape(value)[0] == 16 or False)
     for name in ("load", "load_arrays"):
         function = getattr(kg.datasets, name)
@@ -704,7 +736,9 @@ def architectures():
     seeds, units = {"seed": seed(none=True)}, {"units": Integer(8)}
     means = {"pixel_means": Array(np.full(784, 0.5), low=0, high=1, none=True)}
     faces = {"pixel_means": Array(np.full(2304, 0.5), shape=..., low=0, high=1, none=True)}
-    means["pixel_means"].shape = (784,)
+    any_shape = faces["pixel_means"]
+    # An array of any shape, of as many numbers as pixels.
+    means["pixel_means"].allows = lambda value: bool(any_shape.allows(value)) and np.size(value) == 784
     hundred = {"units": Integer(100, minimum=100)}
     hundred["units"].near_misses = lambda: {
         "not a multiple": 150,
@@ -753,11 +787,6 @@ def layer_calls():
         "kernel_constraint": constraint(),
     }
     yield Call("layers.Maxout", {"units": Integer(3)} | maps, then=built((4,)))
-    yield Call(
-        "layers.Maxout.__call__",
-        {"inputs": Array(np.ones((2, 4), "float32"), lists=False)},
-        MAXOUT,
-    )
     sides = Shape(2, rank=None)
     sides.allows = lambda v: bool(Shape.allows(sides, v)) and (np.ndim(v) == 0 or len(v) == 2)
     sides.forms = lambda: {
@@ -791,10 +820,6 @@ def layer_calls():
         },
         kg.initializers.Sparse(2, seed=0),
     )
-
-
-MAXOUT = kg.layers.Maxout(3, 2)
-MAXOUT.build((None, 4))  # or else the first inputs, which may be invalid, decide the shape
 
 
 def schedules():
@@ -868,7 +893,7 @@ def families():
     yield Call(
         "updates.get",
         {"identifier": named("consensus", kg.updates.UPDATES, kg.updates.UpdateRule)},
-        also={"identifier": ("update", "updaterule")},
+        also={"identifier": ("update",)},
     )
     yield Call(
         "terms.get",
@@ -876,7 +901,8 @@ def families():
         also={"identifier": ("term",)},
     )
     yield Call("priors.get", {"identifier": prior()}, also={"identifier": ("prior",)})
-    rows = {"weight": Array(WEIGHTS, shape=(8,), low=0, none=True)}
+    # `fit` checks the weights of rows; a formula takes any, since it is part of a compiled step.
+    rows = {"weight": Array(WEIGHTS, shape=(8,), none=True, missing=True)}
     yield Call(
         "losses.Weights",
         {"real": rows["weight"], "fake": rows["weight"]},
@@ -900,7 +926,11 @@ def families():
         yield Call(f"interpolation.{name}", arrays)
     yield Call(
         "losses.mean",
-        {"values": Array(LOGITS, shape=...), "weight": Array(WEIGHTS, shape=(8,), low=0, none=True)},
+        # A formula, which says nothing of the values.
+        {
+            "values": Array(LOGITS, shape=..., missing=True),
+            "weight": Array(WEIGHTS, shape=(8,), missing=True, none=True),
+        },
     )
     yield Call(
         "terms.squared_norms",
@@ -908,7 +938,7 @@ def families():
     )
     yield Call(
         "second_order.twice_differentiable",
-        {"function": Function(small.decoder), "inputs": Tensor(ROWS, shape=...)},
+        {"function": Function(small.decoder), "inputs": Tensor(ROWS, shape=..., missing=True)},
     )
     yield Call(
         "models.WeightEMA",
@@ -931,7 +961,9 @@ def pictures():
         small.history, keras.callbacks.History, other=lambda v: None if isinstance(v, dict) else False
     )
     yield Call("visualization.check_value_range", {"value_range": Range()})
-    yield Call("visualization.to_uint8", {"images": Array(IMAGES, shape=...), "value_range": Range()})
+    # Clipped, or gray where they are not finite.
+    any_ = Array(IMAGES, shape=..., low=-np.inf, high=np.inf, missing=True)
+    yield Call("visualization.to_uint8", {"images": any_, "value_range": Range()})
     yield Call("visualization.image_grid", {"images": tiles, "rows": side, "columns": side})
     yield Call(
         "visualization.write_bytes",
@@ -963,7 +995,6 @@ def games():
             "name": Text("other"),
         },
     )
-    terms = Sequence(named("r1", kg.terms.TERMS, kg.terms.Term), good=list, alone=True, empty=True)
     jit = Choice("auto", other=flag().takes)
     yield Call(
         "GAN.compile",
@@ -971,7 +1002,7 @@ def games():
             "d_optimizer": optimizer(),
             "g_optimizer": optimizer(),
             "loss": named("hinge", kg.losses.LOSSES, kg.losses.Loss),
-            "terms": terms,
+            "terms": several_terms(good=list),
             "update": named("simultaneous", kg.updates.UPDATES, kg.updates.UpdateRule),
             "discriminator_steps": Integer(2, maximum=16),
             "single_pass": flag(),
@@ -1008,11 +1039,14 @@ def games():
             lambda: None,
             keras.callbacks.Callback,
             none=True,
-            other=lambda v: None if isinstance(v, (list, tuple)) and not v else False,
+            # Keras flattens structures of callbacks, also a dict without any.
+            other=lambda v: None if isinstance(v, (list, tuple, dict)) and not v else False,
         ),
         "steps_per_epoch": Integer(1, none=True),
         "initial_epoch": Integer(0, minimum=0),
-        "validation_split": Number(0.0, minimum=0, below=1),
+        "validation_split": Number(0.0, minimum=0, below=1, none=True),
+        "validation_steps": Integer(1, none=True),
+        "validation_batch_size": Integer(8, none=True),
     }
     quiet = {"verbose": 0}
     yield Call(
@@ -1021,6 +1055,8 @@ def games():
         lambda **k: GAN.fit(**k, **quiet),
         also={"x": ("examples", "data", "samples")},
     )
+    validation = {"validation_data": Array(OTHER, shape=(None, 4, 4, 1), none=True, **numbers)}
+    yield Call("GAN.fit", validation, lambda **k: GAN.fit(IMAGES, **k, **quiet))
     yield Call(
         "GAN.fit",
         x | y | batch,
@@ -1029,7 +1065,7 @@ def games():
     )
     yield Call(
         "GAN.evaluate",
-        x | weight | batch,
+        x | weight | batch | {"steps": Integer(1, none=True), "callbacks": fit["callbacks"]},
         lambda **k: GAN.evaluate(**k, **quiet),
         also={"x": ("examples", "data", "samples")},
     )
@@ -1053,12 +1089,29 @@ def games():
     kept = PathTo(
         "kept", ending=".weights.h5", misses=("nowhere.weights.h5", "a file", "a file.weights.h5")
     )
-    yield Call("GAN.load_weights", {"filepath": kept}, GAN.load_weights)
+    preset = Choice("digits", "model.keras")
+    no_models = ("nowhere.keras", "a file", "a file/below", "photos", "kept.weights.h5")
+    misses = preset.near_misses() | {name: name for name in (*no_models, "digit_classifier")}
+    preset.near_misses = lambda: misses
+    yield Call("GAN.from_preset", {"preset": preset})
+    formats = Choice("tf_saved_model", "onnx", "litert")
+    generator = PathTo("exported", misses=("a file", "a file/below", "gs://bucket/x"))
+    yield Call(
+        "GAN.export",
+        {
+            "filepath": generator,
+            "format": formats,
+            "use_ema": flag(),
+            "input_signature": Instance(lambda: None, type(None), none=True),
+        },
+        unwritten,
+    )
+    yield Call("GAN.load_weights", {"filepath": kept, "skip_mismatch": flag()}, GAN.load_weights)
     classes = Instance(
         lambda: 3,
         type(None),
         none=True,
-        other=lambda v: Integer(3).takes(v) if not isinstance(v, (list, tuple)) else None,
+        other=lambda v: None if is_sequence(v) else Integer(3).takes(v),
     )
     yield Call(
         "export_savedmodel",
@@ -1082,12 +1135,11 @@ def games():
         "tuner.GANHyperModel",
         {
             "networks": Function(space),
-            "prior": prior(),
-            "terms": Sequence(
-                named("r1", kg.terms.TERMS, kg.terms.Term), alone=True, empty=True, none=True
-            ),
+            # None is for networks without latents.
+            "prior": prior(none=None),
+            "terms": several_terms(none=True),
             "ema_decay": Number(0.5, above=0, below=1, none=True),
-            "seed": seed(),
+            "seed": seed(none=True),
         },
         then=lambda made: made.build(keras_tuner.HyperParameters()),
     )
@@ -1115,25 +1167,153 @@ def searched():
     )
 
 
+def unwritten(filepath, input_signature, **options):
+    """Export the generator, but for the writing."""
+    write, exporting._write = exporting._write, _refuse_to_write
+    if input_signature is not None:
+        options["input_signature"] = input_signature
+    try:
+        GAN.export(filepath, **options)
+    except Written:
+        pass
+    finally:
+        exporting._write = write
+
+
+def _refuse_to_write(*args, **kwargs):
+    raise Written
+
+
 class Written(BaseException):
     """An export was about to be written: nothing was wrong with the arguments."""
 
 
 def exported(gan, path, **options):
     """Export, but for the writing, which takes seconds."""
-    import tensorflow as tf
-
-    def refuse(*args, **kwargs):
-        raise Written
-
-    save, tf.saved_model.save = tf.saved_model.save, refuse
-    try:
+    with _no_savedmodel():
         kg.export_savedmodel(gan, path, **options)
+
+
+@contextlib.contextmanager
+def _no_savedmodel():
+    """End the code inside where Keras would write a SavedModel."""
+    archive = type(keras.export.ExportArchive())
+    write, archive.write_out = archive.write_out, _refuse_to_write
+    try:
+        yield
     except Written:
         pass
     finally:
-        shutil.rmtree("exported", ignore_errors=True)
-        tf.saved_model.save = save
+        archive.write_out = write
+
+
+class Command(Call):
+    """A command of the program, whose arguments are words; an Answer is what it says on stderr."""
+
+    @property
+    def public(self):
+        """The command itself, whose options are its arguments."""
+        return commands.keras_gan.commands[self.name.removeprefix("keras-gan ")]
+
+    @property
+    def owner(self):
+        """The module of all commands."""
+        return "keras_gan_cli"
+
+    def run(self, **changed):
+        """Run the command with good words but for the changed ones."""
+        words = {name: kind.good() for name, kind in self.kinds.items()} | changed
+        positional = [p.name for p in self.public.params if p.param_type_name == "argument"]
+        given = [words[name] for name in positional if words.get(name) is not None]
+        options = [
+            f"--{name.replace('_', '-')}" + ("" if word is True else f"={word}")
+            for name, word in words.items()
+            if name not in positional and word is not None
+        ]
+        said, code = io.StringIO(), 0
+        with contextlib.redirect_stderr(said), _no_training(), _no_savedmodel():
+            code = keras_gan_cli.main([self.public.name, *options, "--", *given])
+        lines = said.getvalue().splitlines()
+        if code == 2 and len(lines) == 1:
+            raise Answer(lines[0])
+        if code or lines:
+            raise AssertionError(f"exit status {code}: {lines}")
+
+
+@contextlib.contextmanager
+def _no_training():
+    """Have the program prepare a training, and not begin it."""
+    train, actions._train = actions._train, lambda *args: None
+    policy = keras.config.dtype_policy()
+    try:
+        yield
+    finally:
+        actions._train = train
+        keras.config.set_dtype_policy(policy)
+        shutil.rmtree("runs", ignore_errors=True)
+
+
+def programs():
+    """The commands of the program."""
+    whole = {
+        "size": Words("8", _is("8", "16"), "16", misses=("48", "7")),
+        "epochs": Words("1", whole_word(1, 10**6), "20", misses=("1000001",)),
+        "width": Words("4", whole_word(1, 10**3), "8", misses=("0", "1000000")),
+        "batch_size": Words("4", whole_word(1, 65_536), "8", misses=("65537",)),
+        "seed": Words("0", whole_word(0, 2**32 - 1), "7", misses=(str(2**32),)),
+    }
+    number = {"number": Words("4", whole_word(1, 10_000), "5", misses=("10001",)), "seed": whole["seed"]}
+    model = {"model": Words("model.keras", _is("model.keras"), misses=("a file", "a file/x", "photos"))}
+    switch = {name: Words(True, lambda word: False) for name in ("conditional", "download")}
+    real = Words("photos", _is("photos"), misses=("a file", "a file/x", "mnist/x", "tfd:x", "folder:x"))
+    source = {"source": real}
+    precisions = ("float32", "mixed_float16", "mixed_bfloat16")
+    networks_ = {
+        "architecture": Words("dcgan", _is("dcgan", "dense2014")),
+        "channels": Words("3", _is("1", "3"), "1"),
+        "precision": Words("float32", _is(*precisions), *precisions[1:]),
+    }
+    condition = {"condition": Words(None, lambda word: False)}
+    also = {
+        "source": ("SOURCE", "folder", "images", "dataset"),
+        "model": ("MODEL", "file", "model.keras"),
+    }
+
+    def command(name, output, kinds):
+        words = {option: (f"--{option.replace('_', '-')}",) for option in kinds} | also
+        kinds = kinds | {"output": output}
+        return Command(f"keras-gan {name}", kinds, also=words | {"output": ("--output", "written to")})
+
+    def out(*misses, good=None, more=()):
+        blank = ("", *misses, "a file/x")
+        return Words(good, lambda word: False if word in blank else None, *more, misses=blank)
+
+    yield command("train", out("a file", "photos/x", good="runs/x"), source | whole | networks_ | switch)
+    yield command(
+        "sample", out("a file", "x.jpg", good="x.png", more=("many",)), model | number | condition
+    )
+    interpolation = {
+        "rows": Words("2", whole_word(1, 100), "3", misses=("101",)),
+        "steps": Words("2", whole_word(2, 100), "3", misses=("101", "1")),
+        "path": Words("linear", _is("linear", "spherical"), "spherical"),
+        "seed": whole["seed"],
+    }
+    picture = out("x.jpg", "x", good="x.png", more=("x.gif",))
+    yield command("interpolate", picture, model | interpolation | condition)
+    scores = {
+        "features": Words("pixels", _is("pixels", "inception", "digits")),
+        "weights": Words(None, lambda word: False),
+        # For five neighbors of each.
+        "number": Words("6", whole_word(6, 10_000), "7", misses=("5", "10001")),
+    }
+    yield command("evaluate", out(good="x.json"), model | source | {"seed": whole["seed"]} | scores)
+    version = {"version": Words("1", whole_word(1, 2**63 - 1), "2")}
+    yield command("export", out("a file", good="served"), model | version)
+    yield Command("keras-gan info", model, also=also)
+
+
+def _is(*names):
+    return lambda word: word in names
 
 
 # Functions and arguments without a kind, and why.
@@ -1148,8 +1328,10 @@ WITHOUT_KIND = {
         "made by a GAN for its rules and terms": ("models.Play", "models.Player", "updates.descend"),
         "called by terms and rules": ("second_order.check",),
         "as in Keras": (
+            "GAN.evaluate(verbose)",
+            "GAN.export(verbose)",
+            "layers.Maxout.__call__",
             "GAN.fit(verbose)",
-            "GAN.load_weights(skip_mismatch)",
             "GAN.save(zipped)",
             "GAN.save_weights(max_shard_size)",
             "losses.mean(axis)",
@@ -1160,6 +1342,7 @@ WITHOUT_KIND = {
 
 CALLS = [
     *games(),
+    *programs(),
     *(call for name in ("Minimax", "LeastSquares", "Hinge", *LOSS_NAMES[-2:]) for call in losses(name)),
     *(
         Call(f"losses.{name}", {"label_smoothing": Number(0.1, minimum=0, below=0.5)})
@@ -1206,7 +1389,9 @@ CALLS = [
         num_subsets=Integer(3, bounded=True),
         seed=seed(),
     ),
-    *feature_metrics("InceptionScore", extra={"real": Open(IMAGES)}, splits=Integer(2, maximum=16)),
+    *feature_metrics(
+        "InceptionScore", extra={"real": Open(IMAGES, none=True)}, splits=Integer(2, maximum=16)
+    ),
     *feature_metrics("PrecisionRecall", k=Integer(2, maximum=15), block_size=Integer(7)),
     *feature_metrics("DensityCoverage", k=Integer(2, maximum=15), block_size=Integer(7)),
     *feature_metrics("StackedDigits", good=STACKS, make=small.Digits),
@@ -1226,7 +1411,7 @@ CALLS = [
     ),
     *array_metrics(
         "ModeCoverage",
-        Open(ROWS),
+        Open(ROWS, none=True),
         Array(MORE),
         centers=Array(np.array([[0.0, 0, 0], [3, 0, 0]]), shape=(None, None)),
         std=Number(0.3, above=0),

@@ -36,6 +36,10 @@ OURS, THEIRS, UNNAMED, INSIDE, NO_ANSWER, TAKEN, ENDLESS = BAD = (
 ACCEPTED, REFUSED = GOOD = ("accepted", "refused")
 
 
+class Answer(ValueError):
+    """What a command of the program says in one line on stderr, with exit status 2."""
+
+
 class Endless(BaseException):
     """No exception handler of a call that takes too long should answer this one."""
 
@@ -124,6 +128,8 @@ def _kind(error, named, names):
 
 def _raised_by_us(error):
     """Whether a statement `raise` of ours did, rather than an operator that met the wrong types."""
+    if isinstance(error, Answer):
+        return True
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and frames[-1].filename.startswith(PACKAGES) and "raise " in frames[-1].line
 

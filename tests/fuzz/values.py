@@ -517,9 +517,11 @@ class Tensor(Array):
 
 
 class Condition(Array):
-    """One condition for each sample, or one for all."""
+    """One condition for each sample, or one for all; a dict of one is left open."""
 
     def allows(self, value):
+        if isinstance(value, dict) and len(value) == 1:
+            return self.takes(*value.values()) and None
         if isinstance(value, (bool, np.bool_)):
             return None
         return self._in_range(np.asarray(value)) if is_number(value) else super().allows(value)
@@ -600,6 +602,42 @@ class Probabilities(Array):
 
     def _in_range(self, array):
         return super()._in_range(array) and bool(np.allclose(array.sum(axis=-1), 1, atol=1e-3))
+
+
+# What people write, by mistake or not.
+WORDS = (
+    *("", " ", "spam", "-1", "0", "1", "3", "2.5", "1e9", "1e300", "nan", "inf", "-inf", "0x10"),
+    *("9" * 40, "None", "True", "[1]", "1,2", "a b", "spam.txt", "é", "\udcff", "--", "$HOME", "../x"),
+)
+
+
+class Words(Kind):
+    """What is written on the command line, valid if `fits(text)` says so; None leaves it out."""
+
+    def __init__(self, good, fits, *others, misses=()):
+        super().__init__(good, none=True)
+        self.fits, self.others, self.misses = fits, others, misses
+
+    def allows(self, value):
+        return self.fits(value) if isinstance(value, str) else None
+
+    def wrong(self):
+        return {repr(w): lambda w=w: w for w in (*WORDS, *self.misses) if self.allows(w) is False}
+
+    def right(self):
+        return {"good": self.good} | {word: lambda word=word: word for word in self.others}
+
+
+def whole_word(minimum, maximum):
+    """Return whether a word is an integer in a range, as Python reads it."""
+
+    def fits(word):
+        try:
+            return minimum <= int(word) <= maximum
+        except ValueError:
+            return False
+
+    return fits
 
 
 class Open(Kind):

@@ -89,7 +89,7 @@ class ModelFeatures(FeatureExtractor):
         self._interpolation = resizer
         self.resizer = _describe(resizer, self._shape, self.value_range)
         features = model.outputs[0] if layer is None else _find_output(model, layer)
-        # Separate models, so that nobody else replaces their compiled functions.
+        # Separate models, so that other code does not replace their compiled functions.
         self._features = keras.Model(model.inputs[0], features)
         self._classes = keras.Model(model.inputs[0], model.outputs[0])
         if None in features.shape[1:]:
@@ -174,8 +174,8 @@ class DigitClassifier(ModelFeatures):
     For scores of handwritten digits, about which a network trained on photos says little, and for
     counting digits, as in the Stacked MNIST test. `examples/train_digit_classifier.py` trains it in
     minutes, and `saved_models/digit_classifier.keras` is the result, with more than 99 % accuracy on
-    the test digits of MNIST. Scores of different classifiers are not comparable: `weights` tells them
-    apart.
+    the test digits of MNIST. Scores of different classifiers are not comparable: `weights` identifies
+    the classifier.
 
     Args:
         model: path of a `.keras` file, or a Keras model; with a layer named `"features"` and logits as

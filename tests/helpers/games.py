@@ -10,6 +10,8 @@ from keras import layers, ops
 import keras_gan as kg
 
 BACKEND = keras.backend.backend()
+# A few steps take less time than their compilation, but on JAX, where a branch is compiled in each.
+EAGERLY = BACKEND != "jax"
 
 
 def long_game(test):
@@ -67,6 +69,25 @@ def mlp(inputs, outputs, units=16, dropout=0.0, batch_norm=False, name=None, **d
     if dropout:
         layers.append(keras.layers.Dropout(dropout, seed=3))
     return keras.Sequential([*layers, keras.layers.Dense(outputs, **dense)], name=name)
+
+
+def small_gan(batch_norm=False, **compile_arguments):
+    """Return a compiled GAN of samples of two numbers, the same at each call."""
+    keras.utils.set_random_seed(0)
+    generator = mlp(4, 2, batch_norm=batch_norm, name="g")
+    gan = kg.GAN(generator, mlp(2, 1, name="d"), prior="normal", seed=0)
+    gan.compile(**{**sgd(0.1), "run_eagerly": EAGERLY, **compile_arguments})
+    return gan
+
+
+def state(gan):
+    """Return all that changes during training: weights, seeds, optimizers, averages, counters."""
+    return [ops.convert_to_numpy(v) for v in [*gan.variables, *gan.optimizer.variables]]
+
+
+def assert_same_state(gan, other):
+    for value, expected in zip(state(gan), state(other), strict=True):
+        np.testing.assert_array_equal(value, expected)
 
 
 def sigmoid(a):

@@ -1,6 +1,6 @@
 """Where the time of a suite goes: its slowest tests, its total, and each file's share.
 
-    python tests/budget.py REPORT.xml ...
+    python tests/helpers/budget.py REPORT.xml ...
 
 `make test` and its like leave such a report, in JUnit's format, in `.pytest_cache/`. The seconds are
 those of the processes together, with what a test sets up and takes down; they fail nothing.
