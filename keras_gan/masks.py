@@ -128,4 +128,4 @@ def get(identifier: str | Config | Mask) -> Mask:
     >>> type(kg.masks.get("random")).__name__
     'Random'
     """
-    return registry.get(identifier, Mask, MASKS)
+    return registry.get(identifier, Mask, MASKS, "masks")

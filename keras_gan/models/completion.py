@@ -27,8 +27,8 @@ class CompletionGAN(GAN):
     It trains on complete data without labels: `fit(x)`.
 
     Args:
-        generator: `keras.Model` from `[latents, known, mask]` to samples, where `known` is the sample with
-            0 in the place of unknown entries. Its output for known entries is replaced by them.
+        generator: `keras.Model` from `[latents, known, mask]` to samples, where `known` is the sample
+            with its unknown entries set to 0. Its output for known entries is replaced by them.
         discriminator: `keras.Model` from `[samples, mask]` to logits.
         masks: distribution of masks: a name (`"random"`: any subset, `"halves"` of images) or a
             `kg.masks.Mask`.
@@ -57,7 +57,7 @@ class CompletionGAN(GAN):
         generator: keras.Model,
         discriminator: keras.Model,
         *,
-        masks: str | masks.Mask | Any = "random",
+        masks: Any = "random",
         prior: str | priors.Prior | Any = "uniform",
         seed: int | None = None,
         name: str | None = None,
@@ -124,8 +124,8 @@ class CompletionGAN(GAN):
 
         Args:
             x: float array of rows `(rows, ...)`; its unknown entries have no effect and may be NaN.
-            mask: array of 1 for known entries and 0 for others, of the shape of the generator's mask, for
-                all rows or for each.
+            mask: array of 1 for known entries and 0 for others, of the shape of the generator's mask,
+                for all rows or for each.
             n: number of completions of each row.
             seed: as in `generate`.
             batch_size: as in `generate`.
@@ -136,8 +136,8 @@ class CompletionGAN(GAN):
 
         Raises:
             TypeError: an argument has the wrong type.
-            ValueError: the mask has another shape, other numbers than 0 and 1, or no entry of 0 in a row;
-                a known entry is not finite; others as in `generate`.
+            ValueError: the mask has another shape, other numbers than 0 and 1, or no entry of 0 in a
+                row; a known entry is not finite; others as in `generate`.
         """
         n = check_integer("n", n, minimum=1)
         x = np.asarray(ops.convert_to_numpy(x), "float32")
@@ -145,7 +145,7 @@ class CompletionGAN(GAN):
         known = np.where(np.broadcast_to(mask, x.shape) > 0.5, x, 0.0).astype("float32")
         if not np.isfinite(known).all():
             raise ValueError("`x` must be finite where `mask` is 1.")
-        condition = tuple(np.tile(part, (n, *[1] * (part.ndim - 1))) for part in (known, mask))
+        condition = tuple(np.concatenate([part] * n) for part in (known, mask))
         completed = self.generate(
             n * len(x), seed=seed, condition=condition, batch_size=batch_size, use_ema=use_ema
         )

@@ -20,9 +20,14 @@ from keras_gan.utils.validation import check_integer, check_number, naming, shor
 class Feeding(keras.Model):
     """The part of `GAN` that passes data to its steps: `fit`, `evaluate` and single batches."""
 
-    training_spec: batches.DataSpec
+    data_spec: batches.DataSpec
     train_function: Any
     test_function: Any
+
+    @property
+    def training_spec(self) -> batches.DataSpec:
+        """Specification of the data of `fit`: what the networks take, unless a variant draws a part."""
+        return self.data_spec
 
     def make_train_function(self, force: bool = False) -> Callable[..., Any] | None:
         """See base class; checks settings, layers under several replicas, and labels."""

@@ -93,11 +93,6 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         return self.condition_spec is not None
 
     @property
-    def training_spec(self) -> batches.DataSpec:
-        """Specification of the data of `fit`: those that the networks take, unless a variant draws some."""
-        return self.data_spec
-
-    @property
     def sample_spec(self) -> Structure:
         """Specification of samples: a `keras.KerasTensor` or a structure."""
         return self.data_spec.x
