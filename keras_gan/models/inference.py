@@ -138,7 +138,7 @@ def drawn_codes(output: Structure, noise: keras.random.SeedGenerator | None) -> 
     mean, log_variance = (ops.cast(output[key], "float32") for key in ("mean", "log_variance"))
     if noise is None:
         return mean
-    standard = priors.Normal(mean.shape[1:]).sample(ops.shape(mean)[0], noise)
+    standard = priors.Normal(shape=tuple(mean.shape[1:])).sample(ops.shape(mean)[0], noise)
     return mean + ops.exp(0.5 * log_variance) * standard
 
 
