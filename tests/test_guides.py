@@ -14,7 +14,7 @@ from keras_gan_cli import commands
 # The programs of the README run on every backend; these are of the same parts.
 pytestmark = pytest.mark.tensorflow
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
-PAGES = ["first-gan", "own-networks", "stability", "evaluation", "tuning", "migrating"]
+PAGES = ["first-gan", "own-networks", "variants", "stability", "evaluation", "tuning", "migrating"]
 # What a page leaves, in the folder that it is run in.
 LEFT = {
     "first-gan": ["run/samples/epoch-0001.png", "run/curves.png", "run/digits.keras", "run/new.png"],
