@@ -16,7 +16,7 @@ from keras_gan import losses, priors
 from keras_gan.callbacks import CollapseMonitor
 from keras_gan.models.gan import GAN
 from keras_gan.terms import R1, Term
-from keras_gan.terms import get_all as get_terms
+from keras_gan.terms import get as get_term
 from keras_gan.utils import networks as nets
 from keras_gan.utils import registry, structures
 from keras_gan.utils.optional import require
@@ -140,7 +140,7 @@ class GANHyperModel(keras_tuner.HyperModel):
         if prior is not None:
             priors.get(prior)
         terms = R1(weight=1.0, interval=4) if terms is None else terms
-        self.terms = get_terms(terms)
+        self.terms = registry.get_all("terms", terms, Term, get_term)
         self.compile_arguments = {"ema_decay": ema_decay, **compile_arguments}
         for name in _SEARCHED.keys() & compile_arguments.keys():
             raise ValueError(

@@ -123,7 +123,7 @@ def test_imports_follow_the_layers():
             "visualization",
             "interpolation",
         },
-        {"terms", "updates", "architectures", "recipes"},
+        {"masks", "terms", "updates", "architectures", "recipes"},
         {"models"},
         {"callbacks", "serving", "tuner"},
     ]

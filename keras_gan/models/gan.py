@@ -17,8 +17,8 @@ from keras_gan.models.objectives import Objectives
 from keras_gan.models.optimizers import check_optimizer
 from keras_gan.models.play import Play
 from keras_gan.terms import Term
-from keras_gan.terms import get_all as get_terms
-from keras_gan.utils import batches, inputs, networks, structures
+from keras_gan.terms import get as get_term
+from keras_gan.utils import batches, inputs, networks, registry, structures
 from keras_gan.utils.batches import Batch
 from keras_gan.utils.typing import Logs, Structure
 from keras_gan.utils.validation import check_flag, check_integer
@@ -229,7 +229,7 @@ class GAN(Objectives, Game):
         self.loss = losses.get(loss)
         # Copies, since rules and terms keep state for these networks: the user's can serve others.
         self.update = copy.copy(updates.get(update))
-        self.terms = [copy.copy(term) for term in get_terms(terms)]
+        self.terms = [copy.copy(term) for term in registry.get_all("terms", terms, Term, get_term)]
         self.discriminator_steps = networks.check_steps(discriminator_steps)
         self.single_pass = check_flag("single_pass", single_pass)
         self.ema_decay = None if ema_decay is None else check_decay("ema_decay", ema_decay)

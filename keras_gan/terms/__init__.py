@@ -1,7 +1,5 @@
 """Terms: penalties and regularizers added to the players' losses, such as gradient penalties."""
 
-from collections.abc import Iterable
-
 from keras_gan.terms.auxiliary_classifier import AuxiliaryClassifier
 from keras_gan.terms.feature_matching import FeatureMatching
 from keras_gan.terms.historical_averaging import HistoricalAveraging
@@ -15,7 +13,6 @@ from keras_gan.terms.penalties import (
 from keras_gan.terms.term import Term
 from keras_gan.utils import registry
 from keras_gan.utils.typing import Config
-from keras_gan.utils.validation import naming, shortened
 
 __all__ = [
     "DRAGAN",
@@ -58,26 +55,3 @@ def get(identifier: str | Config | Term) -> Term:
     10.0
     """
     return registry.get(identifier, Term, TERMS, "term")
-
-
-def get_all(terms: str | Config | Term | Iterable[str | Config | Term]) -> list[Term]:
-    """Return the terms of an argument `terms`: one, or several.
-
-    Raises:
-        ValueError: a name is unknown.
-        TypeError: an entry is not a term, or `terms` cannot be iterated.
-
-    Example:
-
-    >>> from keras_gan.terms import get_all
-    >>> [term.name for term in get_all(["r1", kg.terms.R2(weight=0.5)])]
-    ['r1', 'r2']
-    """
-    identifiers = [terms] if isinstance(terms, (str, dict, Term)) else terms
-    if not isinstance(identifiers, Iterable):
-        raise TypeError(
-            "`terms` must be a name, a configuration or an instance of `kg.terms.Term`, or a list of "
-            f"them. Received: {shortened(terms)}"
-        )
-    with naming("terms"):
-        return [get(identifier) for identifier in identifiers]

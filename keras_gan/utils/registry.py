@@ -1,13 +1,13 @@
 """Lookup of exchangeable objects by name, configuration or instance."""
 
 import difflib
-from collections.abc import Callable, Collection, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVar
 
 import keras
 
 from keras_gan.utils.typing import Config
-from keras_gan.utils.validation import shortened
+from keras_gan.utils.validation import naming, shortened
 
 Member = TypeVar("Member")
 
@@ -49,6 +49,33 @@ def get(
         f"The {kind} must be a name ({', '.join(map(repr, members))}), a configuration or an instance "
         f"of `{family.__module__}.{family.__name__}`. Received: {shortened(identifier)}."
     )
+
+
+def get_all(
+    name: str, identifiers: Any, family: type[Member], get: Callable[[Any], Member]
+) -> list[Member]:
+    """Return the members of a family in an argument that takes one or several.
+
+    Args:
+        name: name of the argument, for messages.
+        identifiers: an identifier as `get` takes it, or an iterable of them.
+        family: the base class.
+        get: function from an identifier to a member.
+
+    Raises:
+        ValueError: a name is unknown.
+        TypeError: an entry is not an identifier, or `identifiers` cannot be iterated.
+    """
+    if isinstance(identifiers, (str, dict, family)):
+        identifiers = [identifiers]
+    if not isinstance(identifiers, Iterable):
+        raise TypeError(
+            f"`{name}` must be a name, a configuration or an instance of "
+            f"`{family.__module__}.{family.__name__}`, or a list of them. "
+            f"Received: {shortened(identifiers)}"
+        )
+    with naming(name):
+        return [get(identifier) for identifier in identifiers]
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:

@@ -23,6 +23,7 @@ from keras import ops
 import keras_gan as kg
 
 REAL = np.random.default_rng(0).random((16, 4, 4, 1)).astype("float32")
+LABELS = np.arange(16, dtype="int32") % 3
 FAKE = np.random.default_rng(1).random((16, 4, 4, 1)).astype("float32")
 NEAR = {"rtol": 0.02, "atol": 0.02}  # float16 has 11 bits
 
@@ -34,25 +35,71 @@ def networks():
     return keras.Sequential(generator), keras.Sequential([keras.Input((4, 4, 1)), *hidden, dense(1)])
 
 
-def game(variant=kg.GAN, prior="normal", **compile_arguments):
+def joined(inputs, units, activation=None):
+    """Return a dense layer of several inputs."""
+    flat = [keras.layers.Flatten()(x) for x in inputs]
+    return keras.layers.Dense(units, activation)(keras.layers.Concatenate()(flat))
+
+
+def labeled_networks():
+    """Return a generator of images of three classes, and a discriminator that classifies them."""
+    z, label = keras.Input((6,)), keras.Input((), dtype="int32")
+    made = joined([z, keras.layers.Embedding(3, 2)(label)], 16, "sigmoid")
+    x = keras.Input((4, 4, 1))
+    features = keras.layers.Dense(8, "relu")(keras.layers.Flatten()(x))
+    heads = {name: keras.layers.Dense(n)(features) for name, n in {"logits": 1, "classes": 3}.items()}
+    return keras.Model([z, label], keras.layers.Reshape((4, 4, 1))(made)), keras.Model(x, heads)
+
+
+def masked_networks():
+    """Return a generator that completes images, and a discriminator that sees their masks."""
+    z, known, mask = keras.Input((6,)), keras.Input((4, 4, 1)), keras.Input((4, 4, 1))
+    made = keras.layers.Reshape((4, 4, 1))(joined([z, known, mask], 16, "sigmoid"))
+    judge = keras.Model([known, mask], keras.layers.Dense(1)(joined([known, mask], 8, "relu")))
+    return keras.Model([z, known, mask], made), judge
+
+
+def paired_networks():
+    """Return a generator, a discriminator of images and latents, and an encoder."""
+    x, z = keras.Input((4, 4, 1)), keras.Input((6,))
+    judge = keras.Model([x, z], keras.layers.Dense(1)(joined([x, z], 8, "relu")))
+    encoder = keras.Sequential([x, keras.layers.Flatten(), keras.layers.Dense(6)])
+    return networks()[0], judge, encoder
+
+
+def game(variant=kg.GAN, prior="normal", networks=networks, variant_arguments=None, **compile_arguments):
     """Return a compiled GAN of tiny images, the same at each call."""
     keras.utils.set_random_seed(0)
-    gan = variant(*networks(), prior=prior, seed=0)
+    gan = variant(*networks(), prior=prior, seed=0, **(variant_arguments or {}))
     optimizers = {f"{player}_optimizer": keras.optimizers.SGD(0.05) for player in "dg"}
     # Eager steps: of so many games each would otherwise be compiled for itself.
     gan.compile(**{**optimizers, "run_eagerly": True, **compile_arguments})
     return gan
 
 
+def data(gan):
+    """Return a batch of images, with labels if the networks take some."""
+    return (REAL, LABELS) if gan.training_spec.condition is not None else (REAL,)
+
+
+def generated(gan):
+    """Return three samples, of a condition of zeros if the networks take one."""
+    zeros = None
+    if gan.conditional:
+        shape_of = lambda spec: np.zeros((3, *spec.shape[1:]), spec.dtype)  # noqa: E731
+        zeros = keras.tree.map_structure(shape_of, gan.condition_spec)
+    return gan.generate(3, seed=0, condition=zeros)
+
+
 def trained(gan):
     """Take a step; return what it logs, and all that training changes."""
-    logs = gan.train_on_batch(REAL, return_dict=True)
+    logs = gan.train_on_batch(*data(gan), return_dict=True)
     return plain([logs, gan.variables, gan.optimizer.variables])
 
 
 def played(gan):
     """Return the losses of a GAN before its first step, and what `trained` does."""
-    losses = plain(gan.test_on_batch(REAL, return_dict=True))
+    losses = plain(gan.test_on_batch(*data(gan), return_dict=True))
     gan.reset_metrics()
     return [losses, *trained(gan)]
 
@@ -165,7 +212,7 @@ class Part(Row):
         """What a GAN with it does under a policy in two steps, and samples of it."""
         keras.config.set_dtype_policy(policy)
         gan = self.game(self.make())
-        return played(gan), trained(gan), gan.generate(3, seed=0)
+        return played(gan), trained(gan), generated(gan)
 
 
 class Loss(Part):
@@ -181,6 +228,18 @@ class Prior(Part):
 class Term(Part):
     def game(self, part):
         return game(terms=[part])
+
+
+class ClassTerm(Part):
+    """A term of a conditional GAN, whose discriminator returns classes as well."""
+
+    def game(self, part):
+        return game(networks=labeled_networks, terms=[part])
+
+
+class Mask(Part):
+    def game(self, part):
+        return game(kg.models.CompletionGAN, networks=masked_networks, variant_arguments={"masks": part})
 
 
 class Rule(Part):
@@ -319,14 +378,16 @@ def _outputs(model):
 
 
 class Layer(Network):
-    """A layer, for inputs of `shape`; it computes in the policy's type."""
+    """A layer, for inputs of `shapes`, () for labels; it computes in the policy's type."""
 
-    def __init__(self, make, shape):
+    def __init__(self, make, *shapes):
         super().__init__(make)
-        self.shape = shape
+        self.shapes = shapes
 
     def model(self):
-        return keras.Sequential([keras.Input(self.shape), self.make()])
+        inputs = [keras.Input(shape, dtype=None if shape else "int32") for shape in self.shapes]
+        given = inputs[0] if len(inputs) == 1 else inputs
+        return keras.Model(given, self.make()(given))
 
     def dtype(self, policy):
         return keras.DTypePolicy(policy).compute_dtype

@@ -66,6 +66,23 @@ class Variant(kg.GAN):
         return super().discriminate(samples + blur, condition, training, network)
 
 
+@_register
+class Mask(kg.masks.Mask):
+    """The upper half is known."""
+
+    def draw(self, shape, key):
+        return ops.ones(shape) * ops.reshape(ops.array([1.0, 1.0, 0.0, 0.0]), (4, 1, 1))
+
+
+def encoded():
+    """Return the losses of an encoder of the tiny images."""
+    import kinds
+
+    encoder = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(6)]
+    history = kg.models.fit_encoder(kinds.game(), keras.Sequential(encoder), steps=3)
+    return np.array(history.history["loss"])
+
+
 class Brightness(kg.metrics.FeatureExtractor):
     """One feature, the mean of an image, and two classes, dark and bright."""
 

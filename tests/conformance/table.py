@@ -12,11 +12,13 @@ from kinds import (
     FAKE,
     REAL,
     Callback,
+    ClassTerm,
     Extractor,
     Function,
     Initializer,
     Layer,
     Loss,
+    Mask,
     Metric,
     Network,
     Optimizer,
@@ -49,6 +51,11 @@ def ramp():
 ROWS = {
     # The game
     "GAN": Variant(lambda: kinds.game(single_pass=True, ema_decay=0.5)),
+    "models.BiGAN": Variant(lambda: kinds.game(kg.models.BiGAN, networks=kinds.paired_networks)),
+    "models.CompletionGAN": Variant(
+        lambda: kinds.game(kg.models.CompletionGAN, networks=kinds.masked_networks)
+    ),
+    "models.fit_encoder": Trains(small.encoded),
     "models.Objectives": Variant(lambda: kinds.game(small.Variant)),
     "models.WeightEMA": Settings(lambda: {"ema_decay": 0.5}),
     "models.Play": Function(lambda: small.play().mean_real(REAL)),
@@ -82,6 +89,11 @@ ROWS = {
         else Unwritable(lambda: kg.priors.Distribution(small.distribution()))
     ),
     "priors.get": Function(lambda: serialize(kg.priors.get("normal"))),
+    # Masks
+    "masks.Mask": Mask(small.Mask),
+    "masks.Random": Mask(lambda: kg.masks.Random(0.3, shape=(4, 4, 1))),
+    "masks.Halves": Mask(lambda: kg.masks.Halves(shape=(4, 4, 1))),
+    "masks.get": Function(lambda: serialize(kg.masks.get("halves"))),
     # Terms (an interval makes a branch, which takes JAX seconds: two rows have one)
     "terms.Term": Term(lambda: small.Term(weight=0.5, interval=2, name="other")),
     "terms.GradientPenalty": Term(
@@ -93,6 +105,9 @@ ROWS = {
     "terms.FeatureMatching": Term(lambda: kg.terms.FeatureMatching("features", 2.0, name="other")),
     "terms.HistoricalAveraging": Term(
         lambda: kg.terms.HistoricalAveraging("generator", 2.0, name="other")
+    ),
+    "terms.AuxiliaryClassifier": ClassTerm(
+        lambda: kg.terms.AuxiliaryClassifier(weight=2.0, generator_weight=0.5, name="other")
     ),
     "terms.squared_norms": Function(lambda: kg.terms.squared_norms(small.decoder, X)),
     "terms.get": Function(lambda: serialize(kg.terms.get("dragan"))),
@@ -120,6 +135,16 @@ ROWS = {
         (6, 5, 2),
     ),
     "layers.UntiedBias": Layer(lambda: kg.layers.UntiedBias("random_normal"), (3, 2)),
+    "layers.Projection": Layer(
+        lambda: kg.layers.Projection(
+            3, kernel_initializer="he_normal", embeddings_initializer="random_normal"
+        ),
+        (4,),
+        (),
+    ),
+    "layers.SpectralNormalization": Layer(
+        lambda: kg.layers.SpectralNormalization(keras.layers.Dense(3)), (4,)
+    ),
     "initializers.Sparse": Initializer(lambda: kg.initializers.Sparse(2, stddev=0.5, seed=3), (5,)),
     # Networks
     "architectures.mnist_generator": Network(lambda: kg.architectures.mnist_generator(seed=0)),

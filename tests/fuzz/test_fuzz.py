@@ -32,8 +32,7 @@ def test_bad_arguments_are_named():
     reports = [report for call in calls.CALLS for report in bad(call)]
     assert len(reports) > 10_000
     assert share(reports, ENDLESS) == 0, worst(reports, [ENDLESS])
-    # The goal is 0.99. Images, and paths of callbacks, remain: see `make fuzz`.
-    assert share(reports, OURS) >= 0.97, worst(reports, BAD[1:])
+    assert share(reports, OURS) >= 0.99, worst(reports, BAD[1:])
 
 
 @pytest.mark.slow
