@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_gan.utils.typing import Shape, Tensor
+from keras_gan.utils.validation import shortened
 
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
@@ -33,6 +34,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         those of the layer.
 
     Raises:
+        TypeError: `layer` is not a layer.
         ValueError: the layer has no kernel and no embeddings.
 
     Example:
@@ -46,6 +48,8 @@ class SpectralNormalization(keras.layers.Wrapper):
     moves_in_calls = True
 
     def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
+        if not isinstance(layer, keras.layers.Layer):
+            raise TypeError(f"`layer` must be a `keras.layers.Layer`. Received: {shortened(layer)}")
         super().__init__(layer, **kwargs)
 
     def build(self, input_shape: Shape | None = None) -> None:

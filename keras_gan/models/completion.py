@@ -11,7 +11,7 @@ from keras_gan import masks, priors
 from keras_gan.models.gan import GAN
 from keras_gan.utils import batches, structures
 from keras_gan.utils.typing import Array, Structure, Tensor
-from keras_gan.utils.validation import check_integer
+from keras_gan.utils.validation import check_array, check_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
@@ -38,7 +38,7 @@ class CompletionGAN(GAN):
 
     Raises:
         TypeError: a network is not a `keras.Model`, or the masks are none.
-        ValueError: the networks do not fit together.
+        ValueError: the networks do not fit together, or there is no prior.
 
     Example:
 
@@ -62,6 +62,8 @@ class CompletionGAN(GAN):
         seed: int | None = None,
         name: str | None = None,
     ) -> None:
+        if prior is None:
+            raise ValueError("`prior` must be a distribution of the latents. Received: None")
         super().__init__(
             generator, discriminator, prior=prior, seed=seed, name=name, masks=get_masks(masks)
         )
@@ -140,8 +142,12 @@ class CompletionGAN(GAN):
                 row; a known entry is not finite; others as in `generate`.
         """
         n = check_integer("n", n, minimum=1)
-        x = np.asarray(ops.convert_to_numpy(x), "float32")
-        mask = self._check_mask(np.asarray(ops.convert_to_numpy(mask), "float32"), len(x))
+        x = check_array("x", x, finite=False).astype("float32")
+        if x.shape[1:] != self.sample_shape:
+            raise ValueError(
+                f"`x` must have the shape {('rows', *self.sample_shape)}. Received: {x.shape}"
+            )
+        mask = self._check_mask(check_array("mask", mask).astype("float32"), len(x))
         known = np.where(np.broadcast_to(mask, x.shape) > 0.5, x, 0.0).astype("float32")
         if not np.isfinite(known).all():
             raise ValueError("`x` must be finite where `mask` is 1.")

@@ -10,10 +10,11 @@ from keras import ops
 
 from keras_gan import priors
 from keras_gan.models.gan import GAN
+from keras_gan.models.optimizers import check_optimizer
 from keras_gan.models.play import Play
 from keras_gan.utils import networks
 from keras_gan.utils.typing import Array, Game, Structure, Tensor
-from keras_gan.utils.validation import check_flag, check_integer
+from keras_gan.utils.validation import check_array, check_flag, check_integer, shortened
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
@@ -36,7 +37,7 @@ class BiGAN(GAN):
 
     Raises:
         TypeError: a network is not a `keras.Model`.
-        ValueError: the networks do not fit together.
+        ValueError: the networks do not fit together, or there is no prior.
 
     Example:
 
@@ -63,6 +64,8 @@ class BiGAN(GAN):
         name: str | None = None,
     ) -> None:
         networks.check_models(encoder=encoder)
+        if prior is None:
+            raise ValueError("`prior` must be a distribution of the latents. Received: None")
         super().__init__(generator, discriminator, prior=prior, seed=seed, name=name, encoder=encoder)
 
     @property
@@ -127,8 +130,12 @@ class BiGAN(GAN):
         )
 
     def _in_batches(self, function, x, batch_size, use_ema):
-        self.data_spec.check_arrays(x, None)
-        return in_batches(function, x, batch_size, self if use_ema else None)
+        x = check_array("x", x).astype("float32")
+        if x.shape[1:] != self.sample_shape:
+            raise ValueError(
+                f"`x` must have the shape {('rows', *self.sample_shape)}. Received: {x.shape}"
+            )
+        return in_batches(function, x, batch_size, self if check_flag("use_ema", use_ema) else None)
 
 
 def drawn_codes(output: Structure, noise: keras.random.SeedGenerator | None) -> Tensor:
@@ -143,7 +150,7 @@ def drawn_codes(output: Structure, noise: keras.random.SeedGenerator | None) -> 
 
 
 def in_batches(
-    function: Callable[[Tensor], Tensor], x: Array, batch_size: int, ema_of: Game | None
+    function: Callable[[Tensor], Tensor], x: np.ndarray, batch_size: int, ema_of: Game | None
 ) -> np.ndarray:
     """Return a function of an array's rows, computed for `batch_size` rows at a time.
 
@@ -154,14 +161,13 @@ def in_batches(
         ema_of: GAN with the EMA of whose weights the function is computed, or None.
     """
     batch_size = check_integer("batch_size", batch_size, minimum=1)
-    x = np.asarray(ops.convert_to_numpy(x))
     parts = [ops.convert_to_tensor(x[i : i + batch_size]) for i in range(0, len(x), batch_size)]
     with contextlib.nullcontext() if ema_of is None else ema_of.require_ema().applied():
         return np.concatenate([ops.convert_to_numpy(function(part)) for part in parts])
 
 
 def fit_encoder(
-    gan: Game,
+    gan: GAN,
     encoder: keras.Model,
     *,
     optimizer: str | keras.optimizers.Optimizer = "adam",
@@ -203,6 +209,9 @@ def fit_encoder(
     5
     """
     networks.check_models(encoder=encoder)
+    if not isinstance(gan, GAN):
+        raise TypeError(f"`gan` must be a `kg.GAN`. Received: {shortened(gan)}")
+    check_optimizer("optimizer", optimizer)
     if gan.prior is None or gan.conditional:
         raise ValueError(
             "`fit_encoder` requires a GAN with a prior and without conditions. Received: "

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_gan.terms.term import Term
-from keras_gan.utils import inputs, networks, structures
+from keras_gan.utils import networks, structures
 from keras_gan.utils.registry import unknown
 from keras_gan.utils.typing import Config, Game, Play, Tensor
 from keras_gan.utils.validation import check_number, check_string
@@ -65,17 +65,21 @@ class AuxiliaryClassifier(Term):
                 "`AuxiliaryClassifier` requires a discriminator that returns a dict, such as "
                 f"`{{'logits': ..., {self.output!r}: ...}}`. {unknown('output', self.output, keys)}"
             )
-        names = inputs.names(gan.condition_spec) if gan.conditional else []
-        if self.condition is None and len(names) == 1:
-            self._index = 0
-        elif self.condition in names:
-            self._index = names.index(self.condition)
-        else:
-            raise ValueError(
-                "`AuxiliaryClassifier` requires labels: pass `condition=`, the name of a condition of "
-                f"the networks. Expected one of {names}. Received: {self.condition!r}"
-            )
+        self._index = self._label_index(gan.condition_spec)
         return []
+
+    def _label_index(self, spec):
+        """Return the number of the condition that holds the labels."""
+        leaves = structures.leaves(spec)
+        names = list(spec) if isinstance(spec, Mapping) else [leaf.name for leaf in leaves]
+        if self.condition is None and len(names) == 1:
+            return 0
+        if self.condition in names:
+            return names.index(self.condition)
+        raise ValueError(
+            "`AuxiliaryClassifier` requires labels: pass `condition=`, the name of an input of the "
+            f"networks. Expected one of {names}. Received: {self.condition!r}"
+        )
 
     def call(self, play: Play) -> Tensor:
         """See base class."""

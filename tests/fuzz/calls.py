@@ -108,6 +108,37 @@ INITIAL = GENERATOR.get_weights(), DISCRIMINATOR.get_weights()
 GAN, CONDITIONAL = game(), game(conditional=True)
 
 
+def classifying():
+    """Return a conditional GAN of rows, whose discriminator classifies them."""
+    z, label, x = keras.Input((2,)), keras.Input((), dtype="int32", name="label"), keras.Input((3,))
+    joined = layers.Concatenate()([z, layers.Embedding(3, 2)(label)])
+    heads = {"logits": layers.Dense(1)(x), "classes": layers.Dense(3)(x)}
+    made = keras.Model([z, label], layers.Dense(3)(joined))
+    return kg.GAN(made, keras.Model(x, heads), prior="normal", seed=0)
+
+
+def paired():
+    """Return a generator of rows, a discriminator of rows and latents, and an encoder."""
+    x, z = keras.Input((3,)), keras.Input((2,))
+    judge = keras.Model([x, z], layers.Dense(1)(layers.Concatenate()([x, z])))
+    return keras.Sequential([z, layers.Dense(3)]), judge, keras.Sequential([x, layers.Dense(2)])
+
+
+def masked():
+    """Return a generator that completes rows, and a discriminator that sees their masks."""
+    z, known, mask = (keras.Input((3,)) for _ in range(3))
+    made = layers.Dense(3)(layers.Concatenate()([z, known, mask]))
+    judge = layers.Dense(1)(layers.Concatenate()([known, mask]))
+    return keras.Model([z, known, mask], made), keras.Model([known, mask], judge)
+
+
+CLASSIFYING = classifying()
+PAIRED = kg.models.BiGAN(*paired(), prior="normal", seed=0)
+COMPLETING = kg.models.CompletionGAN(*masked(), prior="normal", seed=0)
+for each in (PAIRED, COMPLETING):
+    each.compile("sgd", "sgd", ema_decay=0.9, run_eagerly=True)
+
+
 def furnish():
     """Write into the working folder what good and bad paths name."""
     pathlib.Path("a file").write_text("no folder")
@@ -130,6 +161,11 @@ def compiled(**options):
 def with_term(term):
     """Train with a term, for a step of each of its branches."""
     compiled(d_optimizer="sgd", g_optimizer="sgd", terms=[term], run_eagerly=True)
+
+
+def with_class_term(term):
+    """Compile a GAN that classifies with a term."""
+    CLASSIFYING.compile(d_optimizer="sgd", g_optimizer="sgd", terms=[term])
 
 
 def with_optimizer(optimizer):
@@ -375,6 +411,9 @@ def penalties():
     player = {"player": Choice("generator", "discriminator")}
     yield Call("terms.FeatureMatching", layer | common, then=with_term)
     yield Call("terms.HistoricalAveraging", player | common, then=with_term)
+    own = {"output": Choice("classes"), "condition": Choice("label", none=True)}
+    own |= {"generator_weight": Number(0.1, above=0)}
+    yield Call("terms.AuxiliaryClassifier", own | common, then=with_class_term)
     yield Call("terms.Term", common, small.Term, then=with_term)
 
 
@@ -806,6 +845,20 @@ def layer_calls():
         | maps,
         then=built((6, 5, 2)),
     )
+    yield Call(
+        "layers.Projection",
+        {
+            "classes": Integer(3),
+            "kernel_initializer": keras_object(),
+            "embeddings_initializer": keras_object(),
+        },
+        then=lambda layer: layer([ops.ones((2, 4)), ops.array([0, 2])]),
+    )
+    yield Call(
+        "layers.SpectralNormalization",
+        {"layer": Instance(lambda: layers.Dense(3), layers.Layer)},
+        then=built((4,)),
+    )
     yield Call("layers.UntiedBias", {"initializer": keras_object()}, then=built((3, 2)))
     yield Call(
         "initializers.Sparse",
@@ -983,6 +1036,48 @@ class Content(Instance):
         super().__init__(lambda: good, bytes)
 
 
+def variants():
+    """The calls of variants of the game."""
+    common = {"prior": prior(), "seed": seed(none=True), "name": Text("other")}
+    generator, judge, encoder = paired()
+    parts = {"generator": network(lambda: generator), "discriminator": network(lambda: judge)}
+    yield Call("models.BiGAN", parts | {"encoder": network(lambda: encoder)} | common)
+    seen = {"x": Array(ROWS, lists=False), "batch_size": Integer(7), "use_ema": flag()}
+    yield Call("models.BiGAN.encode", seen, PAIRED.encode)
+    yield Call("models.BiGAN.reconstruct", seen, PAIRED.reconstruct)
+    plain = kg.GAN(generator, keras.Sequential([keras.Input((3,)), layers.Dense(1)]), seed=0)
+    plain.compile("sgd", "sgd", ema_decay=0.9)
+    fitted = {
+        "gan": Instance(lambda: plain, kg.GAN),
+        "encoder": network(lambda: encoder),
+        "optimizer": optimizer(),
+        "steps": Integer(1, maximum=2**31 - 1, bounded=True),
+        "batch_size": Integer(4, bounded=True),
+        "use_ema": flag(),
+        "seed": seed(),
+    }
+    yield Call("models.fit_encoder", fitted)
+    fill, see = masked()
+    parts = {"generator": network(lambda: fill), "discriminator": network(lambda: see)}
+    masks = named("random", kg.masks.MASKS, kg.masks.Mask)
+    masks.options = ("random",)
+    yield Call("models.CompletionGAN", parts | {"masks": masks} | common)
+    completed = {
+        "x": Array(ROWS, missing=True, lists=False),
+        "mask": Array(np.array([1.0, 0.0, 0.0]), shape=(3,), low=0, high=1, whole=True, lists=False),
+        "n": Integer(2, bounded=True),
+        "seed": seed(none=True),
+        "batch_size": Integer(7),
+        "use_ema": flag(),
+    }
+    yield Call("models.CompletionGAN.complete", completed, COMPLETING.complete)
+    shape = {"shape": Shape(3, none=True)}
+    known = {"known": Number(0.5, above=0, below=1, none=True)}
+    yield Call("masks.Random", known | shape, then=lambda made: made.shape and made.sample(2, 0))
+    yield Call("masks.Halves", {"shape": Shape((4, 4, 1), none=True)})
+    yield Call("masks.get", {"identifier": masks}, also={"identifier": ("masks",)})
+
+
 def games():
     """The calls of a GAN's own methods."""
     yield Call(
@@ -1131,6 +1226,7 @@ def games():
         },
         exported,
     )
+    yield from variants()
     yield Call(
         "tuner.GANHyperModel",
         {
