@@ -74,8 +74,8 @@ def check_data(gan: Game, x: Any, y: Any) -> None:
         x: data as `fit` takes them.
         y: labels, if `x` is an array or a structure of arrays.
 
-    If more than 40 % of the numbers lie outside the range, a warning says so. Of standardized data, which
-    are common, fewer lie outside the range of a tanh.
+    If more than 40 % of the numbers lie outside the range, a warning says so. Standardized data, which
+    are common, have fewer outside the range of a tanh.
 
     Raises:
         ValueError: the data lie farther outside the generator's range than that range is wide, or the
