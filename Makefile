@@ -80,8 +80,8 @@ clean: ## remove what the commands above made
 	rm -rf $(VENV) $(OLDEST) runs .pytest_cache .ruff_cache .mypy_cache .coverage htmlcov build dist site docs/api
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "keras_gan needs Python 3.11 or later. Name one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "keras_gan needs Python 3.11 to 3.13. Name one: make PYTHON=python3.12 ..."; exit 1; }
 	@echo "Creating the virtual environment $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "Python cannot create a virtual environment (Debian: apt install python3-venv)."; exit 1; }

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import mimetypes
 import os
 import shlex
 import sys
@@ -21,8 +22,6 @@ from keras_gan_cli.architectures import ARCHITECTURES
 from keras_gan_cli.models import Model, square_grid
 from keras_gan_cli.tables import pluralize, print_line, print_table
 
-# Suffixes of files: a path that ends in one is not a folder.
-_FILE_SUFFIXES = {".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".json", ".keras"}
 # Sources that do not need TensorFlow Datasets.
 _BUILT_IN = ("mnist5k", "tfd")
 
@@ -108,11 +107,17 @@ def _warn_if_short(gan, data):
         )
 
 
+def _is_other_file(path):
+    """Return whether a path ends like that of a file, but not of a PNG file."""
+    kind = mimetypes.guess_type(path.name)[0]
+    return path.suffix.lower() == ".keras" or kind not in (None, "image/png")
+
+
 def sample(model, number, condition, seed, output):
     """Generate new images with MODEL."""
     model = Model(model)
     output = output or model.folder / "sample.png"
-    if output.suffix.lower() in _FILE_SUFFIXES:
+    if _is_other_file(output):
         raise ValueError(f"--output must be a .png file or a folder. Received: {str(output)!r}")
     runs.check_writable(output.parent if output.suffix.lower() == ".png" else output)
     images = model.to_uint8(model.generate(number, seed, condition))
@@ -236,7 +241,9 @@ def _load(settings, conditional, download):
         if settings.source.startswith("folder:") or settings.source.partition(":")[0] in _BUILT_IN:
             raise
         kind = ImportError if isinstance(error, ImportError) else ValueError
-        raise kind(f"There is no folder {settings.source!r}; as a dataset's name: {error}") from error
+        raise kind(
+            f"{settings.source!r} is neither a folder nor the name of a dataset. {error}"
+        ) from error
 
 
 def _size(gan):

@@ -77,7 +77,7 @@ def keras_gan():
 )
 @click.option("--size", type=_positive, help="Height and width; a power of 2 for dcgan (default: 64).")
 @click.option(
-    "--channels", type=click.Choice(["1", "3"]), help="1: gray, 3: color (default: as the data)."
+    "--channels", type=click.Choice(["1", "3"]), help="1: gray, 3: color (default: that of the data)."
 )
 @click.option("--conditional", is_flag=True, help="Learn classes: subfolders, or those of a dataset.")
 @click.option(

@@ -230,6 +230,10 @@ def test_classes_are_selected_by_name_or_number(run_folder, program, tmp_path):
         (tmp_path / folder / "sample-00000.png").read_bytes() for folder in ("name", "number", "other")
     )
     assert by_name == by_number != other
+    code, _, error = program("sample", run_folder, "--number", "1", "--output", "samples.txt")
+    assert code == 2
+    assert "--output must be a .png file or a folder. Received: 'samples.txt'" in error
+    assert not (tmp_path / "samples.txt").exists()
 
 
 @once
@@ -330,7 +334,7 @@ def refusals(photos, run_folder, folder):
     yield ["train", "mnits"], r"Unknown dataset 'mnits'\. Did you mean 'mnist'"
     yield ["train", "123"], "Unknown dataset '123'"
     yield ["train", "./nowhere"], r"There is no folder '\./nowhere'"
-    yield ["train", "pictures/cats"], r"There is no folder 'pictures/cats'; as a dataset's name"
+    yield ["train", "pictures/cats"], r"'pictures/cats' is neither a folder nor the name of a dataset"
     yield ["train", " "], "SOURCE is empty"
     yield ["train", photos, "--output", photos / "dogs" / "run"], "inside the folder of images"
     yield (

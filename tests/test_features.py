@@ -598,6 +598,10 @@ def test_saved_classifier_recognizes_digits():
     np.testing.assert_allclose(tanh(2 * x[:10] - 1), extractor(x[:10]), atol=1e-4)
 
 
+def test_classifier_of_the_package_by_name():
+    assert DigitClassifier("digit_classifier").weights == DigitClassifier(SAVED).weights
+
+
 def test_saved_classifier_is_small_and_has_no_optimizer():
     assert SAVED.stat().st_size < 1_000_000
     assert not keras.saving.load_model(SAVED).compiled
@@ -611,7 +615,7 @@ def test_the_saved_classifier_on_the_test_set_of_mnist():
 
 
 def test_unknown_classifiers(tmp_path):
-    with pytest.raises(ValueError, match="There is no file '.*no.keras'.*train_digit_classifier.py"):
+    with pytest.raises(ValueError, match="There is no file '.*no.keras'.*must be 'digit_classifier'"):
         DigitClassifier(tmp_path / "no.keras")
     (tmp_path / "text.keras").write_text("hello")
     with pytest.raises(

@@ -168,10 +168,18 @@ def test_a_repository_of_hugging_face(tmp_path):
     assert run.returncode == 0, run.stderr
     np.testing.assert_array_equal(np.load(cache / "samples.npy"), gan.generate(3, seed=1))
     assert "RepositoryNotFoundError" in missing.stderr
+    message = "OSError: `preset`: 'hf://user/lines' could not be loaded from Hugging Face"
+    assert message in missing.stderr
     (cache / "samples.npy").unlink()
     run = load_from_hub("hf://user/points", cache, HF_HUB_OFFLINE="1")
     assert run.returncode == 0, run.stderr
     np.testing.assert_array_equal(np.load(cache / "samples.npy"), gan.generate(3, seed=1))
+
+
+def test_damaged_files_are_named(tmp_path):
+    (tmp_path / "bad.keras").write_bytes(b"abc")
+    with pytest.raises(ValueError, match="`preset`: '.*bad.keras' is damaged, or not a file"):
+        kg.GAN.from_preset(tmp_path / "bad.keras")
 
 
 # The cards.

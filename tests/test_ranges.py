@@ -165,3 +165,11 @@ def test_sample_grid_of_channels_first_images(tmp_path, rng):
     np.testing.assert_allclose(
         pixels[60:116:7, 2:58:7], np.rint(127.5 * (sample.transpose(1, 2, 0) + 1)), atol=1
     )
+
+
+def test_data_partly_outside_the_range_warn():
+    gan = small_gan(layers.Activation("sigmoid"))
+    x = np.linspace(-1, 1, 60, dtype="float32").reshape(20, 3)
+    with pytest.warns(UserWarning, match=r"cannot produce 50% of the numbers.*\[0, 1\]. Scale the data"):
+        gan.fit(x, verbose=0)
+    gan.fit(x / 2 + 0.5, verbose=0)

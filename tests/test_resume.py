@@ -156,7 +156,8 @@ def test_a_finished_run_is_not_trained_again(undisturbed, tmp_path, capsys):
     keras.utils.set_random_seed(0)
     again = make_gan(ema_decay=0.9, discriminator_steps=2)
     resume = Resume(tmp_path / "resume")
-    history = again.fit(IMAGES, batch_size=10, shuffle=False, epochs=3, callbacks=[resume])
+    data = kg.datasets.load(IMAGES, batch_size=10, seed=3)
+    history = again.fit(data, epochs=3, callbacks=[resume])
     assert resume.initial_epoch == 5
     assert history.epoch == [0, 1, 2, 3, 4]
     assert "epoch 5 of 3 is already reached; nothing is left to train" in capsys.readouterr().out
@@ -451,3 +452,31 @@ def test_pydataset_with_several_replicas_raises(tmp_path, monkeypatch):
     monkeypatch.setattr(backend, "number_of_replicas", lambda gan: 2)
     with pytest.raises(ValueError, match="Received: data of the kind BatchesPosition"):
         make_gan().fit(Rows(), verbose=0, callbacks=[Resume(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (lambda: IMAGES, lambda: 1 - IMAGES, "data.checksum was"),
+        (lambda: IMAGES, lambda: IMAGES[:10], "data.rows was 20, and is 10"),
+        (
+            lambda: kg.datasets.load(IMAGES, batch_size=10, seed=0),
+            lambda: kg.datasets.load(IMAGES, batch_size=10, seed=5),
+            "data.seed was 0, and is 5",
+        ),
+        (
+            lambda: kg.datasets.load(IMAGES, batch_size=10),
+            lambda: kg.datasets.load(IMAGES, batch_size=5),
+            "data.batch_size was 10, and is 5",
+        ),
+    ],
+)
+def test_other_data_raise(before, after, message, tmp_path):
+    def train(data):
+        gan = make_gan(run_eagerly=True)
+        gan.fit(data, epochs=1, verbose=0, callbacks=[Resume(tmp_path)])
+
+    train(before())
+    train(before())  # the same data
+    with pytest.raises(ValueError, match=message):
+        train(after())

@@ -315,7 +315,8 @@ def batches_by_epoch(
         prepare: function applied to each tensor of a batch.
 
     Returns:
-        The dataset, with the attributes `epoch` (its counter) and `num_examples` (n).
+        The dataset, with the attributes `epoch` (its counter), `num_examples` (n), `batch_size`
+        and `seed`.
 
     Example:
 
@@ -368,4 +369,5 @@ def batches_by_epoch(
     dataset.epoch = epoch
     dataset.num_examples = rows
     dataset.batch_size = batch_size
+    dataset.seed = seed
     return dataset

@@ -75,8 +75,8 @@ def _features(array, options):
     kind = array.dtype.kind
     if kind not in "iuf":
         raise TypeError(
-            "A source is the name of a dataset or arrays: `features` or `(features, labels)`, with "
-            "features as floats, or images as integers from 0 to 255. "
+            "The source must be the name of a dataset, or arrays: `features` or `(features, labels)`, "
+            "with features as floats, or images as integers from 0 to 255. "
             f"Received dtype: {array.dtype}"
         )
     if array.ndim < 2 or 0 in array.shape[1:]:
@@ -328,7 +328,7 @@ def _unknown(name, registered):
     own = ["mnist5k", "folder:PATH", "tfd"]
     return (
         registry.unknown("dataset", name, [*own, *nearest])
-        + f" So are the image datasets among the {len(registered)} of TensorFlow Datasets."
+        + f" The image datasets of TensorFlow Datasets ({len(registered)} datasets) are known as well."
     )
 
 

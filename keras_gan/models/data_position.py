@@ -4,6 +4,7 @@ import copy
 import math
 import tempfile
 import threading
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,10 @@ _ADVICE = (
     "Pass arrays, a dataset of `kg.datasets.load`, or a `keras.utils.PyDataset`, whose batches have "
     "numbers, or train without `Resume`."
 )
+
+
+# Rows of an array that its checksum covers.
+_CHECKED_ROWS = 1000
 
 
 class FitData(NamedTuple):
@@ -163,7 +168,21 @@ class PipelinePosition(Position):
             counter.assign(value)
 
 
-class BatchesPosition(Position):
+class AttributePosition(Position):
+    """Base class of positions that consist of attributes of the data."""
+
+    _memory: attributes.AttributeState
+
+    def get_state(self) -> dict[str, Any]:
+        """See base class."""
+        return self._memory.get_state()
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """See base class."""
+        self._memory.set_state(state)
+
+
+class BatchesPosition(AttributePosition):
     """Position of a `keras.utils.PyDataset`: its plain attributes, since its batches are indexed."""
 
     def __init__(self, given: FitData) -> None:
@@ -183,16 +202,8 @@ class BatchesPosition(Position):
         """See base class."""
         return isinstance(given.x, keras.utils.PyDataset)
 
-    def get_state(self) -> dict[str, Any]:
-        """See base class."""
-        return self._memory.get_state()
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """See base class."""
-        self._memory.set_state(state)
-
-
-class LoaderPosition(Position):
+class LoaderPosition(AttributePosition):
     """Position of a `torch.utils.data.DataLoader`, whose random generators are seeded in each epoch."""
 
     def __init__(self, given: FitData) -> None:
@@ -219,14 +230,6 @@ class LoaderPosition(Position):
     def accepts(cls, given: FitData) -> bool:
         """See base class."""
         return _is_one_of("torch", ("DataLoader",), given.x)
-
-    def get_state(self) -> dict[str, Any]:
-        """See base class."""
-        return self._memory.get_state()
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """See base class."""
-        self._memory.set_state(state)
 
 
 class GrainPosition(Position):
@@ -274,15 +277,33 @@ def position(given: FitData) -> Position:
     Raises:
         ValueError: the position cannot be saved; the message says why, and what to do.
     """
+    identity = _identity(given)
     if given.is_arrays and not Position.accepts(given):
         given = _dataset_of_arrays(given)
     for kind in _KINDS:
         if kind.accepts(given):
-            return kind(given)
+            found = kind(given)
+            found.settings.update(identity)
+            return found
     raise ValueError(
-        "Resume keeps the position of the data, and those of this kind do not show theirs. Received: "
+        "`Resume` saves the position of the data, and data of this kind do not reveal theirs. Received: "
         f"{type(given.x).__name__}. {_ADVICE}"
     )
+
+
+def _identity(given):
+    """Return sizes and seeds of data, and a checksum of arrays, which differ for other data."""
+    if not given.is_arrays:
+        names = ("num_examples", "batch_size", "seed")
+        values = {name: getattr(given.x, name, None) for name in names}
+        return {name: value for name, value in values.items() if isinstance(value, int)}
+    leaves = [keras.ops.convert_to_numpy(leaf) for leaf in structures.leaves(list(given[:3]))]
+    step = max(1, len(leaves[0]) // _CHECKED_ROWS)
+    checksum = 0
+    for leaf in leaves:
+        rows = np.ascontiguousarray(leaf[::step])
+        checksum = zlib.crc32(rows if rows.dtype != object else str(rows).encode(), checksum)
+    return {"rows": len(leaves[0]), "batch_size": given.batch_size, "checksum": checksum}
 
 
 def _is_fixed(given):
@@ -363,9 +384,9 @@ def _check_state(dataset, counts):
             return  # the epoch counter, which is saved separately
         raise ValueError(
             "The pipeline has a state that TensorFlow does not save: "
-            f"{error.message.partition('}} ')[2] or error.message} Expected: functions without one. "
-            "Take random numbers from `tf.random.stateless_uniform` and its like, with seeds of "
-            "`tf.data.Dataset.random(seed=0)`; augment within the networks, by Keras' layers; or: "
+            f"{error.message.partition('}} ')[2] or error.message} Use functions without a state: draw "
+            "random numbers by `tf.random.stateless_uniform` and similar functions, with seeds from "
+            "`tf.data.Dataset.random(seed=0)`, or augment images by layers of the networks. "
             f"{_ADVICE}"
         ) from error
 

@@ -82,7 +82,7 @@ class Exporting(keras.Model):
         >>> bool(np.allclose(samples, gan.generate(latents=latents), atol=1e-6))
         True
         """
-        check_choice("format", format, _FORMATS, hint="Keras' others: `gan.generator.export`.")
+        check_choice("format", format, _FORMATS, hint="`gan.generator.export` writes other formats.")
         use_ema = check_flag("use_ema", use_ema)
         if "input_signature" in options:
             raise ValueError(

@@ -1,6 +1,7 @@
 """The data that `fit`, `evaluate` and single steps pass to a GAN: weights and checks."""
 
 import copy
+import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, NoReturn
 
@@ -60,7 +61,7 @@ class Feeding(keras.Model):
         callbacks: keras.callbacks.Callback | Sequence[Any] | None = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        """Train as `keras.Model.fit` does, on `x`, `(x, condition)` or a dataset of them.
+        """Train as `keras.Model.fit` does: `fit(x)`, `fit(x, condition)` or `fit(dataset)` of batches.
 
         `x` may be a dict of examples and conditions, such as those of TensorFlow Datasets. Entries are
         matched to the networks' inputs by name, or by a shape that only one entry has.
@@ -75,19 +76,16 @@ class Feeding(keras.Model):
         that monitor a number, such as `ModelCheckpoint`, act after the others, which may log it.
 
         Raises:
-            ValueError: the data do not fit the networks or contain an unknown label (in datasets of
-                TensorFlow: `tf.errors.InvalidArgumentError`); the last batch has fewer rows than
-                `discriminator_steps`; settings have changed since `compile`; `class_weight` is used
-                without labels as the only `y`.
+            ValueError: the GAN is not compiled; the data do not fit the networks or contain an unknown
+                label (in datasets of TensorFlow: `tf.errors.InvalidArgumentError`); the last batch has
+                fewer rows than `discriminator_steps`; settings have changed since `compile`;
+                `class_weight` is used without labels as the only `y`.
         """
+        self._check_compiled()
         _check_epochs(epochs, kwargs)
         _check_counts(batch_size=batch_size, **{name: kwargs.get(name) for name in _COUNTS})
-        labels = x if y is None else y
-        if kwargs.get("class_weight") is not None and isinstance(labels, (Mapping, tuple)):
-            raise ValueError(
-                "`class_weight` requires that `y` is one array of labels. For data in dicts and for "
-                "several conditions, pass `sample_weight`, a number for each row."
-            )
+        if kwargs.get("class_weight") is not None:
+            _check_class_weight(kwargs["class_weight"], x, y)
         given = {"data": self._training(x, y, batch_size, kwargs)}
         if kwargs.get("validation_data") is not None:
             given["validation"] = self._validation(kwargs)
@@ -106,6 +104,13 @@ class Feeding(keras.Model):
         with backend.restore_on_error(self), backend.plain_errors():
             x = checked(self, data.x, data.y)
             return super().fit(x, data.y, batch_size, epochs, verbose, callbacks, **kwargs)
+
+    def _check_compiled(self):
+        if not self.compiled:
+            raise ValueError(
+                "This GAN is not compiled. Call `gan.compile(d_optimizer, g_optimizer)` first, such as "
+                "`gan.compile(**kg.recipes.adam_r1_ema())`."
+            )
 
     def _training(self, x, y, batch_size, options):
         """Return the training data; removes the options of `fit` that describe them."""
@@ -147,6 +152,7 @@ class Feeding(keras.Model):
 
     def _one_batch(self, x, y, sample_weight):
         """Return a checked batch, with empty labels if there are weights alone."""
+        self._check_compiled()
         y, weight = with_labels(x, y, sample_weight)
         weight = None if weight is None else ops.convert_to_tensor(weight, "float32")
         return checked(self, x, y), y, weight
@@ -163,6 +169,7 @@ class Feeding(keras.Model):
         **kwargs: Any,
     ) -> Any:
         """See base class; `sample_weight` does not require labels."""
+        self._check_compiled()
         _check_counts(batch_size=batch_size, steps=steps)
         y, weight = with_labels(x, y, sample_weight)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
@@ -191,6 +198,9 @@ def _check_epochs(epochs, options):
     """Refuse invalid numbers of epochs, and an invalid share of rows for validation."""
     check_integer("epochs", epochs, minimum=0, maximum=_MOST)
     check_integer("initial_epoch", options.get("initial_epoch", 0), minimum=0, maximum=_MOST)
+    frequency = options.get("validation_freq", 1)
+    for every in frequency if isinstance(frequency, (list, tuple, Set)) else [frequency]:
+        check_integer("validation_freq", every, minimum=1, hint="Or pass a list of epochs.")
     if options.get("validation_split") is not None:
         check_number("validation_split", options["validation_split"], minimum=0, below=1)
 
@@ -200,6 +210,25 @@ def _check_counts(**counts):
     for name, count in counts.items():
         if count is not None:
             check_integer(name, count, minimum=1, maximum=_MOST)
+
+
+def _check_class_weight(weights, x, y):
+    """Refuse weights of classes that Keras fails for, or that would turn the losses around."""
+    labels = x if y is None else y
+    if isinstance(labels, (Mapping, tuple)) or (y is None and structures.is_arrays(x)):
+        raise ValueError(
+            "`class_weight` requires that `y` is one array of labels. For data in dicts and for "
+            "several conditions, pass `sample_weight`, a number for each row."
+        )
+    if not isinstance(weights, Mapping):
+        raise TypeError(
+            "`class_weight` must be a dict from classes to numbers, such as `{0: 1.0, 1: 5.0}`. "
+            f"Received: {shortened(weights)}"
+        )
+    with naming("class_weight"):
+        for label, weight in weights.items():
+            check_integer("class", label, minimum=0)
+            check_number("weight", weight, minimum=0)
 
 
 def with_labels(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
@@ -231,7 +260,7 @@ def _check_kind(x, y, sample_weight):
         raise TypeError(
             "`x` must be an array of examples, a dict or tuple of arrays, or a dataset: a "
             "`tf.data.Dataset`, `keras.utils.PyDataset`, `torch.utils.data.DataLoader`, a generator or "
-            f"a dataset of Grain. Received: {shortened(x)}"
+            f"a dataset of Grain. Convert lists of numbers by `np.asarray`. Received: {shortened(x)}"
         )
     more = {"y": y is not None, "sample_weight": sample_weight is not None}
     if any(more.values()) and not structures.is_arrays(x):
@@ -305,6 +334,8 @@ def checked(gan: Game, x: Any, y: Any) -> Any:
     if structures.is_arrays(x):
         data.check_arrays(x, y)
         return x
+    if hasattr(x, "__next__") and not isinstance(x, types.GeneratorType):
+        x = (batch for batch in x)  # Keras takes generators, but no other iterators
     if hasattr(x, "collate_fn"):
         x = _in_tuples(x)
     element = getattr(x, "element_spec", None)

@@ -348,7 +348,7 @@ def _check_own(cls, own):
         raise TypeError(
             f"Every GAN has an attribute {taken[0]!r}. Rename this argument of {cls.__name__}()."
         )
-    named = inspect.signature(cls).parameters
+    named = [n for n, p in inspect.signature(cls).parameters.items() if p.kind is not p.VAR_KEYWORD]
     unknown = [name for name in own if name not in named]
     if unknown:
         raise TypeError(

@@ -34,6 +34,7 @@ class Presets(keras.Model):
             ValueError: unknown name; a folder without a model; a file of another class.
             FileNotFoundError: the path does not exist.
             ImportError: `huggingface_hub` is not installed.
+            OSError: there is no such repository on Hugging Face, or no connection.
 
         Example:
 
@@ -41,7 +42,15 @@ class Presets(keras.Model):
         >>> gan.generate(16, seed=1).shape
         (16, 28, 28, 1)
         """
-        model = keras.models.load_model(resolve(preset))
+        path = resolve(preset)
+        try:
+            model = keras.models.load_model(path)
+        except OSError as error:
+            if not path.startswith("hf://"):
+                raise
+            raise OSError(
+                f"`preset`: {path!r} could not be loaded from Hugging Face: {error}"
+            ) from error
         if not isinstance(model, cls):
             raise ValueError(
                 f"The preset {str(preset)!r} must be a `{cls.__name__}`. Received a "

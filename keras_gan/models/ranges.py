@@ -1,5 +1,6 @@
 """The range of a generator's samples, and data that it cannot reach."""
 
+import warnings
 from typing import Any
 
 import keras
@@ -73,6 +74,9 @@ def check_data(gan: Game, x: Any, y: Any) -> None:
         x: data as `fit` takes them.
         y: labels, if `x` is an array or a structure of arrays.
 
+    If more than 40 % of the numbers lie outside the range, a warning says so. Standardized data, which
+    are common, have fewer outside the range of a tanh.
+
     Raises:
         ValueError: the data lie farther outside the generator's range than that range is wide, or the
             last batch has fewer rows than the discriminator takes steps.
@@ -114,8 +118,16 @@ def _check_range(values, bounds):
         return
     low, high = bounds
     values = values[np.isfinite(values)].astype("float64")
-    excess = np.maximum(np.maximum(low - values, values - high), 0).mean()
-    if excess > high - low:
+    excess = np.maximum(np.maximum(low - values, values - high), 0)
+    share = np.mean(excess > 0.01 * (high - low))
+    if share > 0.4 and excess.mean() <= high - low:
+        warnings.warn(
+            f"The generator cannot produce {share:.0%} of the numbers in the data: they reach from "
+            f"{values.min():g} to {values.max():g}, and the range of its last activation is "
+            f"[{low:g}, {high:g}]. Scale the data to that range.",
+            stacklevel=4,
+        )
+    if excess.mean() > high - low:
         raise ValueError(
             f"The data reach from {values.min():g} to {values.max():g}, but the generator can only "
             f"produce values in [{low:g}, {high:g}], the range of its last activation. Scale the data "

@@ -336,8 +336,12 @@ def _check_leaf(real, shape):
         raise ValueError(
             "Examples (`x`) must be floating-point numbers in the range of the generator's output: "
             "[0, 1] for a sigmoid, [-1, 1] for a tanh. Received dtype "
-            f"{_dtype(real)}. Scale integers first, for instance with "
-            "`kg.datasets.load(images, value_range=(0, 1))`."
+            f"{_dtype(real)}. "
+            + (
+                "Scale integers first, for instance with `kg.datasets.load(images, value_range=(0, 1))`."
+                if "int" in _dtype(real)
+                else "Convert them first: `x.astype('float32')`."
+            )
         )
     if _is_known(real) and not compatible(tuple(real.shape[1:]), shape):
         received = tuple(real.shape[1:])
@@ -441,8 +445,13 @@ def _check_conditions(condition, specs):
         if not compatible(shape, wanted) and {shape, wanted} != {(), (1,)}:
             raise ValueError(
                 "The data's conditions (`y`) must have the shape of the networks' conditions. Expected "
-                f"{wanted}, received {shape} (without the batch axis)."
+                f"{wanted}, received {shape} (without the batch axis).{_one_hot_hint(shape, wanted)}"
             )
+
+
+def _one_hot_hint(shape, wanted):
+    is_one_hot = wanted in [(), (1,)] and len(shape) == 1
+    return " For one-hot labels, pass `np.argmax(y, axis=-1)`." if is_one_hot else ""
 
 
 def _as_specified(leaf, spec):

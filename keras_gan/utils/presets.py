@@ -1,6 +1,7 @@
 """The trained models in `saved_models/`, which come with the package."""
 
 import os
+import zipfile
 from pathlib import Path
 
 from keras_gan.utils.registry import unknown
@@ -71,6 +72,10 @@ def _model_file(name):
     if not name.endswith(".keras"):
         raise ValueError(
             f"`preset` must be the path of a `.keras` file, as `save` writes it. Received: {name!r}"
+        )
+    if not zipfile.is_zipfile(name):
+        raise ValueError(
+            f"`preset`: {name!r} is damaged, or not a file that `save` wrote. Use another copy."
         )
     return name
 

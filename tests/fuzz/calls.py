@@ -290,10 +290,6 @@ def images(good=IMAGES, high=1.0, low=0.0, **how):
     return Images(good, low=low, high=high, **how)
 
 
-def any_images(good=IMAGES, **how):
-    return Images(good, **how)
-
-
 def condition(rows):
     return Condition(np.arange(rows) % 3, shape=(rows,), low=0, high=2, whole=True)
 

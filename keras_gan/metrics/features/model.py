@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_gan.metrics.features.base import FeatureExtractor, rescale
 from keras_gan.utils import inputs, networks, registry
+from keras_gan.utils.presets import presets
 from keras_gan.utils.typing import Array, PathLike, ValueRange
 from keras_gan.utils.validation import check_choice, check_integer, check_range, check_string
 
@@ -208,7 +209,8 @@ class DigitClassifier(ModelFeatures):
         resizer: str | None = None,
     ) -> None:
         if isinstance(model, str | os.PathLike):
-            model = _load(Path(model).expanduser())
+            own = presets().get(os.fspath(model))
+            model = _load(own or Path(model).expanduser())
         super().__init__(
             model,
             layer="features",
@@ -289,9 +291,8 @@ def _describe(resizer, shape, value_range):
 def _load(path):
     if not path.is_file():
         raise ValueError(
-            f"There is no file {str(path)!r}. `model` must be the path of a `.keras` file, such as "
-            "saved_models/digit_classifier.keras of the repository of keras_gan; "
-            "`python examples/train_digit_classifier.py` trains one in minutes."
+            f"There is no file {str(path)!r}. `model` must be 'digit_classifier', which comes with the "
+            "package, or the path of a `.keras` file."
         )
     try:
         return keras.saving.load_model(path, compile=False)
