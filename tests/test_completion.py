@@ -171,7 +171,7 @@ def trained(adversary=True):
     keras.utils.set_random_seed(0)
     x = np.random.default_rng(0).multivariate_normal(MEAN, COVARIANCE, size=50_000).astype("float32")
     gan = kg.models.CompletionGAN(*networks(96, 3), prior="normal", seed=0)
-    steps = 12_000
+    steps = 30_000
     rates = [keras.optimizers.schedules.CosineDecay(1e-3, steps) for _ in range(2)]
     adam = [keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.99) for rate in rates]
     penalties = [kg.terms.R1(0.1), kg.terms.R2(0.1)]
@@ -179,3 +179,14 @@ def trained(adversary=True):
     gan.compile(*adam, loss="relativistic_paired", terms=penalties if adversary else [], ema_decay=0.999)
     gan.fit(x, batch_size=256, epochs=steps * 256 // len(x), verbose=0)
     return judged(gan)
+
+
+@pytest.mark.slow
+def test_conditionals_of_a_gaussian():
+    mean, covariance, coverage = trained()
+    control = trained(adversary=False)
+    print(f"means {mean:.3f}, covariances {covariance:.3f}, coverage {coverage:.3f}; control {control}")
+    assert mean < 0.1
+    assert covariance < 0.15
+    assert 0.85 < coverage < 0.92
+    assert control[1] > 0.3

@@ -141,8 +141,8 @@ class CompletionGAN(GAN):
             ValueError: the mask has another shape, other numbers than 0 and 1, or no entry of 0 in a
                 row; a known entry is not finite; others as in `generate`.
         """
-        n = check_integer("n", n, minimum=1)
         x = check_array("x", x, finite=False).astype("float32")
+        n = check_integer("n", n, minimum=1, maximum=(2**31 - 1) // max(1, len(x)))
         if x.shape[1:] != self.sample_shape:
             raise ValueError(
                 f"`x` must have the shape {('rows', *self.sample_shape)}. Received: {x.shape}"

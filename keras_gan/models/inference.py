@@ -217,7 +217,7 @@ def fit_encoder(
             "`fit_encoder` requires a GAN with a prior and without conditions. Received: "
             f"{'no prior' if gan.prior is None else 'a conditional GAN'}."
         )
-    steps = check_integer("steps", steps, minimum=1)
+    steps = check_integer("steps", steps, minimum=1, maximum=2**31 - 1)
     pairs = _Pairs(gan, steps, batch_size, check_flag("use_ema", use_ema), seed)
     made = networks.output_spec(f"The encoder {encoder.name!r}", encoder, gan.sample_spec)
     if tuple(made.shape[1:]) != tuple(gan.latent_spec.shape[1:]):
@@ -236,7 +236,7 @@ class _Pairs(keras.utils.PyDataset):
     def __init__(self, gan, steps, batch_size, use_ema, seed):
         super().__init__()
         self._gan, self._steps, self._use_ema = gan, steps, use_ema
-        self._batch_size = check_integer("batch_size", batch_size, minimum=1)
+        self._batch_size = check_integer("batch_size", batch_size, minimum=1, maximum=2**31 - 1)
         self._seed = check_integer("seed", seed, minimum=0)
 
     def __len__(self):

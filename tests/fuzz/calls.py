@@ -1047,7 +1047,7 @@ def variants():
         "gan": Instance(lambda: plain, kg.GAN),
         "encoder": network(lambda: encoder),
         "optimizer": optimizer(),
-        "steps": Integer(1, maximum=2**31 - 1, bounded=True),
+        "steps": Integer(1, maximum=2**31 - 1),
         "batch_size": Integer(4, bounded=True),
         "use_ema": flag(),
         "seed": seed(),
