@@ -314,7 +314,7 @@ REFUSED = {
     "a generator": (
         lambda: ((X[:10],) for _ in range(9)),
         {"steps_per_epoch": 2},
-        "data of this kind do not reveal theirs. Received: generator. Pass arrays",
+        "cannot save the position of data of this kind. Received: generator. Pass arrays",
     ),
     "a shuffle without a seed": (unseeded, {}, "an order that no other process can repeat"),
     "random numbers": (

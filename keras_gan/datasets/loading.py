@@ -125,8 +125,8 @@ def load(
     >>> tuple(images.shape), digits.dtype
     ((100, 28, 28, 1), tf.int32)
     """
-    batch_size = check_integer("batch_size", batch_size, minimum=1)
-    check_integer("seed", seed, minimum=0)
+    batch_size = check_integer("batch_size", batch_size, minimum=1, maximum=2**31 - 1)
+    check_integer("seed", seed, minimum=0, maximum=2**63 - 1)
     for name, flag in {"labels": labels, "shuffle": shuffle, "drop_remainder": drop_remainder}.items():
         check_flag(name, flag)
     _check_shard(shard, batch_size)

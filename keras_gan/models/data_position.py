@@ -286,8 +286,8 @@ def position(given: FitData) -> Position:
             found.settings.update(identity)
             return found
     raise ValueError(
-        "`Resume` saves the position of the data, and data of this kind do not reveal theirs. Received: "
-        f"{type(given.x).__name__}. {_ADVICE}"
+        f"`Resume` cannot save the position of data of this kind. Received: {type(given.x).__name__}. "
+        f"{_ADVICE}"
     )
 
 

@@ -244,7 +244,9 @@ class GAN(Objectives, Game):
             {"d": d_optimizer, "g": g_optimizer},
             _LOGS,
             run_eagerly=check_flag("run_eagerly", run_eagerly),
-            steps_per_execution=check_integer("steps_per_execution", steps_per_execution, minimum=1),
+            steps_per_execution=check_integer(
+                "steps_per_execution", steps_per_execution, minimum=1, maximum=2**31 - 1
+            ),
             jit_compile=self.requested_jit_compile,
         )
 

@@ -203,13 +203,13 @@ def check_range(name: str, value: Any, hint: str = "") -> ValueRange:
         value = value.tolist()
     if not _is_sequence(value) or len(value) != 2:
         _refuse(TypeError, name, expected, value, hint)
-    for bound in value:
-        if isinstance(bound, bool | np.bool_) or not isinstance(_scalar(bound), numbers.Real):
-            _refuse(TypeError, name, expected, value, hint)
-    low, high = (float(_scalar(bound)) for bound in value)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    bounds = [_scalar(bound) for bound in value]
+    if any(isinstance(b, bool | np.bool_) or not isinstance(b, numbers.Real) for b in bounds):
+        _refuse(TypeError, name, expected, value, hint)
+    low, high = bounds
+    if not (-_LARGEST <= low < high <= _LARGEST):
         _refuse(ValueError, name, expected, value, hint)
-    return low, high
+    return float(low), float(high)
 
 
 def check_callable(name: str, value: Any, hint: str = "") -> Any:
@@ -396,7 +396,10 @@ def shortened(value: Any) -> str:
     >>> shortened("text")
     "'text' of type str"
     """
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # of integers with thousands of digits, and of objects of others
+        text = "a value that cannot be shown"
     text = text if len(text) <= 200 else f"{text[:200]}..."
     return f"{text} of type {type(value).__name__}"
 
