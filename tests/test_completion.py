@@ -171,7 +171,7 @@ def trained(adversary=True):
     keras.utils.set_random_seed(0)
     x = np.random.default_rng(0).multivariate_normal(MEAN, COVARIANCE, size=50_000).astype("float32")
     gan = kg.models.CompletionGAN(*networks(96, 3), prior="normal", seed=0)
-    steps = 30_000
+    steps = 12_000
     rates = [keras.optimizers.schedules.CosineDecay(1e-3, steps) for _ in range(2)]
     adam = [keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.99) for rate in rates]
     penalties = [kg.terms.R1(0.1), kg.terms.R2(0.1)]

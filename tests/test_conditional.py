@@ -120,7 +120,7 @@ def test_auxiliary_classifier_is_a_cross_entropy(weighted):
     ("networks", "options", "message"),
     [
         (lambda: (generator(), discriminator(key="labels")), {}, "Unknown output 'classes'.*'labels'"),
-        (lambda: (generator(), discriminator()), {"condition": "digit"}, r"one of \['condition'\]"),
+        (lambda: (generator(), discriminator()), {"condition": "digit"}, r"one of \['label'\]"),
         (
             lambda: (
                 keras.Sequential([keras.Input((2,)), layers.Dense(2)]),
