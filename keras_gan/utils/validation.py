@@ -399,7 +399,7 @@ def shortened(value: Any) -> str:
     try:
         text = repr(value)
     except Exception:  # of integers with thousands of digits, and of objects of others
-        text = "a value that cannot be shown"
+        text = "a value without a representation"
     text = text if len(text) <= 200 else f"{text[:200]}..."
     return f"{text} of type {type(value).__name__}"
 
