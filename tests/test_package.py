@@ -142,3 +142,24 @@ def test_imports_follow_the_layers():
                 modules = own[:1] or [alias.name for alias in node.names]
             for module in modules:
                 assert rank[module] <= rank[here], f"{path.name} imports {module}"
+
+
+MODULES = [p for p in (ROOT / "keras_gan").rglob("*.py") if p.parent.name != "backend"]
+
+
+@pytest.mark.parametrize("path", sorted(MODULES), ids=lambda path: str(path.relative_to(ROOT)))
+def test_all_lists_the_public_names_of_a_module(path):
+    """Those that it defines; a package lists what it imports."""
+    tree = ast.parse(path.read_text())
+    assigned = [
+        n
+        for n in tree.body
+        if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"
+    ]
+    listed = {name for node in assigned for name in ast.literal_eval(node.value)}
+    defined = {
+        node.name
+        for node in tree.body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+    }
+    assert defined <= listed, "public, but not in `__all__`"

@@ -4,6 +4,8 @@ import keras
 
 from keras_gan.architectures import image_layers, seeds
 
+__all__ = ["DIGITS_SHAPE", "digit_classifier"]
+
 DIGITS_SHAPE = (28, 28, 1)
 NUM_CLASSES, NUM_FEATURES = 10, 64
 

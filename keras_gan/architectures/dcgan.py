@@ -15,6 +15,8 @@ from keras import ops
 from keras_gan.architectures import image_layers, seeds
 from keras_gan.utils.validation import check_choice, check_integer
 
+__all__ = ["dcgan_discriminator", "dcgan_generator", "doublings_to"]
+
 _OUTPUT_ACTIVATIONS = ("tanh", "sigmoid")
 _SMALLEST = 4
 

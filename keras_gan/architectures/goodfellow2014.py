@@ -20,6 +20,20 @@ from keras_gan.utils import networks
 from keras_gan.utils.typing import Array
 from keras_gan.utils.validation import check_integer
 
+__all__ = [
+    "LATENT_DIM",
+    "MAX_COLUMN_NORM",
+    "cifar10_conv_discriminator",
+    "cifar10_conv_generator",
+    "cifar10_discriminator",
+    "cifar10_generator",
+    "mnist_discriminator",
+    "mnist_generator",
+    "tfd_discriminator",
+    "tfd_generator",
+    "tfd_stacked_generator",
+]
+
 LATENT_DIM = 100
 MNIST_SHAPE, TFD_SHAPE, CIFAR10_SHAPE = (28, 28, 1), (48, 48, 1), (32, 32, 3)
 MAX_COLUMN_NORM = 1.9365

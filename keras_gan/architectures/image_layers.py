@@ -6,6 +6,8 @@ import keras
 
 from keras_gan.utils.images import channels_first, image_shape
 
+__all__ = ["from_channels_last", "image_input", "to_channels_last"]
+
 
 def image_input(height: int, width: int, channels: int) -> Any:
     """Return the input `images`, in the data format of Keras."""

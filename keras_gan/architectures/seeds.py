@@ -7,6 +7,8 @@ import numpy as np
 
 from keras_gan.utils.validation import check_seed
 
+__all__ = ["derive"]
+
 
 def derive(seed: int | None, name: str) -> Iterator[int | None]:
     """Return an endless stream of seeds for the layers of the network `name`.

@@ -19,6 +19,15 @@ from keras_gan.utils.typing import Data, Logs, PathLike, ValueRange
 from keras_gan.utils.validation import check_array, check_flag, check_integer, check_range, naming
 from keras_gan.visualization import encode_png, save_gif, save_png
 
+__all__ = [
+    "MAX_SAMPLES",
+    "DrawingCallback",
+    "EpochCallback",
+    "ImageCallback",
+    "check_condition",
+    "load_images",
+]
+
 # Numbers of samples that `GAN.generate` takes.
 MAX_SAMPLES = 2**31 - 1
 

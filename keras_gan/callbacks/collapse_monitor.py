@@ -12,6 +12,8 @@ from keras_gan.metrics import Metric, Score
 from keras_gan.utils.typing import Array, Data, Logs
 from keras_gan.utils.validation import check_flag, check_integer, check_number
 
+__all__ = ["CollapseMonitor"]
+
 
 class CollapseMonitor(EvaluateSamples):
     """Warns of collapse, of a discriminator that wins or loses, and of losses that are not finite.

@@ -15,6 +15,8 @@ from keras_gan.utils import structures
 from keras_gan.utils.typing import Array, Data, Logs
 from keras_gan.utils.validation import check_flag, check_integer
 
+__all__ = ["NUM_PROBE", "EvaluateSamples"]
+
 NUM_PROBE = 16  # samples that are checked before training
 _RENAME = "Pass the metrics as a dict to rename them."
 

@@ -10,6 +10,8 @@ from keras_gan.utils.typing import Array, Logs, PathLike, ValueRange
 from keras_gan.utils.validation import check_integer
 from keras_gan.visualization import image_grid, to_uint8
 
+__all__ = ["LatentInterpolation"]
+
 
 class LatentInterpolation(ImageCallback):
     """Draws rows of samples along paths between latents every few epochs.

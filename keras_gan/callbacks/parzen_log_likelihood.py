@@ -10,6 +10,8 @@ from keras_gan.metrics.parzen import BANDWIDTHS
 from keras_gan.utils.typing import Array, Data, ValueRange
 from keras_gan.utils.validation import check_range
 
+__all__ = ["ParzenLogLikelihood"]
+
 
 class ParzenLogLikelihood(EvaluateSamples):
     """Logs the Parzen-window log-likelihood of held-out images every few epochs, in nats per image.

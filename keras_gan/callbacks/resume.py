@@ -21,6 +21,8 @@ from keras_gan.utils.files import atomic_folder, cleanup
 from keras_gan.utils.typing import Logs, PathLike
 from keras_gan.utils.validation import check_path
 
+__all__ = ["FORMAT", "Resume"]
+
 FORMAT = 2
 _WEIGHTS, _ARRAYS, _PROGRESS = "gan.weights.h5", "callbacks.npz", "progress.json"
 # Options that decide how a step is computed, and not its result.

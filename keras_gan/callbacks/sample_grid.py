@@ -7,6 +7,8 @@ from keras_gan.utils.typing import Array, PathLike, ValueRange
 from keras_gan.utils.validation import check_array, check_integer
 from keras_gan.visualization import WHITE, image_grid, to_uint8
 
+__all__ = ["SampleGrid"]
+
 
 class SampleGrid(ImageCallback):
     """Draws a grid of samples every few epochs, from the same latents each time.

@@ -13,6 +13,8 @@ from keras_gan.utils.optional import require
 from keras_gan.utils.typing import Logs, PathLike
 from keras_gan.utils.validation import check_path
 
+__all__ = ["TrainingCurves"]
+
 
 class TrainingCurves(DrawingCallback):
     """Plots the training curves every few epochs.

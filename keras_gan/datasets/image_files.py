@@ -12,6 +12,8 @@ import numpy as np
 from keras_gan.datasets.options import Options, fitted
 from keras_gan.utils.optional import require
 
+__all__ = ["decode", "find", "read"]
+
 # Formats of measurements, which Pillow only identifies.
 _NON_IMAGE_FORMATS = ("BUFR", "GRIB", "HDF5")
 # Formats of photos that users expect to work, but that Pillow cannot read without a plugin.

@@ -11,6 +11,8 @@ from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import Array, PathLike, ValueRange
 from keras_gan.utils.validation import check_flag, check_integer, naming
 
+__all__ = ["batches_by_epoch", "load", "load_arrays"]
+
 
 def load(
     source: Array | tuple[Any, Any] | dict[str, Any],

@@ -10,6 +10,8 @@ from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import PathLike, Tensor, ValueRange
 from keras_gan.utils.validation import check_callable, check_flag, check_integer, check_path, check_range
 
+__all__ = ["Options", "fitted", "resized"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:

@@ -18,6 +18,8 @@ from keras_gan.utils.images import from_channels_last, to_channels_last
 from keras_gan.utils.optional import require, tensorflow
 from keras_gan.utils.typing import Array
 
+__all__ = ["open_source"]
+
 # The sources. Each has `sizes` (split -> number of examples), `class_names`, and
 # `read(split, start, stop)`, which returns (features, labels or None): bytes, or float32 in range.
 

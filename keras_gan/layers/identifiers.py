@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+__all__ = ["get"]
+
 _MODULES = {
     "initializer": keras.initializers,
     "regularizer": keras.regularizers,

@@ -9,6 +9,8 @@ from keras_gan.layers import identifiers
 from keras_gan.utils.typing import Config, Identifier, Shape, Tensor
 from keras_gan.utils.validation import check_choice, check_integer, check_shape
 
+__all__ = ["Maxout", "MaxoutConv2D"]
+
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 

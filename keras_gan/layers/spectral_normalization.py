@@ -9,6 +9,8 @@ from keras import ops
 from keras_gan.utils.typing import Shape, Tensor
 from keras_gan.utils.validation import shortened
 
+__all__ = ["SpectralNormalization"]
+
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 

@@ -7,6 +7,8 @@ import keras
 from keras_gan.layers import identifiers
 from keras_gan.utils.typing import Config, Identifier, Shape, Tensor
 
+__all__ = ["UntiedBias"]
+
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 

@@ -13,6 +13,8 @@ from keras_gan.utils import batches, structures
 from keras_gan.utils.typing import Array, Structure, Tensor
 from keras_gan.utils.validation import check_array, check_integer
 
+__all__ = ["CompletionGAN", "get_masks"]
+
 
 @keras.saving.register_keras_serializable(package="keras_gan")
 class CompletionGAN(GAN):

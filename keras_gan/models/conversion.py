@@ -17,6 +17,8 @@ import keras
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import PathLike
 
+__all__ = ["call_on_tensorflow", "main", "raise_os_errors"]
+
 # Errors that reach the caller as they are; any other is a defect and shows its traceback.
 _ERRORS = {error.__name__: error for error in (ImportError, OSError, TypeError, ValueError)}
 

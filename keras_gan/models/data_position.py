@@ -16,6 +16,17 @@ from keras_gan.datasets.loading import batches_by_epoch
 from keras_gan.utils import attributes, structures
 from keras_gan.utils.optional import tensorflow
 
+__all__ = [
+    "AttributePosition",
+    "BatchesPosition",
+    "FitData",
+    "GrainPosition",
+    "LoaderPosition",
+    "PipelinePosition",
+    "Position",
+    "position",
+]
+
 _ADVICE = (
     "Pass arrays, a dataset of `kg.datasets.load`, or a `keras.utils.PyDataset`, whose batches have "
     "numbers, or train without `Resume`."

@@ -12,6 +12,8 @@ from keras_gan.utils.networks import all_weights, check_models, same
 from keras_gan.utils.typing import Tensor
 from keras_gan.utils.validation import check_number
 
+__all__ = ["WeightEMA", "check_decay"]
+
 
 class WeightEMA:
     """Exponential moving average (EMA) of the weights and batch-norm statistics of networks.

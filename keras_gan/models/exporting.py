@@ -20,6 +20,8 @@ from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import PathLike, Tensor
 from keras_gan.utils.validation import check_choice, check_flag
 
+__all__ = ["Exporting", "condition_inputs", "generator_inputs", "resources"]
+
 # Names of other inputs of served functions.
 _RESERVED = ("latents", "number", "seed", "start", "end", "steps", "samples")
 

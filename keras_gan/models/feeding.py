@@ -17,6 +17,8 @@ from keras_gan.utils import batches, structures
 from keras_gan.utils.typing import Game
 from keras_gan.utils.validation import check_integer, check_number, naming, shortened
 
+__all__ = ["CheckedDataset", "Feeding", "checked", "with_labels"]
+
 
 class Feeding(keras.Model):
     """The part of `GAN` that passes data to its steps: `fit`, `evaluate` and single batches."""

@@ -17,6 +17,19 @@ from keras_gan.utils.files import atomic_file, check_folder, reserve
 from keras_gan.utils.typing import PathLike, Shape
 from keras_gan.utils.validation import check_path
 
+__all__ = [
+    "FILES",
+    "TRAINING",
+    "assign_tree",
+    "check_file",
+    "damage",
+    "mismatch",
+    "replace_atomically",
+    "restore",
+    "shapes_in",
+    "shapes_of",
+]
+
 # Endings of files that `load_weights` reads.
 FILES = (".weights.h5", ".weights.json", ".keras")
 # Prefixes of the arrays of training, which a GAN that is not compiled ignores.

@@ -9,6 +9,8 @@ import keras
 from keras_gan.models.data_position import FitData, Position, position
 from keras_gan.utils.typing import Logs
 
+__all__ = ["FitGuard", "flat_callbacks", "order_callbacks"]
+
 _EMPTY = (
     "The training data are empty: no batch came in the first epoch. Expected at least one batch of "
     "examples. Check the array's length, the dataset's split, or `drop_remainder=True` with a batch "

@@ -22,6 +22,8 @@ from keras_gan.utils import batches, networks, structures
 from keras_gan.utils.typing import Array, Structure, Tensor
 from keras_gan.utils.validation import check_flag, check_integer, check_string
 
+__all__ = ["Game"]
+
 _NORM = "{}_gradient_norm"
 # Attributes of every GAN, whose names a subclass cannot use for its arguments.
 _ATTRIBUTES = (

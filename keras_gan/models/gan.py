@@ -23,6 +23,8 @@ from keras_gan.utils.batches import Batch
 from keras_gan.utils.typing import Logs, Structure
 from keras_gan.utils.validation import check_flag, check_integer
 
+__all__ = ["GAN"]
+
 _LOGS = ("d_loss", "g_loss", "d_real", "d_fake")
 
 

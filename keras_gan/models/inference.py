@@ -16,6 +16,8 @@ from keras_gan.utils import networks
 from keras_gan.utils.typing import Array, Game, Structure, Tensor
 from keras_gan.utils.validation import check_array, check_flag, check_integer, shortened
 
+__all__ = ["BiGAN", "drawn_codes", "fit_encoder", "in_batches"]
+
 
 @keras.saving.register_keras_serializable(package="keras_gan")
 class BiGAN(GAN):

@@ -15,6 +15,8 @@ from keras_gan.utils import batches, inputs, networks, structures
 from keras_gan.utils.batches import Batch
 from keras_gan.utils.typing import Logs, Structure, Tensor
 
+__all__ = ["Objectives"]
+
 
 class Objectives:
     """The part of `GAN` that generates samples, discriminates, and adds up each player's loss.

@@ -9,6 +9,8 @@ from keras_gan.models.files import restore
 from keras_gan.utils import networks
 from keras_gan.utils.typing import Tensor
 
+__all__ = ["Optimizers", "check_optimizer", "unscaled"]
+
 
 class Optimizers(keras.optimizers.Optimizer):
     """Holds the optimizer of each player, as an attribute with the player's name.

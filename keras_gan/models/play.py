@@ -11,6 +11,8 @@ from keras_gan.layers import SpectralNormalization
 from keras_gan.utils.networks import trainable
 from keras_gan.utils.typing import Structure, Tensor
 
+__all__ = ["Play", "Player", "normalized_layers", "relative"]
+
 
 class Player(NamedTuple):
     """Networks that move together, and the optimizer that moves them.

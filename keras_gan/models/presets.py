@@ -7,6 +7,8 @@ import keras
 from keras_gan.utils.presets import resolve
 from keras_gan.utils.typing import PathLike
 
+__all__ = ["Presets"]
+
 
 class Presets(keras.Model):
     """The part of `GAN` that loads trained models by name."""

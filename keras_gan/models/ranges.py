@@ -11,6 +11,8 @@ from keras_gan.models.objectives import Objectives
 from keras_gan.utils import batches, networks, structures
 from keras_gan.utils.typing import Game, ValueRange
 
+__all__ = ["check_data", "output_range", "sample_range"]
+
 _RANGES = {
     "sigmoid": (0.0, 1.0),
     "hard_sigmoid": (0.0, 1.0),

@@ -30,6 +30,8 @@ from keras_gan.models.files import (
 from keras_gan.utils.typing import Config, PathLike
 from keras_gan.utils.validation import check_flag
 
+__all__ = ["SETTINGS", "Saving"]
+
 # The arguments of `compile` that are plain values, and attributes of the same names.
 SETTINGS = ("discriminator_steps", "single_pass", "ema_decay", "gradient_norms")
 

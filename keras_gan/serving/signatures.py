@@ -14,6 +14,8 @@ from keras_gan.utils.images import image_size, to_channels_last
 from keras_gan.utils.optional import tensorflow
 from keras_gan.utils.typing import Tensor, ValueRange
 
+__all__ = ["Signatures", "are_images"]
+
 
 class Signatures:
     """The functions that generate, sample, interpolate and discriminate, with their inputs.

@@ -10,6 +10,8 @@ from keras_gan.utils.registry import unknown
 from keras_gan.utils.typing import Config, Game, Play, Tensor
 from keras_gan.utils.validation import check_string
 
+__all__ = ["FeatureMatching"]
+
 
 @keras.saving.register_keras_serializable(package="keras_gan")
 class FeatureMatching(Term):

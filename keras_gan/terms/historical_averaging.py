@@ -8,6 +8,8 @@ from keras_gan.utils.networks import trainable
 from keras_gan.utils.typing import Config, Game, Play, Tensor
 from keras_gan.utils.validation import check_choice
 
+__all__ = ["HistoricalAveraging"]
+
 
 @keras.saving.register_keras_serializable(package="keras_gan")
 class HistoricalAveraging(Term):

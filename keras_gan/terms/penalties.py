@@ -9,6 +9,8 @@ from keras_gan.utils import structures
 from keras_gan.utils.typing import Config, Critic, Game, Play, Structure, Tensor
 from keras_gan.utils.validation import check_callable, check_flag, check_number
 
+__all__ = ["DRAGAN", "R1", "R2", "GradientPenalty", "squared_norms"]
+
 _register = keras.saving.register_keras_serializable(package="keras_gan")
 
 

@@ -11,6 +11,8 @@ from keras_gan import backend
 from keras_gan.utils.typing import Config, Game, Play, Tensor
 from keras_gan.utils.validation import check_integer, check_number, check_string
 
+__all__ = ["PLAYERS", "Term"]
+
 PLAYERS = ("discriminator", "generator")
 
 

@@ -10,6 +10,17 @@ from typing import Any
 import keras
 import numpy as np
 
+__all__ = [
+    "AttributeState",
+    "ProcessRandomness",
+    "by_label",
+    "changed",
+    "decode",
+    "encode",
+    "fingerprints",
+    "restore",
+]
+
 # Keras sets these in each run.
 _SET_BY_KERAS = {"params", "_model"}
 

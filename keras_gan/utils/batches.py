@@ -15,6 +15,15 @@ from keras_gan.utils.inputs import Part, compatible
 from keras_gan.utils.typing import Array, Structure, Tensor
 from keras_gan.utils.validation import check_tensor, shortened
 
+__all__ = [
+    "Batch",
+    "DataSpec",
+    "check_last_batch",
+    "check_latents",
+    "check_weights",
+    "warn_of_nonfinite",
+]
+
 
 class Batch(NamedTuple):
     """k consecutive minibatches of examples.

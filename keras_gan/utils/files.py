@@ -11,6 +11,17 @@ from typing import Any
 from keras_gan.utils.typing import PathLike
 from keras_gan.utils.validation import check_path
 
+__all__ = [
+    "atomic_file",
+    "atomic_folder",
+    "check_folder",
+    "check_local_path",
+    "cleanup",
+    "reserve",
+    "sync",
+    "write_bytes",
+]
+
 # Ending of all temporary names, so that `cleanup` can recognize them.
 _TEMPORARY = ".tmp"
 

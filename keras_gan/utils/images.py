@@ -11,6 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
+__all__ = ["channels_first", "from_channels_last", "image_shape", "image_size", "to_channels_last"]
+
 
 def channels_first() -> bool:
     """Return whether the channels of images come before height and width."""

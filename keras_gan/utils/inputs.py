@@ -14,6 +14,18 @@ import keras
 from keras_gan.utils import structures
 from keras_gan.utils.typing import Shape, Structure, Tensor
 
+__all__ = [
+    "Part",
+    "compatible",
+    "match",
+    "names",
+    "numbers_of_classes",
+    "pack",
+    "parts",
+    "specs",
+    "split",
+]
+
 
 class Part(NamedTuple):
     """A tensor or specification, and its name or None."""

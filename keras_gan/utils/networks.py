@@ -15,6 +15,35 @@ from keras_gan.utils import inputs, structures
 from keras_gan.utils.typing import Structure, Tensor
 from keras_gan.utils.validation import check_integer
 
+__all__ = [
+    "all_weights",
+    "check_disjoint_networks",
+    "check_disjoint_players",
+    "check_inputs",
+    "check_logits",
+    "check_lora",
+    "check_models",
+    "check_moved",
+    "check_seed",
+    "check_steps",
+    "check_weights",
+    "computes_in_float16",
+    "final_activation",
+    "forget_losses",
+    "frozen_statistics",
+    "game_logits",
+    "last_layer",
+    "non_trainable_state",
+    "output_spec",
+    "outputs",
+    "prior_with_shape",
+    "restored",
+    "rollback_if_nonfinite",
+    "same",
+    "trainable",
+    "warn_of_probabilities",
+]
+
 # Activations that turn logits into probabilities: the losses would apply them a second time.
 _PROBABILITIES = {"sigmoid", "hard_sigmoid", "softmax", "sparse_sigmoid", "log_softmax"}
 

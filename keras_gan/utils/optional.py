@@ -6,6 +6,8 @@ from types import ModuleType
 
 import keras
 
+__all__ = ["PACKAGES", "require", "tensorflow"]
+
 # Packages to install for each module. Not the extras of keras_gan: these names work outside a clone too.
 PACKAGES = {
     "click": "click",

@@ -7,6 +7,8 @@ from pathlib import Path
 from keras_gan.utils.registry import unknown
 from keras_gan.utils.typing import PathLike
 
+__all__ = ["presets", "resolve"]
+
 # In an installed package, and in the source tree.
 _FOLDERS = (Path(__file__).parents[1] / "saved_models", Path(__file__).parents[2] / "saved_models")
 

@@ -9,6 +9,8 @@ import keras
 from keras_gan.utils.typing import Config
 from keras_gan.utils.validation import naming, shortened
 
+__all__ = ["Member", "get", "get_all", "unknown"]
+
 Member = TypeVar("Member")
 
 

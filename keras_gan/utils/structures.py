@@ -15,6 +15,22 @@ from keras import ops
 from keras_gan.utils.typing import Structure, Tensor
 from keras_gan.utils.validation import check_tensor
 
+__all__ = [
+    "arrays",
+    "check_tensors",
+    "cut",
+    "float32",
+    "is_arrays",
+    "leaves",
+    "like",
+    "mapped",
+    "named",
+    "number_of_rows",
+    "of_one",
+    "shapes",
+    "stacked",
+]
+
 
 def mapped(function: Callable[..., Any], *structures: Structure) -> Structure:
     """Return the structure of `function(leaf, ...)` for the leaves of equal structures."""

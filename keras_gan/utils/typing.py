@@ -8,6 +8,27 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+__all__ = [
+    "INTEGER",
+    "REAL",
+    "Array",
+    "Classifier",
+    "Config",
+    "Critic",
+    "Data",
+    "Dataset",
+    "Extractor",
+    "Identifier",
+    "Logs",
+    "Objective",
+    "PathLike",
+    "Samples",
+    "Shape",
+    "Structure",
+    "Tensor",
+    "ValueRange",
+]
+
 # For `isinstance`: numbers of Python and NumPy. Type checkers do not accept `int` as `numbers.Integral`.
 INTEGER = (int, numbers.Integral)
 REAL = (float, numbers.Real)

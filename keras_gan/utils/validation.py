@@ -16,6 +16,23 @@ from keras import ops
 
 from keras_gan.utils.typing import Tensor, ValueRange
 
+__all__ = [
+    "check_array",
+    "check_callable",
+    "check_choice",
+    "check_flag",
+    "check_integer",
+    "check_number",
+    "check_path",
+    "check_range",
+    "check_seed",
+    "check_shape",
+    "check_string",
+    "check_tensor",
+    "naming",
+    "shortened",
+]
+
 # The largest float32, in which everything is computed.
 _LARGEST = float(np.finfo("float32").max)
 _COMPARE = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
