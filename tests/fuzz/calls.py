@@ -1070,6 +1070,7 @@ def variants():
     shape = {"shape": Shape(3, none=True)}
     known = {"known": Number(0.5, above=0, below=1, none=True)}
     yield Call("masks.Random", known | shape, then=lambda made: made.shape and made.sample(2, 0))
+    yield Call("masks.Mask", shape, small.Mask)
     yield Call("masks.Halves", {"shape": Shape((4, 4, 1), none=True)})
     yield Call("masks.get", {"identifier": masks}, also={"identifier": ("masks",)})
 
