@@ -144,11 +144,11 @@ class CompletionGAN(GAN):
                 row; a known entry is not finite; others as in `generate`.
         """
         x = check_array("x", x, finite=False).astype("float32")
-        n = check_integer("n", n, minimum=1, maximum=(2**31 - 1) // max(1, len(x)))
         if x.shape[1:] != self.sample_shape:
             raise ValueError(
                 f"`x` must have the shape {('rows', *self.sample_shape)}. Received: {x.shape}"
             )
+        n = check_integer("n", n, minimum=1, maximum=(2**31 - 1) // len(x))
         mask = self._check_mask(check_array("mask", mask).astype("float32"), len(x))
         known = np.where(np.broadcast_to(mask, x.shape) > 0.5, x, 0.0).astype("float32")
         if not np.isfinite(known).all():
