@@ -375,7 +375,7 @@ def test_invalid_arrays_raise(source, message):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (pathlib.Path("folder"), "name of a dataset or arrays.*Received dtype: object"),
+        (pathlib.Path("folder"), "name of a dataset, or arrays.*Received dtype: object"),
         (SQUARE.astype(bool), "Received dtype: bool"),
         ((SQUARE, ["a", "b", "c"]), "Labels are integers or floats. Received: dtype <U1"),
         (np.zeros((3, 7), "int64"), r"integers of shape \(3, 7\): pass features as floats"),
@@ -389,8 +389,8 @@ def test_sources_of_the_wrong_type_raise(source, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"batch_size": 0}, "`batch_size` must be an integer >= 1. Received: 0"),
-        ({"seed": -1}, "`seed` must be an integer >= 0. Received: -1"),
+        ({"batch_size": 0}, "`batch_size` must be an integer >= 1 and <= 2147483647. Received: 0"),
+        ({"seed": -1}, "`seed` must be an integer >= 0 and <= 9223372036854775807. Received: -1"),
         ({"image_size": 0}, "`image_size` must be an integer >= 1 .*Received: 0"),
         ({"channels": 2}, r"`channels` must be 1 \(gray\), 3 \(color\) or None.*Received: 2"),
         ({"value_range": (1, 0)}, r"`value_range` must be two finite.*Received: \(1, 0\)"),

@@ -92,7 +92,10 @@ def test_batch_smaller_than_k_with_xla():
         ({"discriminator_steps": 0}, "an integer >= 1. Received: 0"),
         ({"discriminator_steps": 1.5}, "an integer >= 1. Received: 1.5"),
         ({"discriminator_steps": True}, "an integer >= 1. Received: True"),
-        ({"steps_per_execution": 0}, "`steps_per_execution` must be an integer >= 1. Received: 0"),
+        (
+            {"steps_per_execution": 0},
+            "`steps_per_execution` must be an integer >= 1 and <= 2147483647. Received: 0",
+        ),
         ({"single_pass": "no"}, "`single_pass` must be True or False. Received: 'no'"),
         ({"run_eagerly": 2}, "`run_eagerly` must be True or False. Received: 2"),
         ({"jit_compile": "always"}, '(?s)`jit_compile` must be True or False.*Or pass "auto"'),

@@ -403,17 +403,17 @@ class Initializer(Layer):
 
     def model(self):
         layer = keras.layers.Dense(3, kernel_initializer=self.make())
-        return keras.Sequential([keras.Input(self.shape), layer])
+        return keras.Sequential([keras.Input(*self.shapes), layer])
 
     def check_config(self):
         super().check_config()
-        make, shape = self.make(), (*self.shape, 3)
+        make, shape = self.make(), (*self.shapes[0], 3)
         np.testing.assert_array_equal(*(plain(init(shape)) for init in (make, from_json(to_json(make)))))
 
     def check_precision(self, policy):
         super().check_precision(policy)
         dtype = keras.DTypePolicy(policy).compute_dtype
-        assert self.make()((*self.shape, 3), dtype=dtype).dtype == ops.zeros((), dtype).dtype
+        assert self.make()((*self.shapes[0], 3), dtype=dtype).dtype == ops.zeros((), dtype).dtype
 
 
 class Measure(Row):
