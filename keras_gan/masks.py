@@ -1,5 +1,6 @@
 """Masks: distributions of which entries of a sample are known (1) and which are not (0)."""
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -60,7 +61,7 @@ class Random(Mask):
 
     def draw(self, shape: Sequence[int | Tensor], key: Tensor) -> Tensor:
         """See base class."""
-        entries, n = _size(shape[1:]), shape[0]
+        entries, n = math.prod(shape[1:]), shape[0]
         # One number more for each row: its share of known entries.
         uniform = priors.Uniform(0.0, 1.0).draw((n, entries + 1), key)
         share = uniform[:, :1] if self.known is None else self.known
@@ -98,13 +99,6 @@ class Halves(Mask):
         chosen = ops.one_hot(ops.cast(which[:, 0], "int32"), 4)
         flat = ops.matmul(chosen, ops.reshape(ops.stack(sides), (4, -1)))
         return ops.reshape(flat, (shape[0], *shape[1:]))
-
-
-def _size(shape):
-    size = 1
-    for length in shape:
-        size *= length
-    return size
 
 
 MASKS = {"random": Random, "halves": Halves}

@@ -7,13 +7,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_gan import masks, priors
+from keras_gan import priors
+from keras_gan.masks import get as get_masks
 from keras_gan.models.gan import GAN
 from keras_gan.utils import batches, structures
 from keras_gan.utils.typing import Array, Structure, Tensor
 from keras_gan.utils.validation import check_array, check_integer
 
-__all__ = ["CompletionGAN", "get_masks"]
+__all__ = ["CompletionGAN"]
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
@@ -39,7 +40,7 @@ class CompletionGAN(GAN):
         name: as in `keras.Model`.
 
     Raises:
-        TypeError: a network is not a `keras.Model`, or the masks are none.
+        TypeError: a network is not a `keras.Model`, or `masks` is not a distribution of masks.
         ValueError: the networks do not fit together, or there is no prior.
 
     Example:
@@ -177,8 +178,3 @@ class CompletionGAN(GAN):
                 "has none."
             )
         return mask
-
-
-def get_masks(identifier: Any) -> masks.Mask:
-    """See `kg.masks.get`, whose module the argument `masks` of the constructor hides."""
-    return masks.get(identifier)
