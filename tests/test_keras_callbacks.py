@@ -15,7 +15,7 @@ def make_gan(optimizer=None, **options):
     keras.utils.set_random_seed(0)
     gan = kg.GAN(mlp(3, 4), mlp(4, 1), seed=0)
     make = optimizer or (lambda: keras.optimizers.Adam(1e-2))
-    gan.compile(make(), make(), run_eagerly=True, **options)
+    gan.compile(make(), make(), **{"run_eagerly": True, **options})
     return gan
 
 
@@ -35,22 +35,98 @@ def values(variables):
 )
 def test_learning_rate_callbacks_raise_before_training(callback):
     gan = make_gan()
-    message = f"`{type(callback).__name__}` sets the learning rate of the model's only optimizer. A GAN"
+    message = f"`{type(callback).__name__}` sets the learning rate of the model's only optimizer.*'d'"
     with pytest.raises(ValueError, match=message):
         fit(gan, callback)
     assert int(gan.optimizer.iterations) == 0
 
 
-def test_callback_can_set_the_learning_rate_of_a_player():
-    """As the message about the others advises."""
-    gan = make_gan()
+def test_scheduler_sets_the_learning_rate_of_its_player():
+    """The weights are those of a run in which the rates are assigned by hand."""
+    rates = {"d": [0.01, 0.005, 0.0025], "g": [0.02, 0.01, 0.01]}
+    gan, other = make_gan(run_eagerly=False), make_gan(run_eagerly=False)
+    schedules = [
+        kg.callbacks.PlayerCallback(
+            player, callbacks.LearningRateScheduler(lambda epoch, rate, own=own: own[epoch])
+        )
+        for player, own in rates.items()
+    ]
+    history = fit(gan, *schedules, epochs=3).history
+    for player, own in rates.items():
+        np.testing.assert_allclose(history[f"{player}_learning_rate"], own)
+    assert "learning_rate" not in history
 
-    def halve(epoch, logs):
-        gan.d_optimizer.learning_rate = gan.d_optimizer.learning_rate / 2
+    def assign(epoch, logs):
+        other.d_optimizer.learning_rate = rates["d"][epoch]
+        other.g_optimizer.learning_rate = rates["g"][epoch]
 
-    fit(gan, callbacks.LambdaCallback(on_epoch_end=halve))
-    assert float(gan.d_optimizer.learning_rate) == pytest.approx(0.0025)
-    assert float(gan.g_optimizer.learning_rate) == pytest.approx(0.01)
+    fit(other, callbacks.LambdaCallback(on_epoch_begin=assign), epochs=3)
+    for a, b in zip(values(gan.weights), values(other.weights), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_rate_of_a_player_is_reduced_on_a_plateau():
+    reduce = callbacks.ReduceLROnPlateau(
+        "val_g_loss", factor=0.5, patience=2, min_delta=1e9, mode="min"
+    )
+    gan = make_gan(run_eagerly=False)
+    history = fit(gan, kg.callbacks.PlayerCallback("g", reduce), epochs=6).history
+    # The first epoch is an improvement on nothing; the rate is halved after each two of the others.
+    np.testing.assert_allclose(
+        history["g_learning_rate"], [0.01, 0.01, 0.01, 0.005, 0.005, 0.0025], rtol=1e-6
+    )
+    assert float(gan.d_optimizer.learning_rate) == pytest.approx(0.01)
+
+
+def test_player_callback_keeps_its_state_in_a_resumed_run(tmp_path):
+    def run(directory, epochs):
+        gan = make_gan(run_eagerly=False)
+        reduce = callbacks.ReduceLROnPlateau(
+            "val_g_loss", factor=0.5, patience=2, min_delta=1e9, mode="min"
+        )
+        added = [kg.callbacks.Resume(directory), kg.callbacks.PlayerCallback("g", reduce)]
+        return gan, fit(gan, *added, epochs=epochs).history
+
+    whole, history = run(tmp_path / "whole", 6)
+    run(tmp_path / "parts", 2)  # one epoch into the patience
+    gan, resumed = run(tmp_path / "parts", 6)
+    assert resumed == history
+    for a, b in zip(values(gan.variables), values(whole.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_averages_of_one_player_are_swapped_in():
+    """A validation of the generator's averages against the discriminator's last weights."""
+
+    def optimizer():
+        return keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.5)
+
+    gan, other = make_gan(optimizer), make_gan(optimizer)
+    seen = {}
+
+    def note(*_):
+        seen["d"], seen["g"] = other.discriminator.get_weights(), values(_averages(other.g_optimizer))
+
+    fit(other, callbacks.LambdaCallback(on_epoch_end=note), epochs=1, validation_data=None)
+    swap = kg.callbacks.PlayerCallback("g", callbacks.SwapEMAWeights())
+    history = fit(gan, swap, epochs=1).history
+    expected = make_gan()
+    expected.discriminator.set_weights(seen["d"])
+    expected.generator.set_weights(seen["g"])
+    scores = expected.evaluate(X, batch_size=20, return_dict=True, verbose=0)
+    assert history["val_d_loss"][0] == pytest.approx(scores["d_loss"], rel=1e-5)
+
+
+def _averages(optimizer):
+    return optimizer._model_variables_moving_average
+
+
+def test_player_callback_refuses_what_it_cannot_use():
+    with pytest.raises(TypeError, match="`callback` must be a `keras.callbacks.Callback`. Received: 3"):
+        kg.callbacks.PlayerCallback("d", 3)
+    schedule = callbacks.LearningRateScheduler(lambda epoch, rate: rate)
+    with pytest.raises(ValueError, match="Unknown player 'critic'.* Known: 'd', 'g'"):
+        fit(make_gan(), kg.callbacks.PlayerCallback("critic", schedule))
 
 
 def test_early_stopping_restores_the_best_weights():

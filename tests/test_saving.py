@@ -113,7 +113,7 @@ def test_learning_rate_callbacks_raise_with_advice(x):
     gan = make()
     assert float(gan.optimizer.learning_rate) == pytest.approx(1e-3)
     schedule = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)
-    with pytest.raises(ValueError, match="A GAN has two. Pass a `keras.optimizers.schedules`"):
+    with pytest.raises(ValueError, match="A GAN has one for each player. Wrap the callback"):
         train(gan, x, 1, callbacks=[schedule])
 
 

@@ -4,6 +4,7 @@ from keras_gan.callbacks.collapse_monitor import CollapseMonitor
 from keras_gan.callbacks.evaluate_samples import EvaluateSamples
 from keras_gan.callbacks.latent_interpolation import LatentInterpolation
 from keras_gan.callbacks.parzen_log_likelihood import ParzenLogLikelihood
+from keras_gan.callbacks.player_callback import PlayerCallback
 from keras_gan.callbacks.resume import Resume
 from keras_gan.callbacks.sample_grid import SampleGrid
 from keras_gan.callbacks.training_curves import TrainingCurves
@@ -13,6 +14,7 @@ __all__ = [
     "EvaluateSamples",
     "LatentInterpolation",
     "ParzenLogLikelihood",
+    "PlayerCallback",
     "Resume",
     "SampleGrid",
     "TrainingCurves",

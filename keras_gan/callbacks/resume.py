@@ -287,7 +287,7 @@ class Resume(EpochCallback):
 
         states = {
             "callbacks": {
-                label: attributes.changed(callback, self._before[label])
+                label: _changed(callback, self._before[label])
                 for label, callback in self._callbacks.items()
             },
             "kept": {name: kept.get_state() for name, kept in self._kept.items()},
@@ -330,6 +330,16 @@ class _State(NamedTuple):
         else:
             left = f"the run continues after {place}"
         return f"Resume: {left} (state in {self.folder})."
+
+
+def _changed(callback, before):
+    """Return the attributes of a callback that have changed and that a new process cannot derive."""
+    changed = attributes.changed(callback, before)
+    if hasattr(callback, "_set_monitor_op"):
+        # Callbacks of Keras that monitor a number to minimize turn the sign of `min_delta` around when
+        # they first compare, in each process.
+        changed.pop("min_delta", None)
+    return changed
 
 
 def _read(folder):

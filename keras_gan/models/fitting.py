@@ -44,9 +44,10 @@ def order_callbacks(
     keepers = [callback for callback in callbacks if hasattr(callback, "attach")]
     others = [callback for callback in callbacks if not hasattr(callback, "attach")]
     others.sort(key=lambda callback: hasattr(callback, "monitor"))
+    wrapped = [callback.callback for callback in others if hasattr(callback, "callback")]
     positions = {name: position(data) if keepers else Position(data) for name, data in given.items()}
     for keeper in keepers:
-        keeper.attach(others, positions)
+        keeper.attach([*others, *wrapped], positions)
     data = {name: each.data for name, each in positions.items()}
     return [FitGuard(positions.values()), *keepers, *others], data
 
@@ -74,9 +75,8 @@ def _check_rates(callbacks):
         if isinstance(callback, kinds):
             raise ValueError(
                 f"`{type(callback).__name__}` sets the learning rate of the model's only optimizer. A "
-                "GAN has two. Pass a `keras.optimizers.schedules` schedule to either optimizer, or set "
-                "`gan.d_optimizer.learning_rate` or `gan.g_optimizer.learning_rate` in your own "
-                "callback, such as `keras.callbacks.LambdaCallback`."
+                "GAN has one for each player. Wrap the callback: `kg.callbacks.PlayerCallback('d', "
+                "callback)` for the discriminator's, `'g'` for the generator's."
             )
 
 

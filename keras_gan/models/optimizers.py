@@ -72,9 +72,9 @@ class Optimizers(keras.optimizers.Optimizer):
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
         raise ValueError(
-            "A GAN has two optimizers, so that `LearningRateScheduler` and `ReduceLROnPlateau` cannot "
-            "know whose learning rate to set. Pass a `keras.optimizers.schedules` schedule to either "
-            "optimizer, or assign `gan.d_optimizer.learning_rate` and `gan.g_optimizer.learning_rate`. "
+            "A GAN has an optimizer for each player, so that a callback cannot know whose learning rate "
+            "to set. Wrap it, such as `kg.callbacks.PlayerCallback('d', callback)`, or assign "
+            "`gan.d_optimizer.learning_rate` and `gan.g_optimizer.learning_rate`. "
             f"Received: learning_rate={value}"
         )
 

@@ -185,6 +185,18 @@ def dense():
     return keras.Sequential([keras.Input((1,), dtype="float32"), layer])
 
 
+class HalvedRate(keras.callbacks.LearningRateScheduler):
+    """A schedule that halves the rate in each epoch; all are equal."""
+
+    def __init__(self):
+        super().__init__(lambda epoch, rate: rate / 2)
+
+    def __eq__(self, other):
+        return isinstance(other, HalvedRate)
+
+    __hash__ = None
+
+
 def play():
     weight = ops.convert_to_tensor(np.arange(16, dtype="float32") / 7.5)
     return kg.models.Play("discriminator", real=None, fake=None, weights=kg.losses.Weights(weight))

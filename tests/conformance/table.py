@@ -271,6 +271,9 @@ ROWS = {
     "callbacks.ParzenLogLikelihood": Callback(
         lambda folder: kg.callbacks.ParzenLogLikelihood(REAL, num_samples=8, grid=(0.2, 0.5))
     ),
+    "callbacks.PlayerCallback": Callback(
+        lambda folder: kg.callbacks.PlayerCallback("g", small.HalvedRate())
+    ),
     "callbacks.Resume": Callback(kg.callbacks.Resume),
     "callbacks.SampleGrid": Callback(
         lambda folder: kg.callbacks.SampleGrid(folder, rows=2, columns=3, nearest=REAL, gif=True)

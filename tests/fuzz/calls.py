@@ -692,6 +692,11 @@ def callbacks():
     }
     yield from callback("LatentInterpolation", paths | every | draw | shown, eight)
     yield Call("callbacks.TrainingCurves", {"path": png()} | every, then=watch())
+    schedule = Instance(
+        lambda: keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate), keras.callbacks.Callback
+    )
+    one = {"player": Choice("g", "d"), "callback": schedule}
+    yield Call("callbacks.PlayerCallback", one, then=watch())
     yield Call("callbacks.Resume", {"directory": folder()} | every, then=resumed)
 
 
