@@ -191,7 +191,21 @@ def test_stacked_digits_as_a_metric():
 
 def test_the_first_channel_counts_hundreds():
     image = np.full((1, 3, 4, 3), [7, 2, 5])
-    assert StackedDigits(Reader())._classify("fake", image).tolist() == [725]
+    classes, digits = StackedDigits(Reader())._classify("fake", image)
+    assert (classes.tolist(), digits) == ([725], 3)
+
+
+def test_two_stacked_digits_have_a_hundred_modes():
+    images, labels = flat_digits()
+    real, classes = stack_digits(images, 3000, seed=0, labels=labels, digits=2)
+    assert real.shape == (3000, 3, 4, 2)
+    np.testing.assert_array_equal(classes, 10 * real[:, 0, 0, 0].astype(int) + real[:, 0, 0, 1])
+    score = StackedDigits(Reader())(real, real[:300])
+    expected = entropy(np.bincount(classes[:300], minlength=100), np.ones(100))
+    assert score.values["modes"] == len(set(classes[:300].tolist()))
+    assert score.values["kl"] == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(ValueError, match="`fake` must have as many digits as the real images, 2"):
+        StackedDigits(Reader())(real, np.zeros((2, 3, 4, 3)))
 
 
 class Wrong(Reader):
@@ -215,8 +229,8 @@ class Wrong(Reader):
         (lambda: stacked_digit_modes([[1], [1, 2]]), "`classes` must be a 1-D array of integers. "),
         (lambda: stacked_digit_modes([1], [1000]), "`real_classes` must lie from 0 to 999"),
         (
-            lambda: StackedDigits(Reader()).prepare(np.zeros((2, 3, 4, 1))),
-            r"`real` must be stacked digits.* shape: \(2, 3, 4, 1\). `kg.datasets.stack_digits` makes",
+            lambda: StackedDigits(Reader()).prepare(np.zeros((2, 3, 4, 7))),
+            r"`real` must be stacked digits.* shape: \(2, 3, 4, 7\). `kg.datasets.stack_digits` makes",
         ),
         (
             lambda: StackedDigits(Wrong(np.full((2, 10), np.nan))).prepare(np.zeros((2, 3, 4, 3))),

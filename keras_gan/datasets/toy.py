@@ -5,7 +5,7 @@ from typing import Self
 import numpy as np
 
 from keras_gan.metrics.arrays import as_samples, check_finite, check_not_empty
-from keras_gan.metrics.modes import check_centers, check_classes, stack_classes
+from keras_gan.metrics.modes import MAX_DIGITS, check_centers, check_classes, stack_classes
 from keras_gan.utils.typing import Array
 from keras_gan.utils.validation import check_integer, check_number
 
@@ -90,12 +90,12 @@ class GaussianMixture:
 
 
 def stack_digits(
-    images: Array, n: int, *, seed: int, labels: Array | None = None
+    images: Array, n: int, *, seed: int, labels: Array | None = None, digits: int = 3
 ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-    """Stack random digits as the color channels of images: data with 1,000 modes of equal weight.
+    """Stack random digits as the channels of images: data with 10^digits modes of equal weight.
 
-    Stacked MNIST is from Metz et al. (2016, arXiv:1611.02163); the three digits of an
-    image are drawn independently, with replacement. `kg.metrics.StackedDigits` counts the modes that
+    Stacked MNIST is from Metz et al. (2016, arXiv:1611.02163), with three digits and 1,000 modes; the
+    digits of an image are drawn independently, with replacement. `kg.metrics.StackedDigits` counts the modes that
     samples reach.
 
     Args:
@@ -103,10 +103,11 @@ def stack_digits(
         n: int from 1 to 1,000,000, number of stacked images.
         seed: int, 0 or more.
         labels: array `(m,)` of whole numbers, the digits 0 to 9 on the images; `None` if not known.
+        digits: int from 1 to 6, number of digits on each image.
 
     Returns:
-        Array `(n, h, w, 3)` of the images' dtype. With `labels` a pair: this array, and the classes 0 to
-        999, `(n,)`, whose hundreds, tens and ones are the digits in the first, second and third channel.
+        Array `(n, h, w, digits)` of the images' dtype. With `labels` a pair: this array, and the classes
+        `(n,)`, whose decimal places are the digits: those in the last channel are the ones.
 
     Raises:
         TypeError: images or labels that are not numbers; another argument of the wrong type.
@@ -129,7 +130,8 @@ def stack_digits(
         )
     n = check_integer("n", n, minimum=1, maximum=MAX_IMAGES)
     rng = np.random.default_rng(check_integer("seed", seed, minimum=0))
-    chosen = rng.integers(len(images), size=(n, 3))
+    digits = check_integer("digits", digits, minimum=1, maximum=MAX_DIGITS)
+    chosen = rng.integers(len(images), size=(n, digits))
     stacked = np.moveaxis(images[..., 0][chosen], 1, -1)
     if labels is None:
         return stacked

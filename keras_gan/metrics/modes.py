@@ -1,5 +1,6 @@
-"""Modes that samples reach: mixtures of Gaussians, and the thousand classes of stacked digits."""
+"""Modes that samples reach: mixtures of Gaussians, and the classes of stacked digits."""
 
+import functools
 import math
 from collections.abc import Iterable
 
@@ -12,6 +13,7 @@ from keras_gan.utils.typing import Array, Samples
 from keras_gan.utils.validation import check_integer, check_number
 
 __all__ = [
+    "MAX_DIGITS",
     "ModeCoverage",
     "StackedDigits",
     "check_centers",
@@ -25,7 +27,7 @@ __all__ = [
 HIGH_QUALITY = 3.0  # greatest distance from a center of a good sample, in standard deviations
 NUM_TERMS = 100  # of a series whose terms decrease faster than those of a geometric one
 MAX_DIMENSIONS = 10**9  # far beyond where the share rounds to 0
-STACKED_CLASSES = 1000
+MAX_DIGITS = 6  # on a stacked image: a million modes
 
 
 def mode_coverage(samples: Array, centers: Array, std: float) -> tuple[int, float]:
@@ -139,8 +141,10 @@ class ModeCoverage(Metric):
         )
 
 
-def stacked_digit_modes(classes: Array, real_classes: Array | None = None) -> tuple[int, float]:
-    """Return how many of the 1,000 modes of stacked digits are reached, and a KL divergence in nats.
+def stacked_digit_modes(
+    classes: Array, real_classes: Array | None = None, *, digits: int = 3
+) -> tuple[int, float]:
+    """Return how many of the modes of stacked digits are reached, and a KL divergence in nats.
 
     As in Metz et al. (2016, arXiv:1611.02163) and Lin et al. (2018, arXiv:1712.04086), a mode is
     reached if at least one sample falls in its class, and the divergence is Σ p log(p/q), with the
@@ -159,7 +163,7 @@ def stacked_digit_modes(classes: Array, real_classes: Array | None = None) -> tu
 
     Raises:
         TypeError: classes that are not whole numbers.
-        ValueError: classes that are empty, not 1-D, or not from 0 to 999.
+        ValueError: classes that are empty, not 1-D, or out of range; `digits` out of range.
 
     Example:
 
@@ -167,11 +171,12 @@ def stacked_digit_modes(classes: Array, real_classes: Array | None = None) -> tu
     >>> modes, round(kl, 4)
     (100, 2.3026)
     """
-    counts = _count("classes", classes)
+    modes = 10 ** check_integer("digits", digits, minimum=1, maximum=MAX_DIGITS)
+    counts = _count("classes", classes, modes)
     shares = counts / counts.sum()
-    expected = np.full(STACKED_CLASSES, 1 / STACKED_CLASSES)
+    expected = np.full(modes, 1 / modes)
     if real_classes is not None:
-        real = _count("real_classes", real_classes)
+        real = _count("real_classes", real_classes, modes)
         expected = real / real.sum()
     reached = counts > 0
     with np.errstate(divide="ignore"):
@@ -193,7 +198,8 @@ class StackedDigits(ClassifierMetric):
 
     Raises:
         TypeError: an extractor without `probabilities`.
-        ValueError: images that are not of shape (n, h, w, 3); probabilities not of shape (n, 10).
+        ValueError: images that are not of shape `(n, h, w, digits)`, or that have other numbers of
+            digits than the real ones; probabilities not of shape (n, 10).
 
     Example:
 
@@ -212,16 +218,16 @@ class StackedDigits(ClassifierMetric):
 
     names = ("modes", "kl")
 
-    def _prepare(self, real: Samples) -> tuple[int, int, float]:
-        """Return the number of real images, their modes and their divergence."""
-        classes = self._classify("real", real)
-        return len(classes), *stacked_digit_modes(classes)
+    def _prepare(self, real: Samples) -> tuple[int, int, int, float]:
+        """Return the numbers of digits and of real images, their modes and their divergence."""
+        classes, digits = self._classify("real", real)
+        return digits, len(classes), *stacked_digit_modes(classes, digits=digits)
 
-    def _evaluate(self, state: tuple[int, int, float], fake: Samples) -> Score:
+    def _evaluate(self, state: tuple[int, int, int, float], fake: Samples) -> Score:
         """See base class."""
-        num_real, real_modes, real_kl = state
-        classes = self._classify("fake", fake)
-        modes, kl = stacked_digit_modes(classes)
+        digits, num_real, real_modes, real_kl = state
+        classes, _ = self._classify("fake", fake, digits)
+        modes, kl = stacked_digit_modes(classes, digits=digits)
         return self.score(
             {"modes": modes, "kl": kl},
             num_real,
@@ -230,17 +236,14 @@ class StackedDigits(ClassifierMetric):
             real_kl=round(real_kl, 4),
         )
 
-    def _classify(self, name, images):
-        batches = sample_batches(name, images)
-        return np.concatenate([self._classify_batch(name, batch) for batch in batches])
-
-    def _classify_batch(self, name, images):
-        if images.ndim != 4 or images.shape[-1] != 3:
-            raise ValueError(
-                f"`{name}` must be stacked digits, of shape (n, height, width, 3). Received shape: "
-                f"{images.shape}. `kg.datasets.stack_digits` makes them from single digits."
-            )
-        return stack_classes([self._digits(name, images[..., channel, None]) for channel in range(3)])
+    def _classify(self, name, images, digits=None):
+        """Return the classes of images, and the number of digits on each."""
+        classes = []
+        for batch in sample_batches(name, images):
+            digits = _check_stacked(name, batch, digits)
+            channels = [self._digits(name, batch[..., channel, None]) for channel in range(digits)]
+            classes.append(stack_classes(channels))
+        return np.concatenate(classes), digits
 
     def _digits(self, name, images):
         probabilities = self.probabilities(images, name=name)
@@ -253,9 +256,23 @@ class StackedDigits(ClassifierMetric):
 
 
 def stack_classes(digits: Iterable[np.ndarray]) -> np.ndarray:
-    """Return the classes of stacked digits from those in the three channels."""
-    hundreds, tens, ones = digits
-    return 100 * hundreds + 10 * tens + ones
+    """Return the classes of stacked digits from those in the channels."""
+    return functools.reduce(lambda classes, digit: 10 * classes + digit, digits)
+
+
+def _check_stacked(name, images, digits):
+    """Return the number of digits on images, which must be `digits` unless that is None."""
+    if images.ndim != 4 or not 1 <= images.shape[-1] <= MAX_DIGITS:
+        raise ValueError(
+            f"`{name}` must be stacked digits, of shape (n, height, width, digits). Received shape: "
+            f"{images.shape}. `kg.datasets.stack_digits` makes them from single digits."
+        )
+    if digits not in (None, images.shape[-1]):
+        raise ValueError(
+            f"`{name}` must have as many digits as the real images, {digits}. Received shape: "
+            f"{images.shape}"
+        )
+    return images.shape[-1]
 
 
 def check_centers(centers: Array, std: float) -> tuple[np.ndarray, float]:
@@ -299,5 +316,5 @@ def check_classes(name: str, classes: Array, count: int) -> np.ndarray:
     return classes.astype("int64")
 
 
-def _count(name, classes):
-    return np.bincount(check_classes(name, classes, STACKED_CLASSES), minlength=STACKED_CLASSES)
+def _count(name, classes, modes):
+    return np.bincount(check_classes(name, classes, modes), minlength=modes)

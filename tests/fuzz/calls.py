@@ -621,11 +621,14 @@ def modes():
         {"images": Array(small.DIGITS)}
         | n
         | seeds
-        | {"labels": Array(DIGITS, shape=(10,), low=0, high=9, whole=True, none=True)},
+        | {"labels": Array(DIGITS, shape=(10,), low=0, high=9, whole=True, none=True)}
+        | {"digits": Integer(2, maximum=6)},
     )
     classes = Array(np.array([1, 1, 999]), shape=(None,), low=0, high=999, whole=True)
     real = Array(np.array([1, 1, 999]), shape=(None,), low=0, high=999, whole=True, none=True)
     yield Call("metrics.stacked_digit_modes", {"classes": classes, "real_classes": real})
+    ten = Array(np.array([1, 1, 9]), shape=(None,), low=0, high=9, whole=True)
+    yield Call("metrics.stacked_digit_modes", {"classes": ten, "digits": Integer(1, maximum=6)})
     yield Call(
         "metrics.inception_score",
         {
