@@ -5,10 +5,10 @@ from typing import Any
 import keras
 
 from keras_gan.optimizers import EpochRamp, GeometricDecay, MomentumSGD
-from keras_gan.terms import R1
+from keras_gan.terms import R1, R2
 from keras_gan.utils.validation import check_integer, check_number
 
-__all__ = ["adam_r1_ema", "goodfellow2014"]
+__all__ = ["adam_r1_ema", "goodfellow2014", "r3gan"]
 
 
 def __dir__():
@@ -119,5 +119,50 @@ def adam_r1_ema(
         "single_pass": True,
         "discriminator_steps": 1,
         "terms": [R1(check_number("r1", r1, above=0), interval=4)],
+        "ema_decay": check_number("ema_decay", ema_decay, above=0, below=1),
+    }
+
+
+def r3gan(
+    learning_rate: float = 2e-4, *, gamma: float = 1.0, ema_decay: float = 0.999
+) -> dict[str, Any]:
+    """Return settings that resist mode collapse, as arguments of `GAN.compile`.
+
+    Huang, Gokaslan, Kuleshov, Tompkin, 2024, arXiv 2501.05441 (R3GAN): the relativistic loss, in which
+    each sample is compared with a real example, so that no mode can be dropped without cost, and the
+    penalties R1 and R2 on both sides, with which that game converges near its equilibrium. Adam has no
+    momentum (β₁ = 0, β₂ = 0.99). A step takes about twice as long as one of `adam_r1_ema`: neither
+    penalty is lazy. The paper's own networks, and its schedules of γ, β₂ and learning rate, are not part
+    of the recipe.
+
+    Draw samples with the EMA weights: `gan.generate(n, use_ema=True)`.
+
+    Args:
+        learning_rate: learning rate of both players, positive.
+        gamma: weight γ of both penalties, positive. It depends on the range and number of the pixels.
+        ema_decay: decay of the EMA, which averages over about 1 / (1 − decay) steps; in (0, 1).
+
+    Returns:
+        A dict of keyword arguments of `GAN.compile`, with new optimizers in each call.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
+
+    Example:
+
+    >>> recipe = kg.recipes.r3gan(gamma=0.1)    # gan.compile(**recipe)
+    >>> recipe["loss"], [term.name for term in recipe["terms"]]
+    ('relativistic_paired', ['r1', 'r2'])
+    """
+    learning_rate = check_number("learning_rate", learning_rate, above=0)
+    gamma = check_number("gamma", gamma, above=0)
+    return {
+        "d_optimizer": keras.optimizers.Adam(learning_rate, beta_1=0.0, beta_2=0.99),
+        "g_optimizer": keras.optimizers.Adam(learning_rate, beta_1=0.0, beta_2=0.99),
+        "loss": "relativistic_paired",
+        "update": "alternating",
+        "discriminator_steps": 1,
+        "terms": [R1(gamma), R2(gamma)],
         "ema_decay": check_number("ema_decay", ema_decay, above=0, below=1),
     }

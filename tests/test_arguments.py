@@ -210,6 +210,10 @@ ARGUMENTS = {
         lambda v: recipe(kg.recipes.adam_r1_ema, r1=v),
         *("number", "a finite number > 0", 0.5, [0]),
     ),
+    ("r3gan", "gamma"): (
+        lambda v: recipe(kg.recipes.r3gan, gamma=v),
+        *("number", "a finite number > 0", 0.5, [0]),
+    ),
     ("adam_r1_ema", "ema_decay"): (
         lambda v: recipe(kg.recipes.adam_r1_ema, ema_decay=v),
         *("number", "a finite number > 0 and < 1", 0.5, [0, 1]),

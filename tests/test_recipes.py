@@ -240,3 +240,27 @@ def test_adam_r1_ema_is_adam_with_lazy_r1_and_ema():
     assert gan.ema.decay == 0.99
     gan.compile(**recipes.adam_r1_ema())
     assert gan.ema.decay == 0.9999
+
+
+def test_r3gan_is_the_relativistic_loss_with_both_penalties():
+    """For a linear critic w, both gradients are w: the loss is E softplus(C(G(z)) − C(x)) + γ‖w‖²."""
+    recipe = recipes.r3gan(learning_rate=1e-3, gamma=0.5, ema_decay=0.9)
+    for name in ("d_optimizer", "g_optimizer"):
+        optimizer = recipe[name]
+        assert (optimizer.beta_1, optimizer.beta_2) == (0.0, 0.99)
+        assert float(optimizer.learning_rate) == pytest.approx(1e-3)
+    rng = np.random.default_rng(0)
+    w, real = rng.normal(size=(3, 1)), rng.normal(size=(16, 3))
+    critic = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, use_bias=False)])
+    critic.set_weights([w.astype("float32")])
+    gan = kg.GAN(mlp(2, 3), critic, seed=0)
+    gan.compile(**recipe, run_eagerly=True)
+    batch, _ = gan.data_spec.read(real.astype("float32"), 1)
+    (play,) = gan.plays(batch)
+    (loss,), logs = gan.discriminator_objective(play)
+    fake = keras.ops.convert_to_numpy(play.fake).astype("float64")
+    margins = (fake - real) @ w
+    expected = np.mean(np.logaddexp(0.0, margins)) + 0.5 * np.sum(w**2)
+    assert keras.ops.convert_to_numpy(loss) == pytest.approx(expected, rel=1e-5)
+    assert keras.ops.convert_to_numpy(logs["r1"]) == pytest.approx(0.5 * np.sum(w**2), rel=1e-5)
+    assert keras.ops.convert_to_numpy(logs["r2"]) == pytest.approx(0.5 * np.sum(w**2), rel=1e-5)

@@ -128,6 +128,7 @@ ROWS = {
     ),
     "recipes.goodfellow2014": Settings(lambda: kg.recipes.goodfellow2014(5, learning_rate=0.05)),
     "recipes.adam_r1_ema": Settings(lambda: kg.recipes.adam_r1_ema(1e-3, r1=0.5, ema_decay=0.9)),
+    "recipes.r3gan": Settings(lambda: kg.recipes.r3gan(1e-3, gamma=0.5, ema_decay=0.9)),
     # Layers
     "layers.Maxout": Layer(lambda: kg.layers.Maxout(3, 2, **small.WEIGHTS), (4,)),
     "layers.MaxoutConv2D": Layer(

@@ -929,15 +929,16 @@ def schedules():
         },
         then=lambda options: compiled(**options, run_eagerly=True),
     )
-    yield Call(
-        "recipes.adam_r1_ema",
-        {
-            "learning_rate": Number(1e-3, above=0),
-            "r1": Number(0.5, above=0),
-            "ema_decay": Number(0.9, above=0, below=1),
-        },
-        then=lambda options: compiled(**options, run_eagerly=True),
-    )
+    for name, weight in {"adam_r1_ema": "r1", "r3gan": "gamma"}.items():
+        yield Call(
+            f"recipes.{name}",
+            {
+                "learning_rate": Number(1e-3, above=0),
+                weight: Number(0.5, above=0),
+                "ema_decay": Number(0.9, above=0, below=1),
+            },
+            then=lambda options: compiled(**options, run_eagerly=True),
+        )
 
 
 def families():
