@@ -78,6 +78,16 @@ def test_figure_1_draws_four_panels(run, capsys):
 
 
 @pytest.mark.slow
+def test_stacked_digits_counts_modes_of_each_recipe(run, capsys):
+    """Only the recipe of R3GAN reaches more modes than a few; longer runs are in the docs."""
+    out = run("stacked_digits", "--steps", "600", "--samples", "500", "--recipes", "plain", "r3gan")
+    assert files(out) == ["plain.png", "r3gan.png"]
+    printed = capsys.readouterr().out
+    modes = {name: number(rf"{name} +(\d+) ", printed) for name in ("plain", "r3gan")}
+    assert modes["plain"] < 25 < modes["r3gan"] <= 100
+
+
+@pytest.mark.slow
 def test_conditional_digits_draws_ten_rows(run, capsys):
     cut = ["--epochs", "1", "--batch-size", "500", "--samples", "100"]
     out = run("conditional_digits", *cut)

@@ -66,9 +66,7 @@ def test_scheduler_sets_the_learning_rate_of_its_player():
 
 
 def test_rate_of_a_player_is_reduced_on_a_plateau():
-    reduce = callbacks.ReduceLROnPlateau(
-        "val_g_loss", factor=0.5, patience=2, min_delta=1e9, mode="min"
-    )
+    reduce = callbacks.ReduceLROnPlateau("val_g_loss", factor=0.5, patience=2, min_delta=1e9, mode="min")
     gan = make_gan(run_eagerly=False)
     history = fit(gan, kg.callbacks.PlayerCallback("g", reduce), epochs=6).history
     # The first epoch is an improvement on nothing; the rate is halved after each two of the others.

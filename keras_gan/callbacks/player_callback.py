@@ -91,11 +91,7 @@ def _passed_on(name):
 for _name in [
     "on_epoch_begin",
     *(f"on_{phase}_{when}" for phase in ("train", "test", "predict") for when in ("begin", "end")),
-    *(
-        f"on_{phase}_batch_{when}"
-        for phase in ("train", "test", "predict")
-        for when in ("begin", "end")
-    ),
+    *(f"on_{phase}_batch_{when}" for phase in ("train", "test", "predict") for when in ("begin", "end")),
 ]:
     setattr(PlayerCallback, _name, _passed_on(_name))
 
