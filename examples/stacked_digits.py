@@ -1,9 +1,9 @@
 """A hundred modes: the plain game of 2014 drops most of them, and the settings of R3GAN keep all.
 
-Two random digits are stacked as the channels of an image, so that the data have 100 modes of equal weight
-(Metz, Poole, Pfau, Sohl-Dickstein, 2016, arXiv 1611.02163, with three digits and 1,000 modes). A classifier
-of digits reads 2,600 samples; a mode is reached if one sample falls in it. Each recipe trains the same
-networks with the same learning rate and number of steps:
+Two random digits are stacked as the channels of an image, so that the data have 100 modes of equal
+weight (Metz, Poole, Pfau, Sohl-Dickstein, 2016, arXiv 1611.02163, with three digits and 1,000 modes). A
+classifier of digits reads 2,600 samples; a mode is reached if one sample falls in it. Each recipe trains
+the same networks with the same learning rate and number of steps:
 
 * `plain`: the non-saturating game, and Adam (β₁ = ½), without a penalty. It is the control.
 * `adam_r1_ema`: with an R1 penalty.

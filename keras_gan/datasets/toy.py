@@ -95,8 +95,8 @@ def stack_digits(
     """Stack random digits as the channels of images: data with 10^digits modes of equal weight.
 
     Stacked MNIST is from Metz et al. (2016, arXiv:1611.02163), with three digits and 1,000 modes; the
-    digits of an image are drawn independently, with replacement. `kg.metrics.StackedDigits` counts the modes that
-    samples reach.
+    digits of an image are drawn independently, with replacement. `kg.metrics.StackedDigits` counts the
+    modes that samples reach.
 
     Args:
         images: array `(m, h, w, 1)` of digits, in any range and dtype.
