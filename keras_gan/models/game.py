@@ -141,7 +141,8 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         own = _distinct(optimizers)
         self.update.check_optimizers(own.values())
         norms = [_NORM.format(name) for name in self.teams] if self.gradient_norms else []
-        names = [*logged, *norms, *(name for term in self.terms for name in term.log_names)]
+        own_names = [name for part in (*self.terms, self.update) for name in part.log_names]
+        names = [*logged, *norms, *own_names]
         if len(set(names)) < len(names):
             raise ValueError(
                 "Terms must have distinct names, different from those of the losses. Received, with the "
