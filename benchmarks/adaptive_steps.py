@@ -3,7 +3,7 @@
     python -m benchmarks.adaptive_steps                    # about 25 minutes on one core
     python -m benchmarks.adaptive_steps --noise 0 --seeds 1
 
-The game is the grid of 25 Gaussians. As in private training, the gradient of the discriminator is clipped
+The game is the ring of 8 Gaussians. As in private training, the gradient of the discriminator is clipped
 to a norm of 1, and Gaussian noise is added to each entry. All contenders take the same number of
 discriminator steps; the energy distance, the modes and the share of good samples are measured on the way,
 with averaged weights. The second half of the table holds what each had reached when the fastest ended.
@@ -28,7 +28,7 @@ ROWS = 64  # of a minibatch
 LARGEST = 10
 STEPS = 20_000  # of the discriminator
 SAMPLES = 2_500
-MIXTURE = kg.datasets.GaussianMixture.grid(spacing=1.0, std=0.05)
+MIXTURE = kg.datasets.GaussianMixture.ring(std=0.05)
 FIXED = (1, 2, 5, 10)
 RULES = {"balanced": kg.updates.BalancedSteps, "increasing": kg.updates.IncreasingSteps}
 

@@ -44,7 +44,7 @@ class Balanced64:
         self.average = self.decay * kept + (1 - self.decay) * balance
         self.since += 1
         self.margin = min(self.margin, abs(self.average - self.low), abs(self.average - self.high))
-        move = (self.average <= self.low) - (self.average > self.high)
+        move = 1 if self.average <= self.low else -1 if self.average > self.high else 0
         if self.since >= self.patience and 0 <= self.level + move < len(self.counts) and move:
             self.level, self.since = self.level + move, 0
 

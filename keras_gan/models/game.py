@@ -154,6 +154,7 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         teams = {name: self.team(name) for name in self.teams}
         networks.check_disjoint_players(teams)
         networks.check_moved(self.layers, teams)
+        networks.warn_of_spectral_normalization([network for own in teams.values() for network in own])
         together = Optimizers(**{name: _add_loss_scale(o, teams[name]) for name, o in own.items()})
         together.build(self._trained_weights())
         # Keras' automatic loss scale would be one for all players.
