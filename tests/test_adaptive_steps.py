@@ -5,14 +5,12 @@ import numpy as np
 import pytest
 from helpers.games import (
     BACKEND,
-    assert_same_state,
     mlp,
     number,
     one_weight_each,
     sgd,
     sigmoid,
     small_gan,
-    state,
     weights,
 )
 from keras import ops
@@ -182,7 +180,11 @@ def settled(minimum=1, k=6):
     rule = kg.updates.BalancedSteps(*BAND, minimum=minimum, decay=0.8, patience=3)
     options = {"run_eagerly": BACKEND == "torch", "terms": [kg.terms.R1(0.1)]}
     gan.compile(
-        keras.optimizers.SGD(0.2), keras.optimizers.SGD(0.005), update=rule, discriminator_steps=k, **options
+        keras.optimizers.SGD(0.2),
+        keras.optimizers.SGD(0.005),
+        update=rule,
+        discriminator_steps=k,
+        **options,
     )
     return gan
 
