@@ -3,11 +3,11 @@
     python -m benchmarks.adaptive_steps                       # about 15 minutes on one core
     python -m benchmarks.adaptive_steps --noise 0 --seeds 1
 
-The data are the ring of 8 Gaussians. As in private training, the discriminator's gradient is clipped to a
-norm of 1, and Gaussian noise is added to each entry. All contenders take the same number of discriminator
-steps. The energy distance, the modes and the share of good samples are those of the EMA of the weights;
-the right half of the table has them at the time when the fastest contender ended. Time is that of the
-processor, without compilation and measurements.
+The data are the ring of 8 Gaussians. As in private training, the discriminator's gradient is clipped to
+a norm of 1, and Gaussian noise is added to each entry. All contenders take the same number of steps of
+the discriminator. The energy distance, the modes and the share of good samples are those of the EMA of
+the weights; the right half of the table has them at the time when the fastest contender ended. Time is
+that of the processor, without compilation and measurements.
 """
 
 import argparse
