@@ -148,6 +148,7 @@ class Loss:
     Attributes:
         needs_real: whether the generator's loss reads `real_logits`. If not, the generator's step
             passes `None` for them and saves a pass through the discriminator.
+        boundary: the decision above which an example counts as real: ½, or 0 for unbounded scores.
 
     Example:
 
@@ -163,6 +164,7 @@ class Loss:
     """
 
     needs_real = False
+    boundary = 0.5
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -393,6 +395,8 @@ class LeastSquares(_Smoothed):
 
 class _Critic(Loss):
     """Base class for losses whose discriminator returns an unbounded score, not a probability."""
+
+    boundary = 0.0
 
     def generator(
         self, real_logits: Tensor | None, fake_logits: Tensor, weights: Weights = _EQUAL

@@ -595,7 +595,8 @@ def test_spectral_normalization_of_keras_in_the_discriminator():
     discriminator = keras.Sequential([keras.Input((2,)), layers.SpectralNormalization(dense)])
     generator = keras.Sequential([keras.Input((4,)), layers.Dense(2, kernel_initializer="zeros")])
     gan = kg.GAN(generator, discriminator, prior="normal", seed=0)
-    gan.compile(**sgd(0.1), loss="wasserstein", terms=[kg.terms.R1(weight=0.5)])
+    with pytest.warns(UserWarning, match="overwrites its kernel"):
+        gan.compile(**sgd(0.1), loss="wasserstein", terms=[kg.terms.R1(weight=0.5)])
     real = np.array([[1.0, 0.0], [3.0, 2.0]], "float32")
     gan.fit(real, batch_size=2, verbose=0)
     unit = start / 5

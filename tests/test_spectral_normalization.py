@@ -148,3 +148,26 @@ def test_mixed_precision_normalizes_the_rounded_kernel():
 def test_layer_without_a_kernel():
     with pytest.raises(ValueError, match="requires a layer with a kernel or embeddings. Received: ReLU"):
         SpectralNormalization(layers.ReLU()).build((None, 3))
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_layer_of_keras_is_named_with_its_replacement(player):
+    """Nested in another network too; ours gives no warning."""
+    keras_layer = layers.SpectralNormalization(layers.Dense(2), name="from_keras")
+    nested = keras.Sequential([keras.Input((2,)), keras_layer])
+    networks = {
+        name: keras.Sequential(
+            [
+                keras.Input((2,)),
+                SpectralNormalization(layers.Dense(2)),
+                *([nested] if name == player else []),
+                layers.Dense(units),
+            ]
+        )
+        for name, units in {"generator": 2, "discriminator": 1}.items()
+    }
+    gan = kg.GAN(**networks, prior="normal", seed=0)
+    message = r"overwrites its kernel.*`kg.layers.SpectralNormalization`.*Received: from_keras$"
+    with pytest.warns(UserWarning, match=message) as warned:
+        gan.compile("sgd", "sgd")
+    assert [warning.filename for warning in warned] == [__file__]

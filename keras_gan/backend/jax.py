@@ -132,15 +132,20 @@ def input_gradient(function: Callable[[Structure], Structure], inputs: Structure
     return gradient
 
 
-def cond(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
-    """Return the float32 scalar `function()` if `due`, or 0; `function` may change variables."""
+def cond(
+    due: Tensor,
+    function: Callable[[], Structure],
+    otherwise: Structure = 0.0,
+    variables: Sequence[keras.Variable] = (),
+) -> Structure:
+    """See `keras_gan.backend.tensorflow`; needs no `variables`."""
     pure = _Pure(function)
     jax.eval_shape(pure, ())  # finds out which variables it changes
     unchanged = [variable.value for variable in pure.changed]
-    zero = ops.zeros((), "float32")
-    value, changes = jax.lax.cond(due, lambda: pure(()), lambda: (zero, unchanged))
+    otherwise = structures.mapped(ops.convert_to_tensor, otherwise)
+    outputs, changes = jax.lax.cond(due, lambda: pure(()), lambda: (otherwise, unchanged))
     pure.assign(changes)
-    return value
+    return outputs
 
 
 def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:

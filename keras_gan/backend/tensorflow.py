@@ -161,15 +161,31 @@ def input_gradient(function: Callable[[Structure], Structure], inputs: Structure
     return tf.function(differentiated, autograph=False)() if within else differentiated()
 
 
-def cond(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
-    """Return the float32 scalar `function()` if `due`, or 0; `function` may change variables."""
+def cond(
+    due: Tensor,
+    function: Callable[[], Structure],
+    otherwise: Structure = 0.0,
+    variables: Sequence[keras.Variable] = (),
+) -> Structure:
+    """Return the structure of float32 scalars `function()` if `due`, or else `otherwise`.
+
+    Args:
+        due: scalar boolean.
+        function: function without arguments, which may change variables.
+        otherwise: structure of the same form.
+        variables: the variables that must not change if not `due`. Replicas of TensorFlow cannot
+            communicate inside a branch: they compute `function` in both cases, and restore these.
+    """
     try:
-        return tf.cond(due, function, lambda: tf.zeros(()))
+        return tf.cond(due, function, lambda: structures.mapped(tf.convert_to_tensor, otherwise))
     except RuntimeError:
-        # Replicas cannot communicate inside a branch, as statistics of the whole batch require.
         if _replica_context() is None:
             raise
-        return tf.where(due, function(), 0.0)
+    before = [tf.identity(variable.value) for variable in variables]
+    outputs = function()
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(tf.where(due, variable.value, value))
+    return structures.mapped(functools.partial(tf.where, due), outputs, otherwise)
 
 
 def _replica_context():

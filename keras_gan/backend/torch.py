@@ -100,9 +100,14 @@ def input_gradient(function: Callable[[Structure], Structure], inputs: Structure
     return structures.like(points, grads)
 
 
-def cond(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
-    """Return the float32 scalar `function()` if `due`, or 0; `function` may change variables."""
-    return function() if due else ops.zeros((), "float32")
+def cond(
+    due: Tensor,
+    function: Callable[[], Structure],
+    otherwise: Structure = 0.0,
+    variables: Sequence[keras.Variable] = (),
+) -> Structure:
+    """See `keras_gan.backend.tensorflow`; needs no `variables`."""
+    return function() if due else structures.mapped(ops.convert_to_tensor, otherwise)
 
 
 def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:

@@ -141,7 +141,8 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         own = _distinct(optimizers)
         self.update.check_optimizers(own.values())
         norms = [_NORM.format(name) for name in self.teams] if self.gradient_norms else []
-        names = [*logged, *norms, *(name for term in self.terms for name in term.log_names)]
+        own_names = [name for part in (*self.terms, self.update) for name in part.log_names]
+        names = [*logged, *norms, *own_names]
         if len(set(names)) < len(names):
             raise ValueError(
                 "Terms must have distinct names, different from those of the losses. Received, with the "
@@ -153,6 +154,7 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         teams = {name: self.team(name) for name in self.teams}
         networks.check_disjoint_players(teams)
         networks.check_moved(self.layers, teams)
+        networks.warn_of_spectral_normalization([network for own in teams.values() for network in own])
         together = Optimizers(**{name: _add_loss_scale(o, teams[name]) for name, o in own.items()})
         together.build(self._trained_weights())
         # Keras' automatic loss scale would be one for all players.

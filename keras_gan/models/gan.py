@@ -297,8 +297,8 @@ class GAN(Objectives, Game):
         with networks.restored([self.noise.state]):
             _, logs = self.game_objective(batch, latents, training=False)
         self._log(logs, batch.rows)
-        # There are no gradients during validation, so there are no norms to report.
-        return {n: v for n, v in self.get_metrics_result().items() if not n.endswith("_gradient_norm")}
+        # There are no steps during validation, so there are no gradient norms and numbers of steps.
+        return {name: mean for name, mean in self.get_metrics_result().items() if name in logs}
 
     def call_on_random_samples(self, function: Any) -> Any:
         """Return `function(critic, samples)` for two random samples; leaves the networks unchanged."""

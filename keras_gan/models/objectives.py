@@ -59,6 +59,7 @@ class Objectives:
     conditional: bool
     optimizer: keras.optimizers.Optimizer
     loss: losses.Loss
+    update: updates.UpdateRule
     terms: list[Term]
     term_networks: list[keras.Model]
     single_pass: bool
@@ -250,7 +251,7 @@ class Objectives:
     def _decisions(self, play):
         real, fake = self.logits(play.real_output), self.logits(play.fake_output)
         d_real, d_fake = self.loss.mean_decisions(real, fake)
-        return {"d_real": d_real, "d_fake": d_fake}
+        return {"d_real": d_real, "d_fake": d_fake, **self.update.measure(self.loss, real, fake)}
 
 
 def _regularization(team: list[keras.Model]) -> Any:

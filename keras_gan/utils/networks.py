@@ -42,6 +42,7 @@ __all__ = [
     "same",
     "trainable",
     "warn_of_probabilities",
+    "warn_of_spectral_normalization",
 ]
 
 # Activations that turn logits into probabilities: the losses would apply them a second time.
@@ -450,4 +451,20 @@ def warn_of_probabilities(discriminator: keras.Model, logits: Structure) -> None
             f"{logits.max():.3g} even for large inputs: it seems to end in a sigmoid. Expected logits: "
             "the losses apply the sigmoid themselves. Remove the last activation.",
             stacklevel=3,
+        )
+
+
+def warn_of_spectral_normalization(networks: Sequence[keras.Model]) -> None:
+    """Warn if a layer normalizes its kernel as Keras does; the message names the layers."""
+    layers = {layer.name: layer for network in networks for layer in network._flatten_layers()}
+    kind = keras.layers.SpectralNormalization
+    names = [name for name, layer in layers.items() if isinstance(layer, kind)]
+    if names:
+        warnings.warn(
+            "`keras.layers.SpectralNormalization` overwrites its kernel with the divided one in each "
+            "training pass, real, generated or of a penalty. The gradients of a step then belong to "
+            "different kernels, and the optimizer does not keep the weights that it trains. Expected "
+            "`kg.layers.SpectralNormalization`, which wraps the same layers. Received: "
+            f"{', '.join(names)}",
+            stacklevel=4,
         )

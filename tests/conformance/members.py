@@ -58,6 +58,17 @@ class Rule(kg.updates.UpdateRule):
 
 
 @_register
+class MoreSteps(kg.updates.AdaptiveSteps):
+    """More steps while fakes get high scores."""
+
+    def balance(self, loss, real_logits, fake_logits):
+        return -ops.mean(fake_logits)
+
+    def direction(self, average):
+        return ops.cast(average < 0, "int32")
+
+
+@_register
 class Variant(kg.GAN):
     """A game with noise on what the discriminator sees."""
 

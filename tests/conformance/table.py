@@ -118,6 +118,13 @@ ROWS = {
     "updates.Extragradient": Rule(kg.updates.Extragradient),
     "updates.Optimistic": Rule(kg.updates.Optimistic),
     "updates.Consensus": Rule(lambda: kg.updates.Consensus(gamma=0.1)),
+    "updates.AdaptiveSteps": Rule(lambda: small.MoreSteps(minimum=1, decay=0.5, patience=2)),
+    "updates.BalancedSteps": Rule(
+        lambda: kg.updates.BalancedSteps(-0.2, 0.3, minimum=1, decay=0.5, patience=2)
+    ),
+    "updates.IncreasingSteps": Rule(
+        lambda: kg.updates.IncreasingSteps(0.7, minimum=1, decay=0.5, patience=2)
+    ),
     "updates.descend": Function(small.descended),
     "updates.get": Function(lambda: serialize(kg.updates.get("consensus"))),
     # Optimizers and recipes

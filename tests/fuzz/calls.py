@@ -973,6 +973,15 @@ def families():
         {"gamma": Number(0.1, above=0)},
         then=lambda rule: compiled(d_optimizer="sgd", g_optimizer="sgd", update=rule, run_eagerly=True),
     )
+    steps = {
+        "minimum": Integer(2),
+        "decay": Number(0.5, minimum=0, below=1),
+        "patience": Integer(3, maximum=2**31 - 1),
+    }
+    yield Call("updates.AdaptiveSteps", steps)
+    band = {"low": Number(-0.1, below=0.2), "high": Number(0.2, above=-0.1)}
+    yield Call("updates.BalancedSteps", band | steps)
+    yield Call("updates.IncreasingSteps", {"threshold": Number(0.7, above=0, below=1)} | steps)
     ends = {"start": Array(ROWS), "end": Array(MORE)}
     ends["start"].shape = ends["end"].shape = (30, 3)
     yield Call(

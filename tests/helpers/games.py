@@ -35,16 +35,19 @@ class Ones(kg.priors.Prior):
 AT_ONCE = {"steps_per_execution": 50} if BACKEND == "tensorflow" else {}
 
 
-def one_weight_each(theta=1.0, psi=1.0, **compile_arguments):
-    """A GAN with G(1) = θ and D(x) = ψx, as in PAPERS' V = xy and the Dirac-GAN, with data at 0."""
+def one_weight_each(theta=1.0, psi=1.0, wrap=lambda layer: layer, **compile_arguments):
+    """A GAN with G(1) = θ and D(x) = ψx, as in PAPERS' V = xy and the Dirac-GAN, with data at 0.
 
-    def linear(value, name):
+    `wrap` makes another layer of the discriminator's.
+    """
+
+    def linear(value, name, wrap=lambda layer: layer):
         layer = keras.layers.Dense(
             1, use_bias=False, kernel_initializer=keras.initializers.Constant(value)
         )
-        return keras.Sequential([keras.Input((1,)), layer], name=name)
+        return keras.Sequential([keras.Input((1,)), wrap(layer)], name=name)
 
-    gan = kg.GAN(linear(theta, "g"), linear(psi, "d"), prior=Ones(), seed=0)
+    gan = kg.GAN(linear(theta, "g"), linear(psi, "d", wrap), prior=Ones(), seed=0)
     gan.compile(**compile_arguments)
     return gan
 

@@ -153,13 +153,19 @@ def make(batch_norm=False, dropout=0.0, prior=None, policy="float32", **compile_
     return gan
 
 
-def batches():
-    """The same batches of 16 rows for all, of which each process of JAX brings its half."""
+def batches(k=1):
+    """The same batches of 16 rows for all, of which each process of JAX brings its half.
+
+    Two replicas of TensorFlow cut their own halves of a batch into k minibatches.
+    """
     if ENGINE == "jax_processes":
         return Halves(workers=1)
     import tensorflow as tf
 
-    data = tf.data.Dataset.from_tensor_slices(ROWS).batch(BATCH, drop_remainder=True)
+    rows = ROWS
+    if ENGINE == "alone" and keras.backend.backend() == "tensorflow":
+        rows = ROWS.reshape(-1, 2, k, BATCH // 2 // k, 2).swapaxes(1, 2).reshape(ROWS.shape)
+    data = tf.data.Dataset.from_tensor_slices(rows).batch(BATCH, drop_remainder=True)
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return data.with_options(options)
@@ -200,6 +206,11 @@ RUNS = {
     # The critic's last bias has no gradient, of which Adam would make steps in a random direction.
     "relativistic_average": lambda: {"loss": "relativistic_average", "d_optimizer": "sgd"},
     "lazy_dragan": lambda: {"terms": [NoiselessDRAGAN(interval=2)]},
+    "adaptive_steps": lambda: {  # k is 1, and then 2
+        "update": kg.updates.BalancedSteps(0.9, 1.0, decay=0.5, patience=3),
+        "discriminator_steps": 2,
+        "batch_norm": True,
+    },
     "float16": lambda: {"policy": "mixed_float16"},
     "noise": lambda: {"prior": "normal", "dropout": 0.5},
 }
@@ -209,7 +220,8 @@ def parity(folder, names):
     """Play each of the named games from the same point."""
     for name in names:
         gan = make(**RUNS[name]())
-        history = gan.fit(batches(), epochs=2, verbose=0, shuffle=False).history
+        rows = batches(gan.discriminator_steps)
+        history = gan.fit(rows, epochs=2, verbose=0, shuffle=False).history
         write(
             folder / f"{name}.npz", {**everything(gan), **{k: np.array(v) for k, v in history.items()}}
         )
