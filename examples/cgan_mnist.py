@@ -32,10 +32,10 @@ from parzen_anchors import OTHER_SPLITS, SPLITS, codebook
 import keras_gan as kg
 
 EPOCHS = {"mnist5k": 60, "mnist": 20}
-CENTERS, ITERATIONS = 10, 20  # of k-means, in each class
+CENTERS, ITERATIONS = 10, 10  # of k-means, in each class
 CLASSIFIER_STEPS, CLASSIFIER_RATE = 1000, 2e-3
-# What samples must reach. Parzen: the paper's.
-GOALS = {"accuracy": 0.95, "density": 0.8, "coverage": 0.8, "nearness": 0.5, "Parzen": 132}
+# What samples must reach. A nearness of 0.5 is ideal, and its standard deviation 0.004 for MNIST.
+GOALS = {"accuracy": 0.95, "density": 0.8, "coverage": 0.8, "nearness": 0.51, "Parzen": 132}
 
 
 def arguments(argv=None):

@@ -26,7 +26,7 @@ def in_order(array, order):
     return np.moveaxis(array, -1, 1) if order == "channels_first" and array.ndim > 2 else array
 
 
-def joined(arrays, order="channels_last", policy=None):
+def joined(arrays, order="channels_last"):
     """Return what a network joins, with its channels last."""
     arrays = [in_order(array, order) for array in arrays]
     inputs = [keras.Input(array.shape[1:]) for array in arrays]
@@ -214,7 +214,7 @@ def test_a_gan_of_a_label_a_vector_and_an_image(tmp_path):
     [
         (lambda: keras.Input(()), (4,), TypeError, "must be integers.*Received the type: float32"),
         (lambda: label_input(2), (4,), ValueError, r"\(batch,\) or \(batch, 1\).*\(None, 2\)"),
-        (lambda: "label", (4,), TypeError, "`labels` must be a tensor.*Received: str"),
+        (lambda: "label", (4,), TypeError, "`labels` must be a tensor.*Received: 'label'"),
         (label_input, (0,), ValueError, "`num_classes` must be an integer >= 1. Received: 0"),
         (label_input, (4, 0), ValueError, "`size` must be an integer >= 1. Received: 0"),
     ],
@@ -227,8 +227,8 @@ def test_labels_that_cannot_be_embedded(labels, arguments, error, message):
 @pytest.mark.parametrize(
     ("features", "condition", "error", "message"),
     [
-        ((4,), "digit", TypeError, "must be a tensor.*Received: str"),
-        ((4,), label_input, TypeError, r"integers of shape \(None,\).*`embed_labels`"),
+        ((4,), "digit", TypeError, "`conditions` must be a tensor.*Received: 'digit'"),
+        ((4,), label_input, TypeError, r"integers of shape \(None,\).*embed_labels`"),
         ((), (3,), ValueError, r"`features` must have the shape .*Received: \(None,\)"),
         ((None, None, 3), (3,), ValueError, r"with known numbers.*\(None, None, None, 3\)"),
         ((4, 4, 3), (None,), ValueError, r"must have known numbers.*\(None, None\)"),
@@ -243,6 +243,13 @@ def test_conditions_that_cannot_be_joined(features, condition, error, message):
         condition = condition()
     with pytest.raises(error, match=message):
         join_conditions(keras.Input(features), condition)
+
+
+def test_features_of_integers():
+    with pytest.raises(
+        TypeError, match=r"`features` of .* floats. Received integers .*`.*embed_labels`"
+    ):
+        join_conditions(label_input(4), keras.Input((2,)))
 
 
 def test_an_unknown_order():

@@ -1,14 +1,13 @@
 """Joins the conditions of a network to its vectors or feature maps."""
 
 import math
-from typing import Any
 
 import keras
 from keras import ops
 
 from keras_gan.architectures import seeds
 from keras_gan.utils.typing import Tensor
-from keras_gan.utils.validation import check_choice, check_integer
+from keras_gan.utils.validation import check_choice, check_integer, shortened
 
 __all__ = ["embed_labels", "join_conditions"]
 
@@ -45,7 +44,7 @@ def embed_labels(
     (None, 3)
     """
     num_classes = check_integer("num_classes", num_classes, minimum=1)
-    shape = _shape("labels", labels)
+    shape = _shape("`labels`", labels)
     if not _is_integer(labels):
         raise TypeError(
             "`labels` must be integers, such as `keras.Input((), dtype='int32')`. Received the type: "
@@ -103,7 +102,7 @@ def join_conditions(features: Tensor, *conditions: Tensor, data_format: str | No
     """
     order = keras.config.image_data_format() if data_format is None else data_format
     check_choice("data_format", order, _ORDERS)
-    shape = _shape("features", features)
+    shape = _floats("`features`", features)
     if len(shape) < 2 or None in shape[1:]:
         raise ValueError(
             "`features` must have the shape (batch, size), or that of feature maps, with known numbers "
@@ -118,12 +117,7 @@ def join_conditions(features: Tensor, *conditions: Tensor, data_format: str | No
 
 def _fitted(condition, features, order):
     """Return a condition with the rank and the positions of features of a shape."""
-    shape = _shape("a condition", condition)
-    if _is_integer(condition):
-        raise TypeError(
-            f"A condition of `join_conditions` must consist of floats. Received integers of shape "
-            f"{shape}. Pass labels through `embed_labels`."
-        )
+    shape = _floats("Each of the `conditions`", condition)
     if None in shape[1:]:
         raise ValueError(f"A condition must have known numbers after `batch`. Received: {shape}")
     if len(shape) == 1:
@@ -157,11 +151,23 @@ def _positions(shape, order):
     return shape[2:] if order == "channels_first" else shape[1:-1]
 
 
-def _shape(name, tensor: Any) -> tuple[int | None, ...]:
-    if not (keras.backend.is_keras_tensor(tensor) or ops.is_tensor(tensor)):
+def _floats(name, tensor):
+    """Return the shape of a tensor of floats, or raise."""
+    shape = _shape(name, tensor)
+    if _is_integer(tensor):
         raise TypeError(
-            f"`{name}` must be a tensor, such as `keras.Input(...)` or the output of a layer. Received: "
-            f"{type(tensor).__name__}"
+            f"{name} of `join_conditions` must consist of floats. Received integers of shape {shape}. "
+            "Pass labels through `kg.architectures.embed_labels` first."
+        )
+    return shape
+
+
+def _shape(name, tensor):
+    """Return the shape of a tensor, or raise."""
+    if not (ops.is_tensor(tensor) or isinstance(tensor, keras.KerasTensor)):
+        raise TypeError(
+            f"{name} must be a tensor, such as `keras.Input(...)` or the output of a layer. Received: "
+            f"{shortened(tensor)}"
         )
     return tuple(tensor.shape)
 
