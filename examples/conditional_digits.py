@@ -22,7 +22,7 @@ import time
 import keras
 import numpy as np
 from gan_mnist import positive
-from keras import layers, ops
+from keras import layers
 
 import keras_gan as kg
 
@@ -79,7 +79,8 @@ def make_generator():
     def upsample(x, filters):
         return layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(x)
 
-    x = layers.Concatenate()([latents, ops.one_hot(digit, DIGITS)])
+    label = kg.architectures.embed_labels(digit, DIGITS)
+    x = kg.architectures.join_conditions(latents, label)
     x = normalized(layers.Dense(7 * 7 * 2 * WIDTH, use_bias=False)(x))
     x = layers.Reshape((7, 7, 2 * WIDTH))(x)
     x = normalized(upsample(x, 2 * WIDTH))
@@ -96,9 +97,7 @@ def make_discriminator():
     for filters in (WIDTH, 2 * WIDTH):
         x = layers.LeakyReLU(0.2)(layers.Conv2D(filters, 4, strides=2, padding="same")(x))
     x = layers.LeakyReLU(0.2)(layers.Dense(128)(layers.Flatten()(x)))
-    projections = layers.Dense(DIGITS, use_bias=False)(x)
-    match = layers.Dot(axes=1)([projections, ops.one_hot(digit, DIGITS)])
-    logits = layers.Add()([layers.Dense(1)(x), match])
+    logits = kg.layers.Projection(DIGITS)([x, digit])
     return keras.Model([images, digit], logits, name="discriminator")
 
 

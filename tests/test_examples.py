@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from helpers.games import slow_on_jax
 from PIL import Image
+from scipy.spatial.distance import cdist
 
 import keras_gan as kg
 
@@ -18,13 +19,14 @@ EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Run an example in a folder of its own, and return the folder."""
+    """Run an example in a folder of its own, with other constants, and return the folder."""
     monkeypatch.syspath_prepend(EXAMPLES)  # examples import from each other
 
-    def run_example(name, *argv):
+    def run_example(name, *argv, **constants):
         spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+        vars(module).update(constants)
         module.main([*argv, "--output", str(tmp_path / "out")])
         return tmp_path / "out"
 
@@ -107,6 +109,33 @@ def test_conditional_digits_draws_ten_rows(run, capsys):
     judge = kg.metrics.DigitClassifier(models / "digit_classifier.keras")
     right = (judge.probabilities(samples).argmax(axis=1) == requested).mean()
     assert number(r"reads (\S+)%", printed) == pytest.approx(100 * right, abs=0.06)
+
+
+@pytest.mark.slow
+def test_controls_of_conditional_samples_miss_their_goals(run, capsys):
+    cut = ["--epochs", "1", "--batch-size", "400", "--samples", "400"]
+    out = run("cgan_mnist", *cut, CLASSIFIER_STEPS=400)
+    assert (out / "samples/epoch-0001.png").is_file()
+    rows = {}
+    for line in capsys.readouterr().out.splitlines():
+        found = re.fullmatch(r" *(samples|digits|centroids)((?: +-?[\d.]+){5})  (.+)", line)
+        if found:
+            rows[found[1]] = ([float(number) for number in found[2].split()], found[3].split(", "))
+    assert rows["digits"][1] == ["nearness"]  # copies
+    assert {"density", "coverage", "nearness"} <= set(rows["centroids"][1])
+    assert {"accuracy", "coverage"} <= set(rows["samples"][1])  # of a GAN that is hardly trained
+
+    # What was printed, again from the file, by formulas of their own.
+    gan = keras.models.load_model(out / "gan.keras")
+    splits = ("train[:4000]", "train[4000:4500]", "train[4500:]")
+    train, validation, test = kg.datasets.load_arrays("mnist5k", splits)
+    wanted = np.tile(np.arange(10), 400)
+    samples = gan.generate(4000, seed=1, condition=wanted, use_ema=True)
+    *_, nearness, parzen = rows["samples"][0]
+    again = kg.metrics.ParzenWindow(validation)(real=test, fake=samples)
+    assert parzen == pytest.approx(again.log_likelihood, abs=0.06)
+    near, far = (cdist(x.reshape(-1, 784), train.reshape(-1, 784)).min(1) for x in (samples, test))
+    assert nearness == pytest.approx((near[:, None] < far).mean(), abs=0.001)
 
 
 @slow_on_jax

@@ -1,6 +1,7 @@
 """Architectures: functions that return plain Keras models."""
 
 from keras_gan.architectures.classifier import digit_classifier
+from keras_gan.architectures.conditions import embed_labels, join_conditions
 from keras_gan.architectures.dcgan import dcgan_discriminator, dcgan_generator
 from keras_gan.architectures.goodfellow2014 import (
     cifar10_conv_discriminator,
@@ -22,6 +23,8 @@ __all__ = [
     "dcgan_discriminator",
     "dcgan_generator",
     "digit_classifier",
+    "embed_labels",
+    "join_conditions",
     "mnist_discriminator",
     "mnist_generator",
     "tfd_discriminator",

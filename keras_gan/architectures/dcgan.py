@@ -7,12 +7,9 @@ weights from N(0, .02). The paper trains them with latents from U(−1, 1), Adam
 and β1 = .5, and minibatches of 128.
 """
 
-import math
-
 import keras
-from keras import ops
 
-from keras_gan.architectures import image_layers, seeds
+from keras_gan.architectures import conditions, image_layers, seeds
 from keras_gan.utils.validation import check_choice, check_integer
 
 __all__ = ["dcgan_discriminator", "dcgan_generator", "doublings_to"]
@@ -45,21 +42,14 @@ class _Net:
     def __init__(self, name, seed, num_classes):
         self.name = name
         self.seeds = seeds.derive(seed, name)
-        self.conditions = []
+        self.conditions, self.labels = [], []
         if num_classes is not None:
-            num_classes = check_integer("num_classes", num_classes, minimum=1)
             condition = keras.Input((), dtype="int32", name="condition")
             self.conditions = [condition]
-            self.label = ops.one_hot(condition, num_classes)
+            self.labels = [conditions.embed_labels(condition, num_classes)]
 
-    def concat_condition(self, features):
-        """Concatenate the one-hot label to a vector, or to every position of feature maps."""
-        if not self.conditions:
-            return features
-        positions = features.shape[1:-1]
-        labels = keras.layers.RepeatVector(math.prod(positions))(self.label)
-        labels = keras.layers.Reshape((*positions, self.label.shape[-1]))(labels)
-        return keras.layers.Concatenate()([features, labels])
+    def join(self, features):
+        return conditions.join_conditions(features, *self.labels, data_format="channels_last")
 
     def normal(self, mean=0.0):
         return keras.initializers.RandomNormal(mean, 0.02, seed=next(self.seeds))
@@ -74,15 +64,15 @@ class _Net:
 
     def dense(self, features, units, **kwargs):
         layer = keras.layers.Dense(units, kernel_initializer=self.normal(), **kwargs)
-        return layer(self.concat_condition(features))
+        return layer(self.join(features))
 
     def downsample(self, maps, filters, **kwargs):
         layer = keras.layers.Conv2D(filters, 5, 2, **self._convolution(), **kwargs)
-        return layer(self.concat_condition(maps))
+        return layer(self.join(maps))
 
     def upsample(self, maps, filters, **kwargs):
         layer = keras.layers.Conv2DTranspose(filters, 5, 2, **self._convolution(), **kwargs)
-        return layer(self.concat_condition(maps))
+        return layer(self.join(maps))
 
     def _convolution(self):
         return {

@@ -27,6 +27,7 @@ from kinds import (
     Rule,
     Schedule,
     Settings,
+    TensorFunction,
     Term,
     Trains,
     Unwritable,
@@ -187,6 +188,12 @@ ROWS = {
         lambda: kg.architectures.dcgan_discriminator(8, 1, num_classes=3, width=4, seed=0)
     ),
     "architectures.digit_classifier": Network(lambda: kg.architectures.digit_classifier(seed=0)),
+    "architectures.embed_labels": TensorFunction(
+        lambda: lambda label: kg.architectures.embed_labels(label, 3, size=2, seed=0), ()
+    ),
+    "architectures.join_conditions": TensorFunction(
+        lambda: lambda parts: kg.architectures.join_conditions(*parts), (4, 4, 2), (3,), (8, 6, 1)
+    ),
     # Metrics
     "metrics.Metric": Metric(small.Metric),
     "metrics.FeatureMetric": Metric(lambda: small.FeatureMetric(small.pixels())),

@@ -815,6 +815,20 @@ def architectures():
     }
     for name, kinds in shapes.items():
         yield Call(f"architectures.{name}", kinds)
+    labels = symbolic(lambda: keras.Input((), dtype="int32"))
+    embedding = {"labels": labels, "num_classes": Integer(4), "size": Integer(3, none=True)}
+    yield Call("architectures.embed_labels", embedding | seeds)
+    order = Choice("channels_last", "channels_first", none=True)
+    yield Call(
+        "architectures.join_conditions",
+        {"features": symbolic(lambda: keras.Input((4,))), "data_format": order},
+    )
+
+
+def symbolic(good):
+    """A symbolic tensor; those of the backend are left open."""
+    is_tensor = lambda value: None if ops.is_tensor(value) else False  # noqa: E731
+    return Instance(good, keras.KerasTensor, other=is_tensor)
 
 
 STACKED = kg.architectures.tfd_generator(seed=0, units=100)
