@@ -143,7 +143,7 @@ def cond(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
     return value
 
 
-def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
+def check_labels(labels: Tensor, lowest: int, classes: int, message: str) -> Tensor:
     """Return `labels`: a compiled step cannot raise, so `checked_data` checks them before."""
     return labels
 

@@ -105,14 +105,14 @@ def cond(due: Tensor, function: Callable[[], Tensor]) -> Tensor:
     return function() if due else ops.zeros((), "float32")
 
 
-def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
+def check_labels(labels: Tensor, lowest: int, classes: int, message: str) -> Tensor:
     """Return `labels`.
 
     Raises:
-        ValueError: a label is not in [0, classes).
+        ValueError: a label is not in [lowest, classes).
     """
     whole = labels.long()
-    wrong = labels[~((whole == labels) & (whole >= 0) & (whole < classes))]
+    wrong = labels[~((whole == labels) & (whole >= lowest) & (whole < classes))]
     if len(wrong):
         raise ValueError(f"{message} Received: {wrong.flatten()[0].item()}")
     return labels
