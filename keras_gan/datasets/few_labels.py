@@ -136,12 +136,12 @@ class _MixedOrder:
 
 def _check_labels(name, labels):
     labels = check_array(name, labels)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+    if labels.ndim != 1 or (labels != np.floor(labels)).any():
         raise ValueError(
             f"`{name}` must be an array of integers of shape (n,). Received: shape {labels.shape} of "
             f"dtype {labels.dtype}"
         )
-    return labels
+    return labels.astype("int64")
 
 
 def _check_pair(labeled):
