@@ -31,6 +31,7 @@ class Objectives:
     | `discriminate` | how the discriminator looks at it | instance noise, packs of samples |
     | `logits` | which part of its output the losses see | K classes, whose log-sum-exp is a logit |
     | `discriminator_loss`, `generator_loss` | what each player minimizes | a loss of both logits |
+    | `output_logs` | what is logged of the discriminator's outputs | the accuracy of a classifier |
 
     Every objective returns `(losses, logs)`: a list of one loss for each of its players, and a dict of
     scalars.
