@@ -207,7 +207,10 @@ def scales(prior):
 
 
 def few_labels(prior):
-    classifier = discriminator(outputs={"logits": CLASSES, "features": 6})
+    x = image()
+    features = layers.Dense(6, "tanh", dtype="float32", name="d_hidden")(layers.Flatten()(x))
+    heads = {"logits": layers.Dense(CLASSES, dtype="float32")(features), "features": features}
+    classifier = keras.Model(x, heads, name="d")
     return kg.models.SemiSupervisedGAN(generator(), classifier, prior=prior, seed=0)
 
 
