@@ -447,7 +447,7 @@ def test_one_label_of_each_class():
     adam = [keras.optimizers.Adam(1e-3, beta_1=0.5) for _ in range(2)]
     gan.compile(*adam, update="simultaneous", ema_decay=0.99)
     train = kg.datasets.mix_labeled((x[few], y[few]), x, 104, labeled_rows=4, seed=0)
-    gan.fit(train, epochs=10, verbose=0)
+    gan.fit(train, epochs=15, verbose=0)
     of_control = np.mean(control.predict(test_x, verbose=0).argmax(axis=1) != test_y)
     error = np.mean(gan.classify(test_x, use_ema=True).argmax(axis=1) != test_y)
     print(f"error {error:.2%}; without unlabeled examples {of_control:.2%}")

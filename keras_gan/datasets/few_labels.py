@@ -71,7 +71,8 @@ def mix_labeled(
         seed: integer; the same seed gives the same batches.
 
     Returns:
-        The dataset, with the attributes of datasets of `load`. `y` is int32 and −1 for unlabeled rows.
+        The dataset, with the attributes of datasets of `load` except for `class_names`. Floats are
+        float32; `y` is int32, and −1 for unlabeled rows.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -88,7 +89,7 @@ def mix_labeled(
     count = check_integer("labeled_rows", labeled_rows, minimum=1, maximum=batch_size - 1)
     seed = check_integer("seed", seed, minimum=0, maximum=2**63 - 1)
     x, y = _check_pair(labeled)
-    others = check_array("unlabeled", unlabeled)
+    others = _check_examples("unlabeled", unlabeled)
     if others.shape[1:] != x.shape[1:] or others.dtype != x.dtype:
         raise ValueError(
             "`labeled` and `unlabeled` must hold examples of the same shape and dtype. Received: "
@@ -134,6 +135,12 @@ class _MixedOrder:
         return tf.reshape(tf.gather(rows, self._places, axis=1), (-1,))
 
 
+def _check_examples(name, examples):
+    """Return examples; floats as float32."""
+    examples = check_array(name, examples)
+    return examples.astype("float32") if examples.dtype.kind == "f" else examples
+
+
 def _check_labels(name, labels):
     labels = check_array(name, labels)
     if labels.ndim != 1 or (labels != np.floor(labels)).any():
@@ -148,7 +155,7 @@ def _check_pair(labeled):
     """Return labeled examples and their labels as int32."""
     if not isinstance(labeled, (tuple, list)) or len(labeled) != 2:
         raise TypeError("`labeled` must be a pair `(x, y)` of arrays.")
-    x, y = check_array("labeled[0]", labeled[0]), _check_labels("labeled[1]", labeled[1])
+    x, y = _check_examples("labeled[0]", labeled[0]), _check_labels("labeled[1]", labeled[1])
     if len(x) != len(y) or not len(x) or y.min() < 0:
         raise ValueError(
             "`labeled` must have a label, 0 or more, for each of one or more examples. Received: "
