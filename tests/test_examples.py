@@ -138,6 +138,26 @@ def test_controls_of_conditional_samples_miss_their_goals(run, capsys):
     assert nearness == pytest.approx((near[:, None] < far).mean(), abs=0.001)
 
 
+@pytest.mark.slow
+def test_semi_supervised_digits_prints_errors_of_all_methods(run, capsys):
+    out = run("semi_supervised_digits", "--dataset", "mnist5k", "--epochs", "1")
+    left = ["gan.keras", "samples/epoch-0001.png"]
+    assert [file for file in files(out) if not file.startswith("resume/")] == left
+    printed = capsys.readouterr().out
+
+    # What was printed, again from the file and by other code.
+    gan = keras.models.load_model(out / "gan.keras")
+    (x, y), (test_x, test_y) = kg.datasets.load_arrays(
+        "mnist5k", ("train[:4000]", "train[4000:]"), labels=True
+    )
+    wrong = np.mean(gan.classify(test_x, use_ema=True).argmax(axis=1) != test_y)
+    assert number(r"the GAN: (\S+)%", printed) == pytest.approx(100 * wrong, abs=0.006)
+    few = kg.datasets.balanced_rows(y, 10, seed=0)
+    distances = [np.square(x[few] - image).sum(axis=(1, 2, 3)) for image in test_x]
+    wrong = np.mean(y[few][np.argmin(distances, axis=1)] != test_y)
+    assert number(r"nearest labeled digit: (\S+)%", printed) == pytest.approx(100 * wrong, abs=0.006)
+
+
 @slow_on_jax
 def test_dcgan_digits_draws_a_grid_each_epoch(run, capsys, tmp_path, rng):
     (tmp_path / "images").mkdir()

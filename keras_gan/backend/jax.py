@@ -148,7 +148,7 @@ def cond(
     return outputs
 
 
-def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
+def check_labels(labels: Tensor, lowest: int, classes: int, message: str) -> Tensor:
     """Return `labels`: a compiled step cannot raise, so `checked_data` checks them before."""
     return labels
 

@@ -311,13 +311,13 @@ def check_rows(inputs: Tensor, least: int, message: str) -> Tensor:
         return tf.identity(inputs)
 
 
-def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
-    """Return `labels`, failing with `message` if one is not in [0, classes).
+def check_labels(labels: Tensor, lowest: int, classes: int, message: str) -> Tensor:
+    """Return `labels`, failing with `message` if one is not in [lowest, classes).
 
     Raises:
         tf.errors.InvalidArgumentError: while running. XLA drops the check: see `unchecked_labels`.
     """
-    known = tf.logical_and(labels >= 0, tf.cast(labels, tf.int64) < classes)
+    known = tf.logical_and(labels >= lowest, tf.cast(labels, tf.int64) < classes)
     if labels.dtype.is_floating:
         known = tf.logical_and(known, labels == tf.floor(labels))
     check = tf.debugging.assert_equal(tf.reduce_all(known), True, message)

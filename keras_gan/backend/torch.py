@@ -110,14 +110,14 @@ def cond(
     return function() if due else structures.mapped(ops.convert_to_tensor, otherwise)
 
 
-def check_labels(labels: Tensor, classes: int, message: str) -> Tensor:
+def check_labels(labels: Tensor, lowest: int, classes: int, message: str) -> Tensor:
     """Return `labels`.
 
     Raises:
-        ValueError: a label is not in [0, classes).
+        ValueError: a label is not in [lowest, classes).
     """
     whole = labels.long()
-    wrong = labels[~((whole == labels) & (whole >= 0) & (whole < classes))]
+    wrong = labels[~((whole == labels) & (whole >= lowest) & (whole < classes))]
     if len(wrong):
         raise ValueError(f"{message} Received: {wrong.flatten()[0].item()}")
     return labels

@@ -304,6 +304,8 @@ def batches_by_epoch(
     shard: tuple[int, int] = (0, 1),
     drop_remainder: bool = False,
     prepare: Callable[[Any], Any] = lambda tensor: tensor,
+    order: Callable[[Any], Any] | None = None,
+    rows: int | None = None,
 ) -> Any:
     """Return a `tf.data.Dataset` of batches whose order is a function of the seed and the epoch.
 
@@ -315,9 +317,12 @@ def batches_by_epoch(
         shard: pair (number, count): the part of each batch that this process loads.
         drop_remainder: whether to drop a last batch with fewer rows.
         prepare: function applied to each tensor of a batch.
+        order: function from the number of an epoch to the rows of its batches, an int64 tensor; by
+            default all n, shuffled or not.
+        rows: number of rows of a pass, the length of `order`; by default n.
 
     Returns:
-        The dataset, with the attributes `epoch` (its counter), `num_examples` (n), `batch_size`
+        The dataset, with the attributes `epoch` (its counter), `num_examples` (`rows`), `batch_size`
         and `seed`.
 
     Example:
@@ -332,7 +337,7 @@ def batches_by_epoch(
     with tf.device("CPU"):
         tensors = tf.nest.map_structure(tf.constant, tensors)
         epoch = tf.Variable(0, trainable=False, dtype="int64")
-    rows = len(tf.nest.flatten(tensors)[0])
+    rows = len(tf.nest.flatten(tensors)[0]) if rows is None else rows
     batches = rows // batch_size if drop_remainder else math.ceil(rows / batch_size)
     if not batches:
         raise ValueError(
@@ -343,12 +348,16 @@ def batches_by_epoch(
     def next_epoch(_):
         return epoch.assign_add(1) - 1
 
+    def all_rows(number):
+        every = tf.range(rows, dtype="int64")
+        if not shuffle:
+            return every
+        return tf.random.experimental.stateless_shuffle(every, [seed, number], alg="philox")
+
     def one_pass(number):
-        order = tf.range(rows, dtype="int64")
-        if shuffle:
-            order = tf.random.experimental.stateless_shuffle(order, [seed, number], alg="philox")
+        indices = (order or all_rows)(number)
         starts = tf.data.Dataset.range(0, batches * batch_size, batch_size)
-        return starts.map(lambda start: order[start : start + batch_size])
+        return starts.map(lambda start: indices[start : start + batch_size])
 
     def batch(indices):
         number, count = shard

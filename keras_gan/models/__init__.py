@@ -6,8 +6,19 @@ from keras_gan.models.gan import GAN
 from keras_gan.models.inference import BiGAN, fit_encoder
 from keras_gan.models.objectives import Objectives
 from keras_gan.models.play import Play, Player
+from keras_gan.models.semi_supervised import SemiSupervisedGAN
 
-__all__ = ["GAN", "BiGAN", "CompletionGAN", "Objectives", "Play", "Player", "WeightEMA", "fit_encoder"]
+__all__ = [
+    "GAN",
+    "BiGAN",
+    "CompletionGAN",
+    "Objectives",
+    "Play",
+    "Player",
+    "SemiSupervisedGAN",
+    "WeightEMA",
+    "fit_encoder",
+]
 
 
 def __dir__():

@@ -14,7 +14,7 @@ from keras_gan.models.data_position import FitData
 from keras_gan.models.fitting import flat_callbacks, order_callbacks
 from keras_gan.models.ranges import check_data
 from keras_gan.utils import batches, structures
-from keras_gan.utils.typing import Game
+from keras_gan.utils.typing import Game, Logs
 from keras_gan.utils.validation import check_integer, check_number, naming, shortened
 
 __all__ = ["CheckedDataset", "Feeding", "checked", "with_labels"]
@@ -52,6 +52,9 @@ class Feeding(keras.Model):
         if not any(self.training_spec.classes):
             return function
         return backend.checked_data(function, self.training_spec.check_labels)
+
+    def check_epoch(self, logs: Logs) -> None:
+        """Refuse to go on if the logs of an epoch show that a variant cannot use the data."""
 
     def fit(
         self,

@@ -122,7 +122,8 @@ class FitGuard(keras.callbacks.Callback):
             logs["loss"] = math.nan
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Raise an error if there were no batches, or if another callback has changed a setting."""
+        """Raise an error if there were no batches, or another callback has changed a setting."""
         if not self._batches:
             raise ValueError(_EMPTY)
         self.model.check_settings()
+        self.model.check_epoch(logs or {})

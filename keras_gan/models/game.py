@@ -70,6 +70,11 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         """The networks that each player moves, by the player's name, the generator's last."""
         raise NotImplementedError(f"{type(self).__name__} must define `teams`.")
 
+    @property
+    def averaged_networks(self) -> list[keras.Model]:
+        """The networks whose weights the EMA averages: those of the generator's player."""
+        return list(self.teams.values())[-1]
+
     def team(self, player: str) -> list[keras.Model]:
         """Return the networks of a player, and those of the terms whose first player it is."""
         joined = [term for term in self.terms if term.players[0][0] == player]
@@ -163,10 +168,9 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
 
     def _build_state(self):
         """Build the EMA, the terms and the update rule, and collect their state."""
-        generators = list(self.teams.values())[-1]
         for layer in normalized_layers([network for team in self.teams.values() for network in team]):
             layer.moves_in_calls = False  # `Player.move` moves it
-        self.ema = None if self.ema_decay is None else WeightEMA(generators, self.ema_decay)
+        self.ema = None if self.ema_decay is None else WeightEMA(self.averaged_networks, self.ema_decay)
         self.training_state.clear()
         self.term_networks.clear()
         for term in self.terms:
@@ -195,7 +199,7 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
     @property
     def weights_changed(self) -> bool:
         """Whether the networks have other weights to train than when the GAN was compiled."""
-        averages = self.ema is not None and not self.ema.belongs_to(list(self.teams.values())[-1])
+        averages = self.ema is not None and not self.ema.belongs_to(self.averaged_networks)
         return self.compiled and (averages or not self.optimizer.moves(self._trained_weights()))
 
     def check_settings(self) -> None:
@@ -228,7 +232,11 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         return None if self.prior is None else self.prior.sample(rows, noise)
 
     def _log(self, logs, rows):
-        """Add to the epoch's means, and return the values."""
+        """Add to the epoch's means, and return the values.
+
+        A pair is a mean and the number of rows that it is over.
+        """
+        pairs = {n: v if isinstance(v, tuple) else (v, rows) for n, v in logs.items()}
         unknown = [name for name in logs if name not in self._trackers]
         if unknown:
             raise ValueError(
@@ -236,9 +244,9 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
                 f"{list(self._trackers)}. A term logs its value under the names in its `log_names`: "
                 "write a `kg.terms.Term` to log a quantity of your own."
             )
-        for name, value in logs.items():
-            self._trackers[name].update_state(value, sample_weight=rows)
-        return list(logs.values())
+        for name, (value, count) in pairs.items():
+            self._trackers[name].update_state(value, sample_weight=count)
+        return [value for value, _ in pairs.values()]
 
     def _report(self, nan_flag):
         # Even with weight 0, NaN makes a mean NaN; 0 does not change it.
@@ -330,7 +338,7 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
                 "`use_ema=True` requires an EMA of the generator's weights, which this GAN does not "
                 "keep. Request one before training: `gan.compile(..., ema_decay=0.999)`."
             )
-        if not self.ema.belongs_to(list(self.teams.values())[-1]):
+        if not self.ema.belongs_to(self.averaged_networks):
             raise ValueError(
                 "`use_ema=True`, but the EMA is not of the generator's current weights: a layer was "
                 "quantized, or given LoRA weights, after `compile`. Call "

@@ -31,6 +31,7 @@ class Objectives:
     | `discriminate` | how the discriminator looks at it | instance noise, packs of samples |
     | `logits` | which part of its output the losses see | K classes, whose log-sum-exp is a logit |
     | `discriminator_loss`, `generator_loss` | what each player minimizes | a loss of both logits |
+    | `output_logs` | what is logged of the discriminator's outputs | the accuracy of a classifier |
 
     Every objective returns `(losses, logs)`: a list of one loss for each of its players, and a dict of
     scalars.
@@ -189,7 +190,7 @@ class Objectives:
         """Return `([d_loss], logs)` for given generated samples."""
         play, regularization = self._discriminate_play(play)
         loss, logs = self._whole_loss("discriminator", play, regularization)
-        return [loss], {**logs, **self._decisions(play)}
+        return [loss], {**logs, **self.output_logs(play)}
 
     def generator_objective(
         self, batch: Batch, latents: Tensor | None, training: bool = True
@@ -226,7 +227,7 @@ class Objectives:
         play, d_regularization = self._discriminate_play(play)
         d_loss, d_logs = self._whole_loss("discriminator", play, d_regularization)
         g_loss, g_logs = self._whole_loss("generator", play, g_regularization)
-        return [d_loss, g_loss], {**d_logs, **g_logs, **self._decisions(play)}
+        return [d_loss, g_loss], {**d_logs, **g_logs, **self.output_logs(play)}
 
     def _whole_loss(self, player, play, regularization):
         """Return one player's loss with the regularization of its networks and its terms."""
@@ -248,7 +249,8 @@ class Objectives:
         every = [*(n for team in self.teams.values() for n in team), *self.term_networks]
         return [network for network in every if not any(network is other for other in moved)]
 
-    def _decisions(self, play):
+    def output_logs(self, play: Play) -> Logs:
+        """Return what is logged of the discriminator's outputs: `d_real` and `d_fake`."""
         real, fake = self.logits(play.real_output), self.logits(play.fake_output)
         d_real, d_fake = self.loss.mean_decisions(real, fake)
         return {"d_real": d_real, "d_fake": d_fake, **self.update.measure(self.loss, real, fake)}

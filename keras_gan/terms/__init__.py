@@ -1,6 +1,7 @@
 """Terms: penalties and regularizers added to the players' losses, such as gradient penalties."""
 
 from keras_gan.terms.auxiliary_classifier import AuxiliaryClassifier
+from keras_gan.terms.bad_generator import ConditionalEntropy, PullAway
 from keras_gan.terms.feature_matching import FeatureMatching
 from keras_gan.terms.historical_averaging import HistoricalAveraging
 from keras_gan.terms.penalties import (
@@ -20,9 +21,11 @@ __all__ = [
     "R2",
     "TERMS",
     "AuxiliaryClassifier",
+    "ConditionalEntropy",
     "FeatureMatching",
     "GradientPenalty",
     "HistoricalAveraging",
+    "PullAway",
     "Term",
     "get",
     "squared_norms",

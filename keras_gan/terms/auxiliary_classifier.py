@@ -6,8 +6,7 @@ import keras
 from keras import ops
 
 from keras_gan.terms.term import Term
-from keras_gan.utils import networks, structures
-from keras_gan.utils.registry import unknown
+from keras_gan.utils import structures
 from keras_gan.utils.typing import Config, Game, Play, Tensor
 from keras_gan.utils.validation import check_number, check_string
 
@@ -60,13 +59,7 @@ class AuxiliaryClassifier(Term):
 
     def build(self, gan: Game) -> list[keras.Variable]:
         """See base class."""
-        returned = networks.outputs(gan.discriminator)
-        keys = list(returned) if isinstance(returned, Mapping) else []
-        if returned is not None and self.output not in keys:
-            raise ValueError(
-                "`AuxiliaryClassifier` requires a discriminator that returns a dict, such as "
-                f"`{{'logits': ..., {self.output!r}: ...}}`. {unknown('output', self.output, keys)}"
-            )
+        self.check_output(gan, self.output)
         self._index = self._label_index(gan.condition_spec)
         return []
 

@@ -1,13 +1,15 @@
 """The base class of terms."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import keras
 from keras import ops
 
 from keras_gan import backend
+from keras_gan.utils.networks import outputs
+from keras_gan.utils.registry import unknown
 from keras_gan.utils.typing import Config, Game, Play, Tensor
 from keras_gan.utils.validation import check_integer, check_number, check_string
 
@@ -93,6 +95,20 @@ class Term:
                     "optimizer cannot keep state for its weights. Begin it with `keras.Input`, or call "
                     "it once on data."
                 )
+
+    def check_output(self, gan: Game, key: str) -> None:
+        """Check that the discriminator returns a dict with an entry, unless its output is unknown.
+
+        Raises:
+            ValueError: it does not.
+        """
+        returned = outputs(gan.discriminator)
+        keys = list(returned) if isinstance(returned, Mapping) else []
+        if returned is not None and key not in keys:
+            raise ValueError(
+                f"`{type(self).__name__}` requires a discriminator that returns a dict with the entry "
+                f"{key!r}, such as `{{'logits': ..., {key!r}: ...}}`. {unknown('output', key, keys)}"
+            )
 
     def update_state(self) -> None:
         """Update internal state, once at the start of each training step."""

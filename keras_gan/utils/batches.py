@@ -3,7 +3,7 @@
 import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import numpy as np
@@ -16,8 +16,10 @@ from keras_gan.utils.typing import Array, Structure, Tensor
 from keras_gan.utils.validation import check_tensor, shortened
 
 __all__ = [
+    "NO_LABELS",
     "Batch",
     "DataSpec",
+    "LabeledSpec",
     "check_last_batch",
     "check_latents",
     "check_weights",
@@ -79,6 +81,7 @@ class DataSpec:
     x_names: Sequence[str | None] = ()
     condition_names: Sequence[str] = ()
     classes: Sequence[int | None] = ()
+    lowest: ClassVar[int] = 0  # the lowest label
 
     def read(self, data: Any, k: int) -> tuple[Batch, Tensor]:
         """Check a batch of Keras' trainer, and return its k minibatches.
@@ -223,11 +226,13 @@ class DataSpec:
             if classes is not None:
                 labels = backend.local_rows(leaf)
                 if labels.dtype.kind not in "iufb":
-                    raise ValueError(f"{_out_of_range(name, classes)} Received: {labels.ravel()[:1]}")
+                    raise ValueError(f"{self._range(name, classes)} Received: {labels.ravel()[:1]}")
                 whole = labels.astype("int64")
-                wrong = labels[~((whole == labels) & (whole >= 0) & (whole < classes))]
-                if wrong.size:
-                    raise ValueError(f"{_out_of_range(name, classes)} Received: {wrong.ravel()[0]}")
+                known = (whole == labels) & (whole >= self.lowest) & (whole < classes)
+                if not known.all():
+                    raise ValueError(
+                        f"{self._range(name, classes)} Received: {labels[~known].ravel()[0]}"
+                    )
 
     def asserted(self, element: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return an element of a `tf.data.Dataset` with assertions about its labels."""
@@ -241,10 +246,17 @@ class DataSpec:
         checked = [
             leaf
             if classes is None
-            else backend.check_labels(leaf, classes, _out_of_range(name, classes))
+            else backend.check_labels(leaf, self.lowest, classes, self._range(name, classes))
             for leaf, classes, name in zip(leaves, self.classes, self.condition_names, strict=True)
         ]
         return structures.like(condition, checked)
+
+    def _range(self, name, classes):
+        """Return the message of the labels that are valid."""
+        return (
+            f"`{name}` must be a label in [0, {classes}), one of the classes of the networks (the size "
+            "of their embedding or one-hot encoding)."
+        )
 
     def conditions(self, condition: Array | Structure | None, n: int) -> Structure:
         """Return `n` conditions as tensors, or None for an unconditional GAN.
@@ -288,6 +300,42 @@ class DataSpec:
         )
         self.check_condition(given)
         return structures.mapped(ops.convert_to_tensor, given)
+
+
+@dataclasses.dataclass(frozen=True)
+class LabeledSpec(DataSpec):
+    """Specification of examples with labels, which are -1 for examples without one.
+
+    The networks do not take the labels.
+    """
+
+    lowest = -1
+
+    def _match_condition(self, y):
+        if y is None:
+            raise ValueError(
+                "The data have no labels. Expected `fit(x, y)`, or batches `(x, y)`, with a class in "
+                f"[0, {self.classes[0]}) for each row, or -1 for a row without a label. Received: None"
+            )
+        return super()._match_condition(y)
+
+    def _range(self, name, classes):
+        return f"Labels must be classes in [0, {classes}), or -1 for rows without a label."
+
+    def check_some(self, data: Any) -> None:
+        """Refuse arrays without any label.
+
+        Raises:
+            ValueError: all labels are -1.
+        """
+        if (backend.local_rows(self.parts(data)[1]) < 0).all():
+            raise ValueError(NO_LABELS)
+
+
+NO_LABELS = (
+    "The data have no labels: all are -1, which stands for rows without a label. Expected a class for "
+    "some rows, such as 10 rows for each class. `kg.datasets.mix_labeled` repeats them."
+)
 
 
 def _check_dense(data):
@@ -487,13 +535,6 @@ def _replace_nonfinite(leaf, nan_flags):
     finite = ops.isfinite(leaf)
     nan_flags.append(0.0 * ops.sum(ops.where(finite, 0.0, leaf)))
     return ops.where(finite, leaf, 0.0)
-
-
-def _out_of_range(name, classes):
-    return (
-        f"`{name}` must be a label in [0, {classes}), one of the classes of the networks (the size of "
-        "their embedding or one-hot encoding)."
-    )
 
 
 def _broadcast_rows(condition, n, shape):

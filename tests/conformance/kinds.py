@@ -51,6 +51,14 @@ def labeled_networks():
     return keras.Model([z, label], keras.layers.Reshape((4, 4, 1))(made)), keras.Model(x, heads)
 
 
+def classifier_networks():
+    """Return a generator of images, and a classifier of three classes with features."""
+    x = keras.Input((4, 4, 1))
+    features = keras.layers.Dense(8, "relu")(keras.layers.Flatten()(x))
+    heads = {"logits": keras.layers.Dense(3)(features), "features": features}
+    return networks()[0], keras.Model(x, heads)
+
+
 def masked_networks():
     """Return a generator that completes images, and a discriminator that sees their masks."""
     z, known, mask = keras.Input((6,)), keras.Input((4, 4, 1)), keras.Input((4, 4, 1))
@@ -235,6 +243,13 @@ class ClassTerm(Part):
 
     def game(self, part):
         return game(networks=labeled_networks, terms=[part])
+
+
+class FeatureTerm(Part):
+    """A term of a GAN whose discriminator is a classifier with features."""
+
+    def game(self, part):
+        return game(kg.models.SemiSupervisedGAN, networks=classifier_networks, terms=[part])
 
 
 class Mask(Part):

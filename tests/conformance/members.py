@@ -237,7 +237,11 @@ def decoder(latents):
 
 
 def first_batch(*args, **kwargs):
-    images, labels = next(iter(kg.datasets.load(*args, **kwargs)))
+    return first(kg.datasets.load(*args, **kwargs))
+
+
+def first(dataset):
+    images, labels = next(iter(dataset))
     return ops.convert_to_numpy(images), np.asarray(labels)
 
 

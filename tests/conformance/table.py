@@ -14,6 +14,7 @@ from kinds import (
     Callback,
     ClassTerm,
     Extractor,
+    FeatureTerm,
     Function,
     Initializer,
     Layer,
@@ -55,6 +56,11 @@ ROWS = {
     "models.BiGAN": Variant(lambda: kinds.game(kg.models.BiGAN, networks=kinds.paired_networks)),
     "models.CompletionGAN": Variant(
         lambda: kinds.game(kg.models.CompletionGAN, networks=kinds.masked_networks)
+    ),
+    "models.SemiSupervisedGAN": Variant(
+        lambda: kinds.game(
+            kg.models.SemiSupervisedGAN, networks=kinds.classifier_networks, ema_decay=0.5
+        )
     ),
     "models.fit_encoder": Trains(small.encoded),
     "models.Objectives": Variant(lambda: kinds.game(small.Variant)),
@@ -109,6 +115,10 @@ ROWS = {
     ),
     "terms.AuxiliaryClassifier": ClassTerm(
         lambda: kg.terms.AuxiliaryClassifier(weight=2.0, generator_weight=0.5, name="other")
+    ),
+    "terms.PullAway": FeatureTerm(lambda: kg.terms.PullAway(weight=2.0, name="other")),
+    "terms.ConditionalEntropy": FeatureTerm(
+        lambda: kg.terms.ConditionalEntropy(weight=2.0, name="other")
     ),
     "terms.squared_norms": Function(lambda: kg.terms.squared_norms(small.decoder, X)),
     "terms.get": Function(lambda: serialize(kg.terms.get("dragan"))),
@@ -303,6 +313,10 @@ ROWS = {
     "datasets.GaussianMixture": Function(lambda: kg.datasets.GaussianMixture.ring(5).sample(9, seed=1)),
     "datasets.stack_digits": Function(
         lambda: kg.datasets.stack_digits(small.DIGITS, 4, seed=0, labels=np.arange(10))
+    ),
+    "datasets.balanced_rows": Function(lambda: kg.datasets.balanced_rows(np.arange(12) % 3, 2, seed=0)),
+    "datasets.mix_labeled": Function(
+        lambda: small.first(kg.datasets.mix_labeled((X[:4], np.arange(4)), X, 10, labeled_rows=2))
     ),
     "datasets.load_arrays": Function(lambda: kg.datasets.load_arrays(small.DIGITS, "train[:3]")),
     # Latents, second derivatives, pictures

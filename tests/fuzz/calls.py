@@ -132,10 +132,18 @@ def masked():
     return keras.Model([z, known, mask], made), keras.Model([known, mask], judge)
 
 
+def supervised():
+    """Return a generator of rows, and a classifier with features."""
+    x, z = keras.Input((3,)), keras.Input((2,))
+    heads = {"logits": layers.Dense(2)(x), "features": layers.Dense(4)(x)}
+    return keras.Sequential([z, layers.Dense(3)]), keras.Model(x, heads)
+
+
 CLASSIFYING = classifying()
 PAIRED = kg.models.BiGAN(*paired(), prior="normal", seed=0)
 COMPLETING = kg.models.CompletionGAN(*masked(), prior="normal", seed=0)
-for each in (PAIRED, COMPLETING):
+SUPERVISED = kg.models.SemiSupervisedGAN(*supervised(), prior="normal", seed=0)
+for each in (PAIRED, COMPLETING, SUPERVISED):
     each.compile("sgd", "sgd", ema_decay=0.9, run_eagerly=True)
 
 
@@ -166,6 +174,12 @@ def with_term(term):
 def with_class_term(term):
     """Compile a GAN that classifies with a term."""
     CLASSIFYING.compile(d_optimizer="sgd", g_optimizer="sgd", terms=[term])
+
+
+def with_feature_term(term):
+    """Compile a semi-supervised GAN with a term."""
+    gan = kg.models.SemiSupervisedGAN(*supervised(), prior="normal", seed=0)
+    gan.compile(d_optimizer="sgd", g_optimizer="sgd", terms=[term])
 
 
 def with_optimizer(optimizer):
@@ -410,6 +424,9 @@ def penalties():
     own = {"output": Choice("classes"), "condition": Choice("label", none=True)}
     own |= {"generator_weight": Number(0.1, above=0)}
     yield Call("terms.AuxiliaryClassifier", own | common, then=with_class_term)
+    features, classes = {"output": Choice("features")}, {"output": Choice("logits")}
+    yield Call("terms.PullAway", features | common, then=with_feature_term)
+    yield Call("terms.ConditionalEntropy", classes | common, then=with_feature_term)
     yield Call("terms.Term", common, small.Term, then=with_term)
 
 
@@ -624,6 +641,12 @@ def modes():
         | {"labels": Array(DIGITS, shape=(10,), low=0, high=9, whole=True, none=True)}
         | {"digits": Integer(2, maximum=6)},
     )
+    labels = Array(np.array([0, 1, 1, 0]), shape=(None,), whole=True)
+    yield Call("datasets.balanced_rows", {"labels": labels, "per_class": Integer(1)} | seeds)
+    pair = Instance(lambda: (ROWS[:4], np.arange(4)), tuple, other=lambda v: None)
+    mixed = {"labeled": pair, "unlabeled": Array(ROWS, rows=8), "seed": seed()}
+    mixed |= {"batch_size": Integer(10, minimum=2), "labeled_rows": Integer(2, maximum=9)}
+    yield Call("datasets.mix_labeled", mixed, then=first)
     classes = Array(np.array([1, 1, 999]), shape=(None,), low=0, high=999, whole=True)
     real = Array(np.array([1, 1, 999]), shape=(None,), low=0, high=999, whole=True, none=True)
     yield Call("metrics.stacked_digit_modes", {"classes": classes, "real_classes": real})
@@ -1099,6 +1122,11 @@ def variants():
         "use_ema": flag(),
     }
     yield Call("models.CompletionGAN.complete", completed, COMPLETING.complete)
+    made, classifier = supervised()
+    parts = {"generator": network(lambda: made), "classifier": network(lambda: classifier)}
+    weight = {"label_weight": Number(2.0, above=0)}
+    yield Call("models.SemiSupervisedGAN", parts | weight | common)
+    yield Call("models.SemiSupervisedGAN.classify", seen, SUPERVISED.classify)
     shape = {"shape": Shape(3, none=True)}
     known = {"known": Number(0.5, above=0, below=1, none=True)}
     yield Call("masks.Random", known | shape, then=lambda made: made.shape and made.sample(2, 0))

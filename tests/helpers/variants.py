@@ -206,6 +206,14 @@ def scales(prior):
     return kg.GAN(generator(), judge, prior=prior, seed=0)
 
 
+def few_labels(prior):
+    x = image()
+    features = layers.Dense(6, "tanh", dtype="float32", name="d_hidden")(layers.Flatten()(x))
+    heads = {"logits": layers.Dense(CLASSES, dtype="float32")(features), "features": features}
+    classifier = keras.Model(x, heads, name="d")
+    return kg.models.SemiSupervisedGAN(generator(), classifier, prior=prior, seed=0)
+
+
 def rows(number, seed=1):
     """Return images, labels, vectors, other images and weights, of so many rows."""
     rng = np.random.default_rng(seed)
@@ -261,6 +269,15 @@ GAMES = {
         lambda: {"terms": [AuxiliaryClasses(0.5)]},
         lambda d: {"x": d["image"], "y": d["label"]},
     ),
+    "few_labels": (
+        few_labels,
+        lambda: {"ema_decay": 0.9, "discriminator_steps": 2},
+        lambda d: {
+            "x": d["image"],
+            "y": np.where(d["weight"] > 0.5, d["label"], -1),
+            "sample_weight": d["weight"],
+        },
+    ),
     "scales": (scales, lambda: {"terms": [kg.terms.R1(0.5)], "update": "simultaneous"}, alone),
 }
 
@@ -287,6 +304,8 @@ def data(name, number=40, seed=1):
 def condition(name, number):
     """Return conditions of so many samples, or None."""
     given = data(name, number)
+    if name == "few_labels":
+        return None
     if isinstance(given["x"], dict):
         return {key: given["x"][key] for key in ("label", "angle")}
     return given.get("y")
