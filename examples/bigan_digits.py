@@ -3,7 +3,7 @@
 Donahue, Krähenbühl, Darrell, 2016, arXiv 1605.09782, on MNIST with dense networks: the encoder joins the
 game. Beside it, the idea of Goodfellow et al., 2014, arXiv 1406.2661, section 6: an encoder that is
 fitted to the generator of an ordinary GAN after training. Both games have the same networks, half as
-wide as the paper's, and both follow `kg.recipes.adam_r1_ema`.
+wide as the paper's, and both follow `kg.recipes.adam_r1_ema` with learning rates that decay to 0.
 
 The measure is the mean distance of a digit x from its reconstruction G(E(x)), divided by that of another
 digit. An encoder that ignores its input has the ratio 1. As a control, the trained generators
@@ -26,7 +26,7 @@ from keras import layers
 import keras_gan as kg
 
 # (train, test), number of epochs
-SETTINGS = {"mnist5k": (("train[:4500]", "train[4500:]"), 100), "mnist": (("train", "test"), 16)}
+SETTINGS = {"mnist5k": (("train[:4500]", "train[4500:]"), 100), "mnist": (("train", "test"), 20)}
 LATENT_SIZE, BATCH_SIZE = 50, 128
 LEARNING_RATE, R1, EMA_DECAY = 1e-3, 0.1, 0.999
 
@@ -38,7 +38,7 @@ def arguments(argv=None):
     )
     parser.add_argument("--dataset", default="mnist5k", choices=list(SETTINGS))
     parser.add_argument(
-        "--epochs", type=positive, help="number of epochs (default: 100 for mnist5k, 16 for mnist)"
+        "--epochs", type=positive, help="number of epochs (default: 100 for mnist5k, 20 for mnist)"
     )
     parser.add_argument(
         "--steps", type=positive, default=5000, help="steps of the fitted encoder (default: 5000)"
@@ -86,22 +86,26 @@ def make_discriminator(units, pairs):
     return keras.Model([x, z] if pairs else x, h, name="discriminator")
 
 
-def compiled(gan):
-    """Return the GAN with the settings of both games."""
-    gan.compile(**kg.recipes.adam_r1_ema(LEARNING_RATE, r1=R1, ema_decay=EMA_DECAY))
+def compiled(gan, steps):
+    """Compile with learning rates that decay to 0 over `steps`."""
+    recipe = kg.recipes.adam_r1_ema(r1=R1, ema_decay=EMA_DECAY)
+    for player in ("d_optimizer", "g_optimizer"):
+        rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
+        recipe[player] = keras.optimizers.Adam(rate, beta_1=0.5)
+    gan.compile(**recipe)
     return gan
 
 
-def make_bigan(units, seed):
+def make_bigan(units, steps, seed):
     """Generator, encoder, and the discriminator of their pairs."""
     nets = [make_generator(units), make_discriminator(units, pairs=True), make_encoder(units)]
-    return compiled(kg.models.BiGAN(*nets, prior="uniform", seed=seed))
+    return compiled(kg.models.BiGAN(*nets, prior="uniform", seed=seed), steps)
 
 
-def make_gan(units, seed):
+def make_gan(units, steps, seed):
     """The same game without an encoder."""
     nets = [make_generator(units), make_discriminator(units, pairs=False)]
-    return compiled(kg.GAN(*nets, prior="uniform", seed=seed))
+    return compiled(kg.GAN(*nets, prior="uniform", seed=seed), steps)
 
 
 def reconstructions(gan, encoder, x):
@@ -130,14 +134,15 @@ def main(argv=None):
     keras.utils.set_random_seed(args.seed)
     arrays = kg.datasets.load_arrays(args.dataset, SETTINGS[args.dataset][0])
     train, test = (digits.reshape(len(digits), -1) for digits in arrays)
+    steps = args.epochs * -(-len(train) // BATCH_SIZE)
     untrained = make_encoder(args.units)
     start = time.perf_counter()
 
-    bigan = make_bigan(args.units, args.seed)
+    bigan = make_bigan(args.units, steps, args.seed)
     bigan.fit(train, batch_size=BATCH_SIZE, epochs=args.epochs)
     bigan.save(args.output / "bigan.keras")
 
-    gan = make_gan(args.units, args.seed)
+    gan = make_gan(args.units, steps, args.seed)
     gan.fit(train, batch_size=BATCH_SIZE, epochs=args.epochs)
     encoder = make_encoder(args.units)
     kg.models.fit_encoder(gan, encoder, steps=args.steps, use_ema=True, seed=args.seed)

@@ -4,9 +4,12 @@ Goodfellow et al., 2014, arXiv 1406.2661, section 6: all conditionals p(x_S | x_
 digit keeps one half, and a convolutional generator fills in the other from it and from latents. Training
 follows `kg.recipes.adam_r1_ema`; the EMA of the generator's weights draws the completions.
 
-A classifier that has not seen the completions reads them. A half is called ambiguous if no digit makes up
-more than 6 of the 10 nearest halves in the training data (nearest by the distance of the known pixels):
-the model takes no part in this. Only readings of at least 2 of 20 completions are counted as distinct.
+A classifier reads the completions. The known half alone often shows which digit it is, so that black
+halves are read correctly as well: the second measure is what it reads in the new half alone. A half is
+called ambiguous if no digit makes up more than 6 of the 10 nearest halves in the training data, by the
+distance of their known pixels; the model takes no part in this. For ambiguous halves, a reading is
+plausible if it is one of the digits of these 10; distinct readings are plausible, and found in at least
+2 of 20 completions.
 
     python examples/complete_digits.py                  # 4,500 digits of mnist5k, no download
     python examples/complete_digits.py --dataset mnist  # the full set, from TensorFlow Datasets
@@ -30,9 +33,6 @@ LATENT_SIZE, WIDTH, BATCH_SIZE = 32, 24, 50
 LEARNING_RATE, R1, EMA_DECAY = 1e-3, 0.5, 0.999
 NEIGHBORS, MAJORITY = 10, 6
 WAYS, REPEATS = 20, 2
-TITLE = """
-                        read as the true digit, if known is    of ambiguous halves
-                         upper  lower   left  right  plausible  distinct"""
 
 
 def arguments(argv=None):
@@ -127,30 +127,34 @@ def nearby(mask, images, train, labels):
 
 
 def ways(gan, images, mask, seed):
-    """Return completions of each image by all methods, `(ways, rows, 28, 28, 1)`."""
+    """Return the completions by all methods, each `(ways, rows, 28, 28, 1)`."""
     completed = gan.complete(images, mask, WAYS, seed=seed, use_ema=True)
     if not np.array_equal(completed * mask, np.stack([images * mask] * WAYS)):
         raise RuntimeError("Known pixels have changed.")
     others = [np.where(mask > 0, images, np.roll(images, i + 1, axis=0)) for i in range(WAYS)]
     return {
-        "completed": completed,
+        "completions": completed,
         "untrained": make_gan(seed).complete(images, mask, WAYS, seed=seed),
+        "black": (images * mask)[None],
         "halves of other digits": np.stack(others),
-        "other half black": (images * mask)[None],
+        "true halves": images[None],
     }
 
 
-def measured(readings, digits, near):
-    """Return what readings `(ways, rows)` of one kind of half amount to.
+def measured(judge, completed, mask, digits, near):
+    """Return what the classifier reads in completions `(ways, rows, 28, 28, 1)` of one kind of half.
 
-    The share that is right; and for ambiguous halves, the share that is a digit of one of the nearest
-    halves, and the mean number of such digits that are read at least twice.
+    The share that it reads as the true digit, in whole images and in the new halves alone; and for
+    ambiguous halves, the share that it reads as the digit of one of the nearest halves, and the mean
+    number of such digits that it reads in several completions.
     """
+    whole, alone = read(judge, completed), read(judge, completed * (1 - mask))
     unclear = near.max(axis=1) <= MAJORITY
-    counts = (readings[:, unclear, None] == np.arange(10)).sum(axis=0)
+    counts = (whole[:, unclear, None] == np.arange(10)).sum(axis=0)
     possible = near[unclear] > 0
     plausible = (counts * possible).sum() / counts.sum()
-    return np.mean(readings == digits), plausible, ((counts >= REPEATS) & possible).sum(axis=1).mean()
+    distinct = ((counts >= REPEATS) & possible).sum(axis=1).mean()
+    return np.mean(whole == digits), np.mean(alone == digits), plausible, distinct
 
 
 def main(argv=None):
@@ -172,17 +176,16 @@ def main(argv=None):
         near = nearby(mask, images, *train)
         made = ways(gan, images, mask, args.seed)
         for method, each in made.items():
-            results.setdefault(method, []).append(measured(read(judge, each), digits, near))
+            results.setdefault(method, []).append(measured(judge, each, mask, digits, near))
         unclear = np.flatnonzero(near.max(axis=1) <= MAJORITY)
         print(f"{name} half known: {len(unclear)} of {len(images)} are ambiguous")
         for i in unclear[:3]:
             known = np.where(mask > 0, images[i], 0.5)
-            rows.append([images[i], known, *made["completed"][:8, i]])
-    print(TITLE)
+            rows.append([images[i], known, *made["completions"][:8, i]])
+    print("right, right in the new half alone, of ambiguous halves: plausible, distinct readings")
     for method, values in results.items():
-        right, plausible, number = np.transpose(values)
-        shares = " ".join(f"{share:6.1%}" for share in right)
-        print(f"{method:24}{shares} {np.mean(plausible):10.1%} {np.mean(number):8.2f}")
+        *shares, number = np.mean(values, axis=0)
+        print(f"{method:24}" + "".join(f"{share:8.1%}" for share in shares) + f"{number:8.2f}")
     draw(args.output / "completions.png", rows)
 
 
