@@ -150,9 +150,12 @@ def test_complete_digits_draws_and_measures(run, capsys):
     out = run("complete_digits", *cut)
     assert files(out) == ["completions.png", "gan.keras"]
     assert read(out / "completions.png").shape == grid_shape(12, 10, 56)
-    lines = capsys.readouterr().out.splitlines()
-    table = {line[:24].strip(): line[24:].replace("%", "").split() for line in lines[6:11]}
-    table = {name: np.array(values, "float") for name, values in table.items()}
+    printed = capsys.readouterr().out.replace("%", "")
+    names = ("completions", "untrained", "black", "halves of other digits", "true halves")
+    table = {
+        name: np.array(re.search(rf"^{name} +(.*)$", printed, re.MULTILINE)[1].split(), "float")
+        for name in names
+    }
     # Controls: each fails one measure, and the true halves pass all but the last.
     assert table["black"][1] < 20
     assert table["untrained"][1] < 20
