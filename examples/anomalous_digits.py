@@ -1,12 +1,16 @@
 """Digits that are not of the class that a BiGAN has seen, beside principal components.
 
 Zenati, Foo, Lecouat, Manek, Chandrasekhar, 2018, arXiv 1802.06222: the reconstruction error of a BiGAN
-and its discriminator tell anomalies. For each class a small BiGAN is trained on the digits of this class
-alone, and scores all test digits; the other classes are the anomalies. The squared distance from 30
-principal components, which takes a second, is the method to beat.
+and its discriminator tell anomalies. For each class a small BiGAN is trained on the digits of this
+class alone, and scores all test digits; the other classes are the anomalies. The squared distance from
+the space of 30 principal components, which takes a second, is the method to beat.
 
     python examples/anomalous_digits.py                  # 4,500 digits of mnist5k, no download
     python examples/anomalous_digits.py --dataset mnist  # the full set, from TensorFlow Datasets
+
+7 minutes of one busy core for mnist. Reached with seed 0, mean of the ten areas under the ROC curve:
+BiGAN 0.920 (0.832 for digit 8 to 0.997 for digit 1), untrained networks 0.507, principal components
+0.957, which are better for every digit.
 """
 
 import argparse

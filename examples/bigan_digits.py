@@ -12,11 +12,11 @@ reconstruct from the codes of untrained encoders.
     python examples/bigan_digits.py                  # 4,500 digits of mnist5k, no download
     python examples/bigan_digits.py --dataset mnist  # the full set, from TensorFlow Datasets
 
-11 minutes of one busy core for mnist. Reached with seed 0 on its 10,000 test digits: 6.42 / 10.12 = 0.634
-with the EMA and 0.732 without, where the authors report 5.95 / 9.60 = 0.620 for 400 epochs; the fitted
-encoder 4.03 / 10.22 = 0.395; untrained encoders 1.005 and 0.999. As many principal components reach
-0.302, so reconstruction is no reason to train either. BiGAN depends on its learning rate: where it stays
-at 0.001 for 16 epochs, the ratio is 0.747.
+11 minutes of one busy core for mnist. Reached with seed 0 on its 10,000 test digits: 6.42 / 10.12 =
+0.634 with the EMA and 0.732 without, where the authors report 5.95 / 9.60 = 0.620 for 400 epochs; the
+fitted encoder 4.03 / 10.22 = 0.395; untrained encoders 1.005 and 0.999. As many principal components
+reach 0.302, so reconstruction is no reason to train either. BiGAN depends on its learning rate: where
+it stays at 0.001 for 16 epochs, the ratio is 0.747.
 """
 
 import argparse

@@ -29,8 +29,8 @@ import keras_gan as kg
 
 # (train, test), number of epochs
 SETTINGS = {"mnist5k": (("train[:4500]", "train[4500:]"), 60), "mnist": (("train", "test"), 6)}
-LATENT_SIZE, WIDTH, BATCH_SIZE = 32, 24, 50
-LEARNING_RATE, R1, EMA_DECAY = 1e-3, 0.5, 0.999
+LATENT_SIZE, WIDTH, BATCH_SIZE = 64, 24, 50
+D_RATE, G_RATE, R1, EMA_DECAY = 2e-3, 5e-4, 0.05, 0.999
 NEIGHBORS, MAJORITY = 10, 6
 WAYS, REPEATS = 20, 2
 
@@ -83,7 +83,7 @@ def make_generator():
     x = layers.Concatenate()([known, mask])
     fine = normalized(layers.Conv2D(WIDTH, 4, strides=2, padding="same", use_bias=False)(x))
     coarse = normalized(layers.Conv2D(2 * WIDTH, 4, strides=2, padding="same", use_bias=False)(fine))
-    seen = normalized(layers.Dense(128, use_bias=False)(layers.Flatten()(coarse)))
+    seen = normalized(layers.Dense(64, use_bias=False)(layers.Flatten()(coarse)))
     x = layers.Concatenate()([latents, seen])
     x = normalized(layers.Dense(7 * 7 * 2 * WIDTH, use_bias=False)(x))
     x = layers.Concatenate()([layers.Reshape((7, 7, 2 * WIDTH))(x), coarse])
@@ -96,7 +96,8 @@ def make_generator():
 def make_discriminator():
     """A discriminator from a digit and the mask of its known half to a logit."""
     images, mask = keras.Input((28, 28, 1), name="images"), keras.Input((28, 28, 1), name="mask")
-    x = layers.Concatenate()([images, mask])
+    known = layers.Multiply()([images, mask])
+    x = layers.Concatenate()([known, layers.Subtract()([images, known]), mask])
     for filters in (WIDTH, 2 * WIDTH):
         x = layers.LeakyReLU(0.2)(layers.Conv2D(filters, 4, strides=2, padding="same")(x))
     x = layers.LeakyReLU(0.2)(layers.Dense(128)(layers.Flatten()(x)))
@@ -107,7 +108,9 @@ def make_gan(seed):
     """The game on the four halves."""
     nets = [make_generator(), make_discriminator()]
     gan = kg.models.CompletionGAN(*nets, masks="halves", prior="normal", seed=seed)
-    gan.compile(**kg.recipes.adam_r1_ema(LEARNING_RATE, r1=R1, ema_decay=EMA_DECAY))
+    recipe = kg.recipes.adam_r1_ema(G_RATE, r1=R1, ema_decay=EMA_DECAY)
+    recipe["d_optimizer"] = keras.optimizers.Adam(D_RATE, beta_1=0.5)
+    gan.compile(**recipe)
     return gan
 
 
