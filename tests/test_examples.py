@@ -158,6 +158,85 @@ def test_semi_supervised_digits_prints_errors_of_all_methods(run, capsys):
     assert number(r"nearest labeled digit: (\S+)%", printed) == pytest.approx(100 * wrong, abs=0.006)
 
 
+@pytest.mark.slow
+def test_bigan_digits_measures_reconstructions(run, capsys):
+    out = run("bigan_digits", "--epochs", "1", "--steps", "20", "--units", "16")
+    assert files(out) == ["bigan.keras", "encoder.keras", "gan.keras", "reconstructions.png"]
+    assert read(out / "reconstructions.png").shape == grid_shape(5, 12, 56)
+    printed = capsys.readouterr().out
+
+    # What was printed, again from the files.
+    test = kg.datasets.load_arrays("mnist5k", "train[4500:]").reshape(500, 784)
+    for file, line in {"bigan": "BiGAN", "gan": "fitted encoder"}.items():
+        gan = keras.models.load_model(out / f"{file}.keras")
+        path = out / "encoder.keras"
+        encoder = keras.models.load_model(path) if file == "gan" else None
+        codes = encoder.predict(test, verbose=0) if encoder else gan.encode(test, use_ema=True)
+        made = gan.generate(latents=codes, use_ema=True)
+        own, other = (np.sqrt(((made - x) ** 2).sum(axis=1)) for x in (test, test[np.arange(500) - 1]))
+        assert number(rf"{line}: .* = (\S+)", printed) == pytest.approx(
+            own.mean() / other.mean(), abs=0.001
+        )
+    # Controls: an encoder that sees nothing does not pass, components that keep half the variance do.
+    assert number(r"untrained encoder: .* = (\S+)", printed) > 0.9
+    assert number(r"principal components: .* = (\S+)", printed) < 0.5
+
+
+@pytest.mark.slow
+def test_anomalous_digits_prints_areas(run, capsys):
+    out = run("anomalous_digits", "--digits", "0", "1", "--steps", "4", "--units", "16")
+    printed = capsys.readouterr().out
+    areas = {int(line[0]): line[1:] for line in np.genfromtxt(printed.splitlines()[1:3])}
+
+    # The last BiGAN's scores again, by counting pairs.
+    gan = keras.models.load_model(out / "gan.keras")
+    train, test = kg.datasets.load_arrays("mnist5k", ("train[:4500]", "train[4500:]"), labels=True)
+    (x, digits), (images, classes) = train, test
+    seen, images = x[digits == 1].reshape(-1, 784), images.reshape(-1, 784)
+    centered = seen - seen.mean(axis=0)
+    axes = np.linalg.svd(centered, full_matrices=False)[2][:30]
+    rest = images - seen.mean(axis=0)
+    rest = rest - rest @ axes.T @ axes
+    scores = {0: gan.anomaly_scores(images, use_ema=True), 2: np.square(rest).sum(axis=1)}
+    for column, values in scores.items():
+        higher = values[classes != 1][:, None] > values[classes == 1]
+        assert areas[1][column] == pytest.approx(higher.mean(), abs=1e-3)
+
+
+@pytest.mark.slow
+def test_complete_digits_draws_and_measures(run, capsys):
+    cut = ["--epochs", "1", "--batch-size", "500", "--digits", "60"]
+    out = run("complete_digits", *cut)
+    assert files(out) == ["completions.png", "gan.keras"]
+    assert read(out / "completions.png").shape == grid_shape(12, 10, 56)
+    printed = capsys.readouterr().out.replace("%", "")
+    names = ("completions", "untrained", "black", "halves of other digits", "true halves")
+    table = {
+        name: np.array(re.search(rf"^{name} +(.*)$", printed, re.MULTILINE)[1].split(), "float")
+        for name in names
+    }
+    # Controls: each fails one measure, and the true halves pass all but the last.
+    assert table["black"][1] < 20
+    assert table["untrained"][1] < 20
+    assert table["halves of other digits"][1] < 20
+    assert table["untrained"][3] < 1.2
+    assert table["true halves"][1] > 60
+    assert table["true halves"][0] > 97
+
+    # What was printed of whole images, again from the file.
+    gan = keras.models.load_model(out / "gan.keras")
+    judge = kg.metrics.DigitClassifier("digit_classifier")
+    images, digits = kg.datasets.load_arrays("mnist5k", "train[4500:]", labels=True)
+    right = []
+    for side in range(4):
+        mask = np.zeros((28, 28, 1))
+        mask[[np.s_[:14], np.s_[14:], np.s_[:, :14], np.s_[:, 14:]][side]] = 1
+        completed = gan.complete(images[:60], mask, 20, seed=0, use_ema=True)
+        readings = judge.probabilities(completed.reshape(-1, 28, 28, 1)).argmax(axis=1)
+        right.append((readings.reshape(20, 60) == digits[:60]).mean())
+    assert table["completions"][0] == pytest.approx(100 * np.mean(right), abs=0.06)
+
+
 @slow_on_jax
 def test_dcgan_digits_draws_a_grid_each_epoch(run, capsys, tmp_path, rng):
     (tmp_path / "images").mkdir()

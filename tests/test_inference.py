@@ -130,6 +130,38 @@ def test_codes_and_reconstructions(encoder, tmp_path):
     assert not np.allclose(averaged[0], expected)
 
 
+@pytest.mark.parametrize("weight", [0, 0.1, 1])
+def test_anomaly_scores(weight):
+    """NumPy's sum of the two parts, with the statistics of training; a gross anomaly scores highest."""
+    keras.utils.set_random_seed(0)
+    encoder = keras.Sequential([keras.Input((2,)), layers.Dense(2), layers.BatchNormalization()])
+    gan = bigan(encoder)
+    gan.compile("sgd", "sgd", ema_decay=0.9, run_eagerly=EAGERLY)
+    x = np.random.default_rng(0).normal(size=(6, 2)).astype("float32")
+    gan.fit(x, batch_size=3, verbose=0)
+    for use_ema in (False, True):
+        codes = gan.encode(x, use_ema=use_ema)
+        error = np.abs(x - gan.reconstruct(x, use_ema=use_ema)).sum(axis=1)
+        logits = ops.convert_to_numpy(gan.discriminator([x, codes]))[:, 0].astype("float64")
+        expected = (1 - weight) * error + weight * np.log1p(np.exp(-logits))
+        scores = gan.anomaly_scores(x, weight=weight, batch_size=4, use_ema=use_ema)
+        np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    scores = gan.anomaly_scores(np.concatenate([x, [[100.0, -100.0]]]), weight=0)
+    assert scores.argmax() == 6
+
+
+def test_anomaly_scores_are_means_over_patches():
+    x, z = keras.Input((2,)), keras.Input((2,))
+    judge = keras.Model([x, z], layers.Dense(3)(layers.Concatenate()([x, z])))
+    gan = kg.models.BiGAN(
+        mlp(keras.Input((2,)), 2, 8), judge, mlp(keras.Input((2,)), 2, 8), prior="normal"
+    )
+    x = np.random.default_rng(0).normal(size=(6, 2)).astype("float32")
+    logits = ops.convert_to_numpy(judge([x, gan.encode(x)])).astype("float64")
+    expected = np.log1p(np.exp(-logits)).mean(axis=1)
+    np.testing.assert_allclose(gan.anomaly_scores(x, weight=1), expected, rtol=1e-5)
+
+
 def test_drawn_codes_have_the_encoders_variance():
     gan = bigan(distribution())
     gan.encoder.get_layer("log_variance").set_weights([np.zeros((8, 2)), np.log([4.0, 0.25])])

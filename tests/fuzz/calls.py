@@ -1096,6 +1096,8 @@ def variants():
     seen = {"x": Array(ROWS, lists=False), "batch_size": Integer(7), "use_ema": flag()}
     yield Call("models.BiGAN.encode", seen, PAIRED.encode)
     yield Call("models.BiGAN.reconstruct", seen, PAIRED.reconstruct)
+    scored = seen | {"weight": Number(0.3, minimum=0, maximum=1)}
+    yield Call("models.BiGAN.anomaly_scores", scored, PAIRED.anomaly_scores)
     plain = kg.GAN(generator, keras.Sequential([keras.Input((3,)), layers.Dense(1)]), seed=0)
     plain.compile("sgd", "sgd", ema_decay=0.9)
     fitted = {
