@@ -10,11 +10,11 @@ Ten labeled digits of each class are drawn by the seed; the other training digit
 
 To resume a run that was interrupted, repeat the command. To start over, delete the output folder.
 
-About 15 minutes of CPU time (37 ms a step). Errors on the 10,000 test digits with seed 0: the nearest labeled digit 28.9 %,
-the same classifier without unlabeled digits 24.0 % (3,000 steps), LabelSpreading 15.7 %. The GAN at a
-constant learning rate: 7.5 % after 10 epochs, then unstable, 12.0 % after 20, which is why the rate
-decays; the run of 40 epochs with this decay has not been measured yet. The authors report 0.93 %
-± 0.065 % after 300 epochs.
+About 15 minutes of CPU time (37 ms a step). Errors on the 10,000 test digits with seed 0: the nearest
+labeled digit 28.9 %, the same classifier without unlabeled digits 24.0 % (3,000 steps), LabelSpreading
+15.7 %. The GAN at a constant learning rate: 7.5 % after 10 epochs, then unstable, 12.0 % after 20,
+which is why the rate decays; the run of 40 epochs with this decay has not been measured yet. The
+authors report 0.93 % ± 0.065 % after 300 epochs.
 """
 
 import argparse

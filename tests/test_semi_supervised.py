@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from helpers.games import EAGERLY
 from keras import layers, ops
 
 import keras_gan as kg
