@@ -1,7 +1,8 @@
 """Classify digits with 100 labels: the feature matching GAN, and three controls.
 
 Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, 2016, arXiv 1606.03498, section 6.1, with the
-multilayer perceptrons of the authors' code: weight normalization, Gaussian noise in each layer, Adam.
+multilayer perceptrons of the authors' code: weight normalization, Gaussian noise in each layer, Adam
+(here with a learning rate that decays to 0, and no normalization of the generator's last layer).
 Ten labeled digits of each class are drawn by the seed; the other training digits have no labels.
 
     python examples/semi_supervised_digits.py                    # MNIST from TensorFlow Datasets
@@ -9,7 +10,11 @@ Ten labeled digits of each class are drawn by the seed; the other training digit
 
 To resume a run that was interrupted, repeat the command. To start over, delete the output folder.
 
-RESULTS
+About 15 minutes of CPU time (37 ms a step). Errors on the 10,000 test digits with seed 0: the nearest
+labeled digit 28.9 %, the same classifier without unlabeled digits 24.0 % (3,000 steps), LabelSpreading
+15.7 %. The GAN at a constant learning rate: 7.5 % after 10 epochs, then unstable, 12.0 % after 20,
+which is why the rate decays; the run of 40 epochs with this decay has not been measured yet. The
+authors report 0.93 % ± 0.065 % after 300 epochs.
 """
 
 import argparse
@@ -39,7 +44,7 @@ def arguments(argv=None):
     parser.add_argument(
         "--dataset", default="mnist", choices=list(SPLITS), help="digits (default: mnist)"
     )
-    parser.add_argument("--epochs", type=positive, default=60, help="number of epochs (default: 60)")
+    parser.add_argument("--epochs", type=positive, default=40, help="number of epochs (default: 40)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument(
         "--output",
@@ -58,9 +63,9 @@ class WeightNormalized(layers.Layer):
     variance 1 (their data-dependent initialization).
     """
 
-    def __init__(self, units, train_norm=False, **kwargs):
+    def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.train_norm = units, train_norm
+        self.units = units
 
     def build(self, shape):
         """Create the weights."""
@@ -70,7 +75,7 @@ class WeightNormalized(layers.Layer):
             initializer=keras.initializers.RandomNormal(stddev=0.1),
         )
         self.norm = self.add_weight(
-            name="norm", shape=(self.units,), initializer="ones", trainable=self.train_norm
+            name="norm", shape=(self.units,), initializer="ones", trainable=False
         )
         self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
 
@@ -88,7 +93,7 @@ class WeightNormalized(layers.Layer):
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {"units": self.units, "train_norm": self.train_norm, **super().get_config()}
+        return {"units": self.units, **super().get_config()}
 
 
 def make_classifier(rows):
@@ -110,8 +115,7 @@ def make_generator():
     for _ in range(2):
         x = layers.BatchNormalization()(layers.Dense(500, use_bias=False)(x))
         x = layers.Activation("softplus")(x)
-    pixels = layers.Activation("sigmoid")(WeightNormalized(784, train_norm=True)(x))
-    return keras.Model(z, layers.Reshape((28, 28, 1))(pixels))
+    return keras.Model(z, layers.Reshape((28, 28, 1))(layers.Dense(784, "sigmoid")(x)))
 
 
 def adam(steps):

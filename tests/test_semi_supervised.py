@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from helpers.games import EAGERLY
 from keras import layers, ops
 
 import keras_gan as kg
@@ -27,7 +26,7 @@ def game(seed=0, noise=0.0, variant_arguments=None, **arguments):
     options = {"prior": "normal", "seed": seed, **(variant_arguments or {})}
     gan = kg.models.SemiSupervisedGAN(*networks(noise=noise), **options)
     optimizers = {name: keras.optimizers.SGD(0.5) for name in ("d_optimizer", "g_optimizer")}
-    gan.compile(**{**optimizers, "run_eagerly": EAGERLY, **arguments})
+    gan.compile(**{**optimizers, "run_eagerly": True, **arguments})
     return gan
 
 

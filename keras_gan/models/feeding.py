@@ -53,8 +53,8 @@ class Feeding(keras.Model):
             return function
         return backend.checked_data(function, self.training_spec.check_labels)
 
-    def check_epoch(self, logs: Logs) -> None:
-        """Refuse to go on if the logs of an epoch show that a variant cannot use the data."""
+    def check_first_epoch(self, logs: Logs) -> None:
+        """Raise an error if the logs of the first epoch show that a variant cannot use the data."""
 
     def fit(
         self,

@@ -109,6 +109,7 @@ class FitGuard(keras.callbacks.Callback):
         super().__init__()
         self._positions = list(positions)
         self._batches = 0
+        self._is_first_epoch = True
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Set the epoch of the data, which determines their order."""
@@ -126,4 +127,6 @@ class FitGuard(keras.callbacks.Callback):
         if not self._batches:
             raise ValueError(_EMPTY)
         self.model.check_settings()
-        self.model.check_epoch(logs or {})
+        if self._is_first_epoch:
+            self.model.check_first_epoch(logs or {})
+        self._is_first_epoch = False

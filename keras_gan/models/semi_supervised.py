@@ -127,11 +127,11 @@ class SemiSupervisedGAN(GAN):
         super()._check_training(data)
         self.training_spec.check_some((data.x, data.y))
 
-    def check_epoch(self, logs: Logs) -> None:
+    def check_first_epoch(self, logs: Logs) -> None:
         """Refuse datasets without any label.
 
         Raises:
-            ValueError: the epoch had none.
+            ValueError: the first epoch had none.
         """
         if math.isnan(logs.get("accuracy", 0.0)):
             raise ValueError(batches.NO_LABELS)
