@@ -1,4 +1,4 @@
-"""Digits of a requested class, and four measures of them, each beside its controls.
+"""Digits of a requested class, and five measures of them and of two controls.
 
 Mirza, Osindero, 2014, "Conditional generative adversarial nets", arXiv 1411.1784, whose dense networks
 reach 132 ± 1.8 nats. Here the networks of `conditional_digits.py` learn MNIST: convolutions, and a
@@ -16,6 +16,15 @@ must fail a measure.
     coverage   of these by the samples: the worst class, in 64 features of the digit classifier
     nearness   probability that a sample is closer to the training digits than a test digit is
     Parzen     log-likelihood in nats; the bandwidth is chosen on 1,000 validation digits
+
+To resume a run that was interrupted, repeat the command. To start over, delete the output folder.
+
+15 minutes of CPU time for MNIST, and a few for the measures. Reached with seed 0, on its test digits:
+
+              accuracy    density   coverage   nearness     Parzen     missed
+    samples      0.981      0.862      0.904      0.491      239.2  none
+     digits      0.984      0.846      0.929      1.000      243.6  nearness
+  centroids      0.891      0.260      0.007      0.678      173.7  accuracy, density, coverage, nearness
 """
 
 import argparse
