@@ -19,7 +19,7 @@ must fail a measure.
 
 To resume a run that was interrupted, repeat the command. To start over, delete the output folder.
 
-15 minutes of CPU time for MNIST, and a few for the measures. Reached with seed 0, on the 10,000 test digits:
+15 minutes of CPU time for MNIST, and a few for the measures. Reached with seed 0, on its test digits:
 
               accuracy    density   coverage   nearness     Parzen     missed
     samples      0.981      0.862      0.904      0.491      239.2  none
