@@ -1,6 +1,6 @@
 """Compare adaptive k with every fixed k, for a discriminator whose gradients are noisy.
 
-    python -m benchmarks.adaptive_steps                       # about 15 minutes on one core
+    python -m benchmarks.adaptive_steps                       # about 8 minutes on one core
     python -m benchmarks.adaptive_steps --noise 0 --seeds 1
 
 The data are the ring of 8 Gaussians. As in private training, the discriminator's gradient is clipped to
@@ -139,7 +139,7 @@ def main(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--noise", type=float, default=0.5, help="standard deviation of the noise")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     parser.add_argument("--steps", type=int, default=STEPS, help="steps of the discriminator")
     parser.add_argument("--only", nargs="+", default=[*map(str, FIXED), *RULES])
     arguments = parser.parse_args(argv)

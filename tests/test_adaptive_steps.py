@@ -12,6 +12,7 @@ from helpers.games import (
     one_weight_each,
     sgd,
     sigmoid,
+    slow_on_jax,
     small_gan,
     weights,
 )
@@ -110,7 +111,7 @@ def test_dirac_gan_agrees_with_float64(name):
     assert number(gan.g_optimizer.iterations) == 120
 
 
-@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("k", [1, 2])
 @pytest.mark.parametrize("rule", [kg.updates.BalancedSteps, kg.updates.IncreasingSteps])
 def test_equal_bounds_are_the_alternating_rule(rule, k):
     """To the bit, but for the logs, whose mean is taken in another order."""
@@ -210,10 +211,10 @@ def test_k_recovers_from_a_discriminator_set_back_or_ahead():
     controls = after_disturbance(fixed[1], -1.0), after_disturbance(fixed[LARGEST], 3.0)
     ends = [found[-50:, 1].mean() for found in (back, controls[0], ahead, controls[1])]
     print("back, with k = 1, ahead, with k = 4:", ends, back[:, 0], ahead[:, 0])
-    assert back[:60, 0].max() == LARGEST
+    assert back[:, 0].max() == LARGEST
     assert low < ends[0] < high
     assert ends[1] < low
-    assert ahead[:60, 0].min() == 1
+    assert ahead[:, 0].min() == 1
     assert low < ends[2] < high
     assert ends[3] > high
 
@@ -222,7 +223,7 @@ def test_k_recovers_from_a_discriminator_set_back_or_ahead():
 def test_saved_in_the_middle_of_patience(name, tmp_path):
     """The loaded GAN has the same k, average and counters, and goes the same way."""
     rule = {
-        "balanced": kg.updates.BalancedSteps(0.0, 0.01, decay=0.5, patience=2),
+        "balanced": kg.updates.BalancedSteps(0.9, 1.0, decay=0.5, patience=2),
         "increasing": kg.updates.IncreasingSteps(0.9, decay=0.5, patience=2),
     }[name]
     gan = small_gan(update=rule, discriminator_steps=3)
@@ -260,10 +261,11 @@ def test_float16_and_a_loss_scale_in_the_branch():
     assert taken + skipped == found[:, 0].sum()
 
 
+@slow_on_jax
 @pytest.mark.tensorflow
 @pytest.mark.jax
 def test_compiled_by_xla_or_not_takes_the_same_steps():
-    rule = kg.updates.BalancedSteps(0.0, 0.01, decay=0.5, patience=2)
+    rule = kg.updates.BalancedSteps(0.9, 1.0, decay=0.5, patience=2)
     ends = []
     for options in ({"jit_compile": True}, {"jit_compile": False}, {"run_eagerly": True}):
         if BACKEND == "jax" and options.get("run_eagerly"):

@@ -322,3 +322,19 @@ def test_program_reports_a_missing_gpu():
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 1
     assert "There is no GPU here" in done.stderr
+
+
+@pytest.mark.slow
+def test_comparison_of_adaptive_steps(capsys):
+    """The energy distance of two points is twice their distance; a short run prints each contender."""
+    from benchmarks import adaptive_steps
+
+    points = np.zeros((3, 2)), np.tile([[3.0, 4.0]], (5, 1))
+    assert adaptive_steps.energy_distance(*points) == pytest.approx(10.0)
+    adaptive_steps.main(["--steps", "400", "--seeds", "1", "--only", "2", "balanced"])
+    printed = capsys.readouterr().out
+    assert [line.split("|")[1].strip() for line in printed.splitlines() if line.startswith("| ")] == [
+        "k",
+        "2",
+        "balanced",
+    ]

@@ -20,8 +20,14 @@ class UpdateRule:
 
     Example:
 
-    >>> [rule for rule in kg.updates.UPDATES]
-    ['alternating', 'simultaneous', 'extragradient', 'optimistic', 'consensus']
+    >>> class Slower(kg.updates.UpdateRule):  # the generator's loss counts half
+    ...     def step(self, objective, players):
+    ...         def halved():
+    ...             (d_loss, g_loss), logs = objective()
+    ...             return [d_loss, 0.5 * g_loss], logs
+    ...         return kg.updates.descend(halved, players)
+    >>> sorted(kg.updates.UPDATES)[:4]
+    ['alternating', 'balanced_steps', 'consensus', 'extragradient']
     """
 
     # Names of the logs that the rule adds to those of the players.
