@@ -13,6 +13,19 @@ plausible if it is one of the digits of these 20; distinct readings are plausibl
 
     python examples/complete_digits.py                  # 4,500 digits of mnist5k, no download
     python examples/complete_digits.py --dataset mnist  # the full set, from TensorFlow Datasets
+
+9 minutes on one busy core for mnist5k. Reached with seed 0, 40 epochs, means over the four halves of 500
+test digits; 19 to 32 % of the halves are ambiguous:
+
+                            right   new half alone   plausible   distinct
+    completions             87.8 %          57.1 %      97.7 %       1.41
+    untrained               81.3 %          11.4 %      94.1 %       0.94
+    black                   67.8 %          12.6 %      86.8 %       0
+    halves of other digits  41.2 %           9.8 %      77.8 %       2.65
+    nearest digits          79.0 %          54.0 %      98.2 %       2.60
+    true halves             99.8 %          67.8 %      98.1 %       (one way)
+
+Completions vary less than the data: after 16 epochs there are 1.8 distinct readings, but worse digits.
 """
 
 import argparse
