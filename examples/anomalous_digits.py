@@ -1,4 +1,4 @@
-"""Digits that are not of the class that a BiGAN has seen, beside principal components.
+"""Anomaly detection with BiGAN: digits of a class that was not trained on, next to a PCA baseline.
 
 Zenati, Foo, Lecouat, Manek, Chandrasekhar, 2018, arXiv 1802.06222: the reconstruction error of a BiGAN
 and its discriminator tell anomalies. For each class a small BiGAN is trained on the digits of this
@@ -76,7 +76,7 @@ def bigan_scores(train, test, args):
 
 
 def main(argv=None):
-    """Train on each class, and print how well test digits of other classes are told."""
+    """Train on each class, and print how well the scores separate the other classes."""
     args = arguments(argv)
     splits = bigan_digits.SETTINGS[args.dataset][0]
     (train, digits), (test, classes) = kg.datasets.load_arrays(args.dataset, splits, labels=True)

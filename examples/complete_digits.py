@@ -6,13 +6,27 @@ follows `kg.recipes.adam_r1_ema`; the EMA of the generator's weights draws the c
 
 A classifier reads the completions. The known half alone often shows which digit it is, so that black
 halves are read correctly as well: the second measure is what it reads in the new half alone. A half is
-called ambiguous if no digit makes up more than 6 of the 10 nearest halves in the training data, by the
+called ambiguous if no digit makes up more than 12 of the 20 nearest halves in the training data, by the
 distance of their known pixels; the model takes no part in this. For ambiguous halves, a reading is
-plausible if it is one of the digits of these 10; distinct readings are plausible, and found in at least
-2 of 20 completions.
+plausible if it is one of the digits of these 20; distinct readings are plausible, and found in at least
+2 of 20 completions. Pasting the other halves of the 20 nearest digits shows how many there are to find.
 
     python examples/complete_digits.py                  # 4,500 digits of mnist5k, no download
     python examples/complete_digits.py --dataset mnist  # the full set, from TensorFlow Datasets
+
+9 minutes on one busy core for mnist5k. Reached with seed 0, 40 epochs, means over the four halves of 500
+test digits; 19 to 32 % of the halves are ambiguous:
+
+                            right   new half alone   plausible   distinct
+    completions             87.8 %          57.1 %      97.7 %       1.41
+    untrained               81.3 %          11.4 %      94.1 %       0.94
+    black                   67.8 %          12.6 %      86.8 %       0
+    halves of other digits  41.2 %           9.8 %      77.8 %       2.65
+    nearest digits          79.0 %          54.0 %      98.2 %       2.60
+    true halves             99.8 %          67.8 %      98.1 %       (one way)
+
+Completions vary less than the data. After 16 epochs there are more distinct readings, 1.8 on 200 digits by
+the 10 nearest halves, but worse digits: 33 % right in the new half alone.
 """
 
 import argparse
@@ -28,11 +42,10 @@ from keras import layers
 import keras_gan as kg
 
 # (train, test), number of epochs
-SETTINGS = {"mnist5k": (("train[:4500]", "train[4500:]"), 60), "mnist": (("train", "test"), 6)}
+SETTINGS = {"mnist5k": (("train[:4500]", "train[4500:]"), 40), "mnist": (("train", "test"), 6)}
 LATENT_SIZE, WIDTH, BATCH_SIZE = 64, 24, 50
 D_RATE, G_RATE, R1, EMA_DECAY = 2e-3, 5e-4, 0.05, 0.999
-NEIGHBORS, MAJORITY = 10, 6
-WAYS, REPEATS = 20, 2
+WAYS, MAJORITY, REPEATS = 20, 12, 2
 
 
 def arguments(argv=None):
@@ -42,7 +55,7 @@ def arguments(argv=None):
     )
     parser.add_argument("--dataset", default="mnist5k", choices=list(SETTINGS))
     parser.add_argument(
-        "--epochs", type=positive, help="number of epochs (default: 60 for mnist5k, 6 for mnist)"
+        "--epochs", type=positive, help="number of epochs (default: 40 for mnist5k, 6 for mnist)"
     )
     parser.add_argument(
         "--batch-size", type=positive, default=BATCH_SIZE, help=f"(default: {BATCH_SIZE})"
@@ -120,26 +133,26 @@ def read(judge, images):
     return probabilities.argmax(axis=1).reshape(images.shape[:-3])
 
 
-def nearby(mask, images, train, labels):
-    """Return how many of the nearest halves in the training data show each digit `(rows, 10)`."""
+def nearest(mask, images, train):
+    """Return the indices `(rows, 20)` of the training digits with the nearest known pixels."""
     known = mask.ravel() > 0
     a, b = images.reshape(len(images), -1)[:, known], train.reshape(len(train), -1)[:, known]
     distances = (b**2).sum(axis=1) - 2 * a @ b.T  # squared, but for a constant of each row
-    nearest = labels[np.argpartition(distances, NEIGHBORS, axis=1)[:, :NEIGHBORS]]
-    return (nearest[:, :, None] == np.arange(10)).sum(axis=1)
+    return np.argpartition(distances, WAYS, axis=1)[:, :WAYS]
 
 
-def ways(gan, images, mask, seed):
+def ways(gan, images, mask, similar, seed):
     """Return the completions by all methods, each `(ways, rows, 28, 28, 1)`."""
     completed = gan.complete(images, mask, WAYS, seed=seed, use_ema=True)
     if not np.array_equal(completed * mask, np.stack([images * mask] * WAYS)):
         raise RuntimeError("Known pixels have changed.")
-    others = [np.where(mask > 0, images, np.roll(images, i + 1, axis=0)) for i in range(WAYS)]
+    others = np.stack([np.roll(images, i + 1, axis=0) for i in range(WAYS)])
     return {
         "completions": completed,
         "untrained": make_gan(seed).complete(images, mask, WAYS, seed=seed),
         "black": (images * mask)[None],
-        "halves of other digits": np.stack(others),
+        "halves of other digits": np.where(mask > 0, images, others),
+        "halves of nearest digits": np.where(mask > 0, images, np.swapaxes(similar, 0, 1)),
         "true halves": images[None],
     }
 
@@ -176,8 +189,9 @@ def main(argv=None):
     judge = kg.metrics.DigitClassifier("digit_classifier")
     results, rows = {}, []
     for name, mask in halves().items():
-        near = nearby(mask, images, *train)
-        made = ways(gan, images, mask, args.seed)
+        indices = nearest(mask, images, train[0])
+        near = (train[1][indices][:, :, None] == np.arange(10)).sum(axis=1)
+        made = ways(gan, images, mask, train[0][indices], args.seed)
         for method, each in made.items():
             results.setdefault(method, []).append(measured(judge, each, mask, digits, near))
         unclear = np.flatnonzero(near.max(axis=1) <= MAJORITY)
@@ -188,7 +202,7 @@ def main(argv=None):
     print("right, right in the new half alone, of ambiguous halves: plausible, distinct readings")
     for method, values in results.items():
         *shares, number = np.mean(values, axis=0)
-        print(f"{method:24}" + "".join(f"{share:8.1%}" for share in shares) + f"{number:8.2f}")
+        print(f"{method:25}" + "".join(f"{share:8.1%}" for share in shares) + f"{number:8.2f}")
     draw(args.output / "completions.png", rows)
 
 

@@ -210,7 +210,14 @@ def test_complete_digits_draws_and_measures(run, capsys):
     assert files(out) == ["completions.png", "gan.keras"]
     assert read(out / "completions.png").shape == grid_shape(12, 10, 56)
     printed = capsys.readouterr().out.replace("%", "")
-    names = ("completions", "untrained", "black", "halves of other digits", "true halves")
+    names = (
+        "completions",
+        "untrained",
+        "black",
+        "halves of other digits",
+        "halves of nearest digits",
+        "true halves",
+    )
     table = {
         name: np.array(re.search(rf"^{name} +(.*)$", printed, re.MULTILINE)[1].split(), "float")
         for name in names
