@@ -25,14 +25,14 @@ import time
 import keras
 import numpy as np
 from gan_mnist import positive
-from keras import layers, ops
+from keras import layers
 
 import keras_gan as kg
 
 SPLITS = {"mnist": ("train", "test"), "mnist5k": ("train[:4000]", "train[4000:]")}
-CLASSES, PER_CLASS, LATENT_SIZE = 10, 10, 100
+CLASSES, PER_CLASS, LATENT_SIZE = 10, 10, 50
 UNLABELED_ROWS, LABELED_ROWS = 100, 20
-LEARNING_RATE, EMA_DECAY = 3e-3, 0.999
+LEARNING_RATE, ENTROPY, EMA_DECAY = 3e-3, 0.3, 0.999
 NEIGHBORS, SPREAD_TO = 7, 6000
 
 
@@ -55,86 +55,53 @@ def arguments(argv=None):
     return parser.parse_args(argv)
 
 
-@keras.saving.register_keras_serializable(package="semi_supervised_digits")
-class WeightNormalized(layers.Layer):
-    """A dense layer whose columns have a fixed norm (Salimans, Kingma, 2016, arXiv 1602.07868).
-
-    `standardize` sets the norms, and the biases, so that the outputs of given rows have mean 0 and
-    variance 1 (their data-dependent initialization).
-    """
-
-    def __init__(self, units, **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
-
-    def build(self, shape):
-        """Create the weights."""
-        self.direction = self.add_weight(
-            name="direction",
-            shape=(shape[-1], self.units),
-            initializer=keras.initializers.RandomNormal(stddev=0.1),
-        )
-        self.norm = self.add_weight(
-            name="norm", shape=(self.units,), initializer="ones", trainable=False
-        )
-        self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
-
-    def call(self, x):
-        """Return x · norm · direction / ‖direction‖ + bias."""
-        length = ops.sqrt(ops.sum(ops.square(self.direction), axis=0))
-        return ops.matmul(x, self.direction * (self.norm / length)) + self.bias
-
-    def standardize(self, x):
-        """Initialize for rows, and return the outputs for them."""
-        y = ops.convert_to_numpy(self(x))
-        self.norm.assign(1.0 / (y.std(axis=0) + 1e-6))
-        self.bias.assign(-y.mean(axis=0) / (y.std(axis=0) + 1e-6))
-        return self(x)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {"units": self.units, **super().get_config()}
-
-
-def make_classifier(rows):
-    """A classifier of 784 pixels, initialized for some rows, with the features of its last layer."""
-    x = keras.Input((28, 28, 1))
-    hidden = layers.GaussianNoise(0.3)(layers.Flatten()(x))
-    seen = layers.GaussianNoise(0.3)(ops.reshape(rows, (len(rows), -1)), training=True)
-    for units in (1000, 500, 250, 250, 250):
-        layer, noise = WeightNormalized(units), layers.GaussianNoise(0.5)
-        features = layers.ReLU()(layer(hidden))
-        hidden = noise(features)
-        seen = noise(ops.relu(layer.standardize(seen)), training=True)
-    return keras.Model(x, {"logits": layers.Dense(CLASSES)(hidden), "features": features})
+def make_classifier():
+    """A classifier of images, with the features of its last hidden layer."""
+    images = keras.Input((28, 28, 1))
+    x = layers.Dropout(0.2)(images)
+    for filters in (16, 32):
+        x = layers.LeakyReLU(0.2)(layers.Conv2D(filters, 5, strides=2, padding="same")(x))
+        x = layers.Dropout(0.3)(x)
+    features = layers.LeakyReLU(0.2)(layers.Dense(128)(layers.Flatten()(x)))
+    logits = layers.Dense(CLASSES)(layers.Dropout(0.5)(features))
+    return keras.Model(images, {"logits": logits, "features": features})
 
 
 def make_generator():
-    """A generator from 100 uniform latents to an image."""
-    x = z = keras.Input((LATENT_SIZE,))
-    for _ in range(2):
-        x = layers.BatchNormalization()(layers.Dense(500, use_bias=False)(x))
-        x = layers.Activation("softplus")(x)
-    return keras.Model(z, layers.Reshape((28, 28, 1))(layers.Dense(784, "sigmoid")(x)))
+    """A generator from 50 uniform latents to an image."""
+
+    def normalized(x):
+        return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+
+    def upsample(filters, **options):
+        return layers.Conv2DTranspose(filters, 4, strides=2, padding="same", **options)
+
+    latents = keras.Input((LATENT_SIZE,))
+    x = normalized(layers.Dense(7 * 7 * 32, use_bias=False)(latents))
+    x = normalized(upsample(16, use_bias=False)(layers.Reshape((7, 7, 32))(x)))
+    return keras.Model(latents, upsample(1, activation="sigmoid")(x))
 
 
 def adam(steps):
-    """Adam as in the authors' code, with a learning rate that decays to 0."""
+    """Adam with the momentum of the authors' code, and a learning rate that decays to 0."""
     return keras.optimizers.Adam(
         keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps), beta_1=0.5
     )
 
 
-def make_gan(rows, steps, seed):
+def make_gan(steps, seed):
     """The GAN of both networks."""
-    gan = kg.models.SemiSupervisedGAN(make_generator(), make_classifier(rows), seed=seed)
-    gan.compile(adam(steps), adam(steps), update="simultaneous", ema_decay=EMA_DECAY)
+    gan = kg.models.SemiSupervisedGAN(make_generator(), make_classifier(), seed=seed)
+    entropy = kg.terms.ConditionalEntropy(weight=ENTROPY)
+    gan.compile(
+        adam(steps), adam(steps), update="simultaneous", terms=[entropy], ema_decay=EMA_DECAY
+    )
     return gan
 
 
 def error_without_unlabeled(labeled, test, steps):
     """Return the error of the same classifier, trained on the labeled digits alone."""
-    network = make_classifier(labeled[0])
+    network = make_classifier()
     classifier = keras.Model(network.inputs, network.output["logits"])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     classifier.compile(adam(steps), loss)
@@ -177,7 +144,7 @@ def main(argv=None):
         seed=args.seed,
     )
     steps = args.epochs * len(train)
-    gan = make_gan(x[:500], steps, args.seed)
+    gan = make_gan(steps, args.seed)
     grid = kg.callbacks.SampleGrid(args.output / "samples", every=args.epochs, use_ema=True)
     resume = kg.callbacks.Resume(args.output / "resume")
     start = time.perf_counter()
