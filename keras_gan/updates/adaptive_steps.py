@@ -192,7 +192,7 @@ class BalancedSteps(AdaptiveSteps):
     ) -> None:
         super().__init__(minimum, decay, patience)
         self.low = check_number("low", low)
-        hint = "The band must not be empty."
+        hint = "It must be larger than `low`."
         self.high = check_number("high", high, above=self.low, hint=hint)
 
     def balance(self, loss: Loss, real_logits: Structure, fake_logits: Structure) -> Tensor:
