@@ -154,7 +154,7 @@ def judged(gan):
         scale = np.linalg.norm(covariance)
         found = [np.cov(draws[:, i].T) for i in range(len(x))]
         x = rng.multivariate_normal(MEAN, COVARIANCE, size=500).astype("float32")
-        many = gan.complete(x, mask, n=200, seed=2, use_ema=True, batch_size=100_000)[:, :, unknown]
+        many = gan.complete(x, mask, n=1000, seed=2, use_ema=True, batch_size=100_000)[:, :, unknown]
         low, high = np.quantile(many, [0.05, 0.95], axis=0)
         errors.append(
             (
