@@ -11,7 +11,7 @@ R1 penalty, and an exponential moving average of the generator's weights, which 
 To resume a run that was interrupted, repeat the command. To start over, delete the output folder.
 
 5 minutes of CPU time, less than 5 minutes on 2 cores. Reached with seed 0: a classifier that is right on
-99.3 % of MNIST's test digits reads 99.1 % of 1,000 samples as the digit that was requested.
+99.3 % of MNIST's test digits reads 98.7 % of 1,000 samples as the digit that was requested.
 """
 
 import argparse
