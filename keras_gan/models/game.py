@@ -70,9 +70,9 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         """The networks that each player moves, by the player's name, the generator's last."""
         raise NotImplementedError(f"{type(self).__name__} must define `teams`.")
 
-    @property
     def averaged_networks(self) -> list[keras.Model]:
-        """The networks whose weights the EMA averages: those of the generator's player."""
+        """Return the networks whose weights the EMA averages: those of the generator's player."""
+        # Not a property: Keras would write the networks into files once more.
         return list(self.teams.values())[-1]
 
     def team(self, player: str) -> list[keras.Model]:
@@ -170,7 +170,9 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
         """Build the EMA, the terms and the update rule, and collect their state."""
         for layer in normalized_layers([network for team in self.teams.values() for network in team]):
             layer.moves_in_calls = False  # `Player.move` moves it
-        self.ema = None if self.ema_decay is None else WeightEMA(self.averaged_networks, self.ema_decay)
+        self.ema = (
+            None if self.ema_decay is None else WeightEMA(self.averaged_networks(), self.ema_decay)
+        )
         self.training_state.clear()
         self.term_networks.clear()
         for term in self.terms:
@@ -199,7 +201,7 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
     @property
     def weights_changed(self) -> bool:
         """Whether the networks have other weights to train than when the GAN was compiled."""
-        averages = self.ema is not None and not self.ema.belongs_to(self.averaged_networks)
+        averages = self.ema is not None and not self.ema.belongs_to(self.averaged_networks())
         return self.compiled and (averages or not self.optimizer.moves(self._trained_weights()))
 
     def check_settings(self) -> None:
@@ -338,7 +340,7 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
                 "`use_ema=True` requires an EMA of the generator's weights, which this GAN does not "
                 "keep. Request one before training: `gan.compile(..., ema_decay=0.999)`."
             )
-        if not self.ema.belongs_to(self.averaged_networks):
+        if not self.ema.belongs_to(self.averaged_networks()):
             raise ValueError(
                 "`use_ema=True`, but the EMA is not of the generator's current weights: a layer was "
                 "quantized, or given LoRA weights, after `compile`. Call "

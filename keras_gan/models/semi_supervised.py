@@ -113,7 +113,6 @@ class SemiSupervisedGAN(GAN):
             **{**fields, "condition_names": ("label",), "classes": (self.num_classes,)}
         )
 
-    @property
     def averaged_networks(self) -> list[keras.Model]:
         """See base class; the classifier is also averaged, for `classify` and validation."""
         return [self.generator, self.classifier]
