@@ -169,6 +169,17 @@ def test_accuracy_of_training():
     np.testing.assert_allclose(logs["accuracy"], expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("rule", ["balanced_steps", "increasing_steps"])
+def test_accuracy_with_an_adaptive_number_of_steps(rule, steps):
+    """It is that of the labeled rows of the minibatches that are used, here the first."""
+    gan = game(update=rule, discriminator_steps=steps, run_eagerly=steps == 1)
+    x, y = X[: 12 // steps], Y[: 12 // steps]
+    expected = np.mean(gan.classify(x).argmax(axis=1)[y >= 0] == y[y >= 0])
+    logs = gan.train_on_batch(X, Y, return_dict=True)
+    np.testing.assert_allclose(logs["accuracy"], expected, rtol=1e-6)
+
+
 def test_the_classifier_is_averaged(tmp_path):
     """By the mean of its weights after each step; files keep the EMA."""
     gan = game(ema_decay=0.5)

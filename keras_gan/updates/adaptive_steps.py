@@ -108,13 +108,13 @@ class AdaptiveSteps(UpdateRule):
         k = ops.take(ops.convert_to_tensor(self._counts, "int32"), self._level.value)
         first = gan.plays(batch.part(0, self.minimum))
         steps = [_float32(gan.discriminator_step(play)) for play in first]
-        skipped = {name: ops.zeros((), "float32") for name in steps[0]}
+        skipped = structures.mapped(lambda _: ops.zeros((), "float32"), steps[0])
         variables = [*gan.variables, *gan.d_optimizer.variables]
         for i in range(self.minimum, batch.k):
             step = functools.partial(_new_step, gan, batch.part(i, i + 1))
             steps.append(backend.cond(ops.less(i, k), step, skipped, variables))
         taken = ops.cast(k, "float32")
-        yield {name: sum(logs[name] for logs in steps) / taken for name in skipped}
+        yield {name: _mean([logs[name] for logs in steps], taken) for name in skipped}
         yield gan.generator_step(batch.last)
         yield {"discriminator_steps": taken}
         self._adapt(ops.take(ops.stack([logs["balance"] for logs in steps]), k - 1))
@@ -146,7 +146,15 @@ def _new_step(gan, batch):
 
 
 def _float32(logs):
-    return {name: ops.cast(value, "float32") for name, value in logs.items()}
+    return structures.mapped(lambda value: ops.cast(value, "float32"), logs)
+
+
+def _mean(values, taken):
+    """Return the mean over the steps taken; that of pairs (mean, rows) is over all their rows."""
+    if not isinstance(values[0], tuple):
+        return sum(values) / taken
+    rows = sum(count for _, count in values)
+    return sum(mean * count for mean, count in values) / ops.maximum(rows, 1.0), rows
 
 
 @_register
