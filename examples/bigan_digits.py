@@ -1,9 +1,10 @@
 """From digits to latents and back: BiGAN, and an encoder for a trained generator.
 
 Donahue, Krähenbühl, Darrell, 2016, arXiv 1605.09782, on MNIST with dense networks: the encoder joins the
-game. Beside it, the idea of Goodfellow et al., 2014, arXiv 1406.2661, section 6: an encoder that is
-fitted to the generator of an ordinary GAN after training. Both games have the same networks, half as
-wide as the paper's, and both follow `kg.recipes.adam_r1_ema` with learning rates that decay to 0.
+game. It is compared with the idea of Goodfellow et al., 2014, arXiv 1406.2661, section 6: an encoder
+that is fitted to the generator of an ordinary GAN after training. Both games have the same networks,
+half as wide as the paper's, and both follow `kg.recipes.adam_r1_ema` with learning rates that decay to
+0.
 
 The measure is the mean distance of a digit x from its reconstruction G(E(x)), divided by that of another
 digit. An encoder that ignores its input has the ratio 1. As a control, the trained generators

@@ -54,7 +54,7 @@ class Feeding(keras.Model):
         return backend.checked_data(function, self.training_spec.check_labels)
 
     def check_epoch(self, logs: Logs) -> None:
-        """Refuse to go on if the logs of an epoch show that a variant cannot use the data."""
+        """Refuse to continue if the logs of an epoch show that a variant cannot use the data."""
 
     def fit(
         self,
