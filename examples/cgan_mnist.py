@@ -19,7 +19,8 @@ must fail a measure.
 
 To resume a run that was interrupted, repeat the command. To start over, delete the output folder.
 
-15 minutes of CPU time for MNIST, and a few for the measures. Reached with seed 0, on the 10,000 test digits:
+15 minutes of CPU time for MNIST, and a few for the measures. Reached with seed 0 on the 10,000 test
+digits:
 
               accuracy    density   coverage   nearness     Parzen     missed
     samples      0.981      0.862      0.904      0.491      239.2  none
@@ -63,7 +64,12 @@ def arguments(argv=None):
         "--samples", type=positive, default=1000, help="samples of each digit (default: 1000)"
     )
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    parser.add_argument("--output", type=pathlib.Path, default="runs/cgan_mnist", help="output folder")
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        default="runs/cgan_mnist",
+        help="output folder (default: runs/cgan_mnist)",
+    )
     args = parser.parse_args(argv)
     args.epochs = args.epochs or EPOCHS[args.dataset]
     return args
