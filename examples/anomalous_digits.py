@@ -1,7 +1,7 @@
 """Anomaly detection with BiGAN: digits of a class that was not trained on, next to a PCA baseline.
 
 Zenati, Foo, Lecouat, Manek, Chandrasekhar, 2018, arXiv 1802.06222: the reconstruction error of a BiGAN
-and its discriminator tell anomalies. For each class a small BiGAN is trained on the digits of this
+and its discriminator detect anomalies. For each class a small BiGAN is trained on the digits of this
 class alone, and scores all test digits; the other classes are the anomalies. The squared distance from
 the space of 30 principal components, which takes a second, is the method to beat.
 
@@ -35,7 +35,12 @@ def arguments(argv=None):
     )
     parser.add_argument("--dataset", default="mnist5k", choices=list(bigan_digits.SETTINGS))
     parser.add_argument(
-        "--digits", type=int, nargs="+", default=list(range(10)), help="classes (default: all)"
+        "--digits",
+        type=int,
+        nargs="+",
+        choices=range(10),
+        default=list(range(10)),
+        help="classes (default: all)",
     )
     parser.add_argument(
         "--leave-out",

@@ -63,7 +63,12 @@ def arguments(argv=None):
         "--samples", type=positive, default=1000, help="samples of each digit (default: 1000)"
     )
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    parser.add_argument("--output", type=pathlib.Path, default="runs/cgan_mnist", help="output folder")
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        default="runs/cgan_mnist",
+        help="output folder (default: runs/cgan_mnist)",
+    )
     args = parser.parse_args(argv)
     args.epochs = args.epochs or EPOCHS[args.dataset]
     return args

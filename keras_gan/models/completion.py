@@ -12,7 +12,7 @@ from keras_gan.masks import get as get_masks
 from keras_gan.models.gan import GAN
 from keras_gan.utils import batches, structures
 from keras_gan.utils.typing import Array, Structure, Tensor
-from keras_gan.utils.validation import check_array, check_integer
+from keras_gan.utils.validation import check_array, check_integer, check_rows
 
 __all__ = ["CompletionGAN"]
 
@@ -144,11 +144,7 @@ class CompletionGAN(GAN):
             ValueError: the mask has another shape, other numbers than 0 and 1, or no entry of 0 in a
                 row; a known entry is not finite; others as in `generate`.
         """
-        x = check_array("x", x, finite=False).astype("float32")
-        if x.shape[1:] != self.sample_shape:
-            raise ValueError(
-                f"`x` must have the shape {('rows', *self.sample_shape)}. Received: {x.shape}"
-            )
+        x = check_rows("x", x, self.sample_shape, finite=False)
         n = check_integer("n", n, minimum=1, maximum=(2**31 - 1) // len(x))
         mask = self._check_mask(check_array("mask", mask).astype("float32"), len(x))
         known = np.where(np.broadcast_to(mask, x.shape) > 0.5, x, 0.0).astype("float32")

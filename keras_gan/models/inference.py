@@ -14,9 +14,9 @@ from keras_gan.models.optimizers import check_optimizer
 from keras_gan.models.play import Play
 from keras_gan.utils import networks, structures
 from keras_gan.utils.typing import Array, Game, Structure, Tensor
-from keras_gan.utils.validation import check_array, check_flag, check_integer, check_number, shortened
+from keras_gan.utils.validation import check_flag, check_integer, check_number, check_rows, shortened
 
-__all__ = ["BiGAN", "drawn_codes", "fit_encoder", "in_batches"]
+__all__ = ["BiGAN", "fit_encoder", "in_batches"]
 
 
 @keras.saving.register_keras_serializable(package="keras_gan")
@@ -80,17 +80,12 @@ class BiGAN(GAN):
     ) -> tuple[Structure, Structure]:
         """See base class."""
         codes = self._codes(x, training)
-        if tuple(codes.shape[1:]) != tuple(self.latent_spec.shape[1:]):
-            raise ValueError(
-                "The encoder must return latents of the generator. Expected the shape "
-                f"{tuple(self.latent_spec.shape[1:])}, received {tuple(codes.shape[1:])} from "
-                f"{self.encoder.name!r} (without the batch axis)."
-            )
+        _check_codes(codes, self.latent_spec, self.encoder)
         return (x, codes), (self.generate_batch(latents, condition, training), latents)
 
     def _codes(self, x, training):
         """Return the codes of examples, drawn if the encoder returns a distribution."""
-        return drawn_codes(self.encoder(x, training=training), self.noise if training else None)
+        return _drawn_codes(self.encoder(x, training=training), self.noise if training else None)
 
     def generator_loss(self, play: Play) -> Tensor:
         """See base class."""
@@ -167,19 +162,25 @@ class BiGAN(GAN):
         return self._in_batches(scores, x, batch_size, use_ema)
 
     def _in_batches(self, function, x, batch_size, use_ema):
-        x = check_array("x", x).astype("float32")
-        if x.shape[1:] != self.sample_shape:
-            raise ValueError(
-                f"`x` must have the shape {('rows', *self.sample_shape)}. Received: {x.shape}"
-            )
+        x = check_rows("x", x, self.sample_shape)
         return in_batches(function, x, batch_size, self if check_flag("use_ema", use_ema) else None)
+
+
+def _check_codes(codes, latents, encoder):
+    """Refuse an encoder whose codes have another shape than the latents."""
+    expected, received = tuple(latents.shape[1:]), tuple(codes.shape[1:])
+    if received != expected:
+        raise ValueError(
+            f"The encoder must return latents of the generator. Expected the shape {expected}, received "
+            f"{received} from {encoder.name!r} (without the batch axis)."
+        )
 
 
 def _per_row(reduce, values):
     return reduce(ops.reshape(values, (ops.shape(values)[0], -1)), axis=1)
 
 
-def drawn_codes(output: Structure, noise: keras.random.SeedGenerator | None) -> Tensor:
+def _drawn_codes(output: Structure, noise: keras.random.SeedGenerator | None) -> Tensor:
     """Return the codes that an encoder's output stands for; its mean without `noise`."""
     if not isinstance(output, Mapping):
         return ops.cast(output, "float32")
@@ -261,12 +262,7 @@ def fit_encoder(
     steps = check_integer("steps", steps, minimum=1, maximum=2**31 - 1)
     pairs = _Pairs(gan, steps, batch_size, check_flag("use_ema", use_ema), seed)
     made = networks.output_spec(f"The encoder {encoder.name!r}", encoder, gan.sample_spec)
-    if tuple(made.shape[1:]) != tuple(gan.latent_spec.shape[1:]):
-        raise ValueError(
-            f"The encoder must return latents of the generator. Expected the shape "
-            f"{tuple(gan.latent_spec.shape[1:])}, received {tuple(made.shape[1:])} from "
-            f"{encoder.name!r} (without the batch axis)."
-        )
+    _check_codes(made, gan.latent_spec, encoder)
     encoder.compile(optimizer, "mse")
     return encoder.fit(pairs, shuffle=False, verbose=0)
 

@@ -16,7 +16,7 @@ from keras_gan.models.inference import in_batches
 from keras_gan.models.play import Play, relative
 from keras_gan.utils import batches, networks
 from keras_gan.utils.typing import Array, Logs, Structure, Tensor
-from keras_gan.utils.validation import check_array, check_flag, check_number
+from keras_gan.utils.validation import check_flag, check_number, check_rows
 
 __all__ = ["SemiSupervisedGAN"]
 
@@ -199,11 +199,7 @@ class SemiSupervisedGAN(GAN):
             TypeError: an argument has the wrong type.
             ValueError: the samples have another shape; `use_ema` without an EMA.
         """
-        x = check_array("x", x).astype("float32")
-        if x.shape[1:] != self.sample_shape:
-            raise ValueError(
-                f"`x` must have the shape {('rows', *self.sample_shape)}. Received: {x.shape}"
-            )
+        x = check_rows("x", x, self.sample_shape)
         ema_of = self if check_flag("use_ema", use_ema) else None
         return in_batches(
             lambda part: ops.softmax(self.discriminate(part)["logits"]), x, batch_size, ema_of

@@ -25,6 +25,7 @@ __all__ = [
     "check_number",
     "check_path",
     "check_range",
+    "check_rows",
     "check_seed",
     "check_shape",
     "check_string",
@@ -315,6 +316,31 @@ def check_array(name: str, value: Any, *, finite: bool = True, hint: str = "") -
         _refuse(ValueError, name, "an array of one or more numbers", value, hint)
     if finite and not np.isfinite(array).all():
         _refuse(ValueError, name, "an array of finite numbers", value, hint)
+    return array
+
+
+def check_rows(name: str, value: Any, shape: tuple[int, ...], *, finite: bool = True) -> np.ndarray:
+    """Return rows of a given shape as a float32 array of NumPy, or raise.
+
+    Args:
+        name: name of the argument, for the message.
+        value: what was received.
+        shape: shape of one row.
+        finite: whether NaN and infinities are refused.
+
+    Raises:
+        TypeError: the value does not consist of real numbers.
+        ValueError: it is empty, not finite, or of another shape.
+
+    Example:
+
+    >>> from keras_gan.utils.validation import check_rows
+    >>> check_rows("x", [[0, 1], [2, 3]], (2,)).shape
+    (2, 2)
+    """
+    array = check_array(name, value, finite=finite).astype("float32")
+    if array.shape[1:] != shape:
+        raise ValueError(f"`{name}` must have the shape {('rows', *shape)}. Received: {array.shape}")
     return array
 
 
