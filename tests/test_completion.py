@@ -187,6 +187,7 @@ def test_conditionals_of_a_gaussian():
     control = trained(adversary=False)
     print(f"means {mean:.3f}, covariances {covariance:.3f}, coverage {coverage:.3f}; control {control}")
     assert mean < 0.1
-    assert covariance < 0.15
-    assert 0.85 < coverage < 0.92
+    assert covariance < 0.15  # the goal is 0.1
+    assert 0.87 < coverage < 0.93
     assert control[1] > 0.3
+    assert not 0.87 < control[2] < 0.93

@@ -153,9 +153,11 @@ def stacked_digit_modes(
     0.019 nats.
 
     Args:
-        classes: integer array `(n,)` from 0 to 999: a classifier's predictions for the samples.
+        classes: integer array `(n,)` from 0 to 10^digits − 1: a classifier's predictions for the
+            samples.
         real_classes: integer array `(m,)`, those of real images, whose shares estimate q.
-            Defaults to `None`: q is 1/1000 for all.
+            Defaults to `None`: q is the same for all.
+        digits: int from 1 to 6, number of digits on each image: there are 10^digits modes.
 
     Returns:
         `(modes, kl)`: an int, and a float. `kl` is infinite if samples fall in a class that is not in
