@@ -219,6 +219,23 @@ def test_k_recovers_from_a_discriminator_set_back_or_ahead():
     assert ends[3] > high
 
 
+@long_game
+def test_the_increasing_rule_recovers_from_a_discriminator_set_back():
+    """It takes more steps until samples are recognized again; k = 1 throughout recognizes fewer."""
+    found = {}
+    for k in (1, LARGEST):
+        gan = unequal_game(kg.updates.IncreasingSteps(0.75, decay=0.8, patience=4), k)
+        last = gan.discriminator.layers[-1]
+        last.set_weights([-weight for weight in last.get_weights()])
+        found[k] = steps_of(gan, MODES[: 32 * k], 200)
+    numbers, ends = found[LARGEST][:, 0], {k: steps[-50:, 1].mean() for k, steps in found.items()}
+    print("k:", numbers, "shares recognized with k = 1 and adaptive k:", ends)
+    assert numbers[0] == 1
+    assert numbers[-1] == LARGEST
+    assert (np.diff(numbers) >= 0).all()
+    assert ends[1] < 0.86 < ends[LARGEST]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_saved_in_the_middle_of_patience(name, tmp_path):
     """The loaded GAN has the same k, average and counters, and goes the same way."""
