@@ -298,7 +298,7 @@ def _few_examples(gan, x, y):
     whole = hasattr(x, "shape") or isinstance(x, (dict, list, tuple))
     data = (x, y) if whole else next(iter(x))
     x, labels, _ = gan.training_spec.parts(data)
-    condition = labels if gan.conditional else None
+    condition = gan.conditions_of(x, labels)
     x, condition = (structures.mapped(keras.ops.convert_to_numpy, part) for part in (x, condition))
     count = len(structures.leaves(x)[0])
     rows = np.linspace(0, count - 1, min(count, _MAX_COMPARED)).astype(int)

@@ -105,12 +105,14 @@ def test_mixed_float16(name):
 
 # What the signatures take, by the names of the networks' inputs where they have names.
 CONDITIONS = {
+    "completed": ["known", "mask"],
     "two_conditions": ["label", "angle"],
     "named": ["angle", "label"],
     "four": ["condition"],
     "heads": ["condition"],
 }
 SHOWN = {
+    "completed": ["samples_0", "samples_1"],
     "pairs": ["samples_0", "samples_1"],
     "team": ["samples_0", "samples_1"],
     "four": ["samples_a", "samples_b"],

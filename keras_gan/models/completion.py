@@ -86,6 +86,11 @@ class CompletionGAN(GAN):
         """See base class: the data have no masks, which are drawn."""
         return dataclasses.replace(self.data_spec, condition=None, condition_names=(), classes=())
 
+    def conditions_of(self, x: Structure, labels: Structure) -> Structure:
+        """See base class: the known entries of the examples, under masks that are drawn, and the masks."""
+        mask = self.masks.sample(ops.shape(x)[0], 0)
+        return x * mask, mask
+
     def generate_batch(
         self, latents: Tensor | None, condition: Structure = None, training: bool = False
     ) -> Structure:

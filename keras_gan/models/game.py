@@ -229,6 +229,10 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
             )
         networks.check_lora([network for name in self.teams for network in self.team(name)])
 
+    def conditions_of(self, x: Structure, labels: Structure) -> Structure:
+        """Return the conditions under which samples can be compared with examples of the data."""
+        return labels if self.conditional else None
+
     def draw(self, rows: int | Tensor, noise: Any) -> Tensor | None:
         """Return `rows` latents, or None without a prior."""
         return None if self.prior is None else self.prior.sample(rows, noise)

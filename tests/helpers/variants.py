@@ -214,6 +214,20 @@ def few_labels(prior):
     return kg.models.SemiSupervisedGAN(generator(), classifier, prior=prior, seed=0)
 
 
+@_register
+class TopKnown(kg.masks.Mask):
+    """The upper half is known, in each row."""
+
+    def draw(self, shape, key):
+        return ops.zeros(shape) + ops.reshape(ops.convert_to_tensor([1.0, 1.0, 0.0, 0.0]), (1, 4, 1, 1))
+
+
+def completed(prior, masks="random"):
+    fill = made([latents(), image("known"), image("mask")], SHAPE, "g", "sigmoid")
+    judge = made([image(), image("mask")], (1,), "d")
+    return kg.models.CompletionGAN(fill, judge, masks=masks, prior=prior, seed=0)
+
+
 def rows(number, seed=1):
     """Return images, labels, vectors, other images and weights, of so many rows."""
     rng = np.random.default_rng(seed)
@@ -278,6 +292,7 @@ GAMES = {
             "sample_weight": d["weight"],
         },
     ),
+    "completed": (completed, lambda: {"ema_decay": 0.9, "discriminator_steps": 2}, alone),
     "scales": (scales, lambda: {"terms": [kg.terms.R1(0.5)], "update": "simultaneous"}, alone),
 }
 
@@ -306,6 +321,8 @@ def condition(name, number):
     given = data(name, number)
     if name == "few_labels":
         return None
+    if name == "completed":
+        return given["x"] * (given["x"] < 0.5), (given["x"] < 0.5).astype("float32")
     if isinstance(given["x"], dict):
         return {key: given["x"][key] for key in ("label", "angle")}
     return given.get("y")
@@ -345,8 +362,9 @@ def noiseless(name, **compile_arguments):
     arguments = {**arguments(), **compile_arguments}
     if name == "pairs":
         arguments["terms"] = [HalfWay()]
-    gan = pairs(Table(), batch_norm=True) if name == "team" else make(Table())
-    return compiled(gan, arguments)
+    options = {"team": {"batch_norm": True}, "completed": {"masks": TopKnown()}}.get(name, {})
+    make = pairs if name == "team" else make
+    return compiled(make(Table(), **options), arguments)
 
 
 def everything(gan):
