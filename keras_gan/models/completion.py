@@ -87,7 +87,7 @@ class CompletionGAN(GAN):
         return dataclasses.replace(self.data_spec, condition=None, condition_names=(), classes=())
 
     def conditions_of(self, x: Structure, labels: Structure) -> Structure:
-        """See base class: the known entries of the examples under masks that are drawn, and the masks."""
+        """See base class: the known entries of the examples under drawn masks, and the masks."""
         mask = self.masks.sample(ops.shape(x)[0], 0)
         return ops.multiply(x, mask), mask
 
