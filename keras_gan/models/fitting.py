@@ -44,7 +44,8 @@ def order_callbacks(
     keepers = [callback for callback in callbacks if hasattr(callback, "attach")]
     others = [callback for callback in callbacks if not hasattr(callback, "attach")]
     others.sort(key=lambda callback: hasattr(callback, "monitor"))
-    wrapped = [callback.callback for callback in others if hasattr(callback, "callback")]
+    inner = [getattr(callback, "callback", None) for callback in others]
+    wrapped = [callback for callback in inner if isinstance(callback, keras.callbacks.Callback)]
     positions = {name: position(data) if keepers else Position(data) for name, data in given.items()}
     for keeper in keepers:
         keeper.attach([*others, *wrapped], positions)
