@@ -72,7 +72,7 @@ class Game(Feeding, Saving, Exporting, Presets, keras.Model):
 
     def averaged_networks(self) -> list[keras.Model]:
         """Return the networks whose weights the EMA averages: those of the generator's player."""
-        # Not a property: Keras would write the networks into files once more.
+        # Not a property: Keras looks into properties, and files would hold the networks under its name.
         return list(self.teams.values())[-1]
 
     def team(self, player: str) -> list[keras.Model]:
